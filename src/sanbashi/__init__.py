@@ -1,0 +1,1 @@
+"""Sanbashi: a container engine whose heart is the network."""

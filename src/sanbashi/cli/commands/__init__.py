@@ -1,0 +1,1 @@
+"""The commands of the CLI, a noun a file."""

@@ -1,0 +1,1 @@
+"""The loop: state, store, engine, reconciling, events."""

@@ -1,0 +1,1 @@
+"""Effects: the only folder that changes the kernel."""

@@ -1,0 +1,1 @@
+"""The process that outlives the daemon: resolver sockets, held host ports, the forwarder."""

@@ -1,0 +1,1 @@
+"""Pure: what the network should be."""

@@ -1,0 +1,1 @@
+"""Pure: one network driver a file, joined in one table."""

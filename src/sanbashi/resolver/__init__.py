@@ -1,0 +1,1 @@
+"""Pure: DNS questions to answers."""

@@ -1,0 +1,1 @@
+"""Pure: volumes and their commands."""
