@@ -1,0 +1,343 @@
+"""conmon: one small process a container, which holds its streams, writes its log and records its end, whatever becomes of the daemon.
+
+On disk: `exec_root/containers/<id>/` is the bundle (config.json, attach socket, ctl fifo, pids), `exec_root/exits/<id>` the exit code that
+conmon leaves. Both are found again by `find` after the daemon's death.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..containers.failure import CannotRun, RuntimeFailed, failure
+from ..errors import Conflict, Unavailable
+from .attachment import Attachment
+from .hub import Hub
+from .inotify import Watch
+from .runtime import Runtime, Runtimes, environment, message, search_path
+
+KILLED = 137  # what is told of a container whose monitor was killed, as Docker tells of one whose shim was
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A container that exists and does not run yet: its init waits for `start`."""
+
+    pid: int
+    monitor_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A container's end. `finished` in nanoseconds of Unix time."""
+
+    container_id: str
+    exit_code: int
+    oom: bool
+    finished: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is left of a container: alive (then `status` is the runtime's word: created, running or paused), or its recorded `exit`, or neither."""
+
+    alive: bool
+    pid: int = 0
+    monitor_pid: int = 0
+    status: str = ""
+    exit: Exit | None = None
+
+
+class Monitor:
+    """Everything about conmon. `open` before use, in the loop; `close` at the daemon's end, which leaves the containers running."""
+
+    def __init__(self, exec_root: Path, runtimes: Runtimes, *, program: Path | None = None) -> None:
+        found = program or shutil.which("conmon", path=search_path())
+        if found is None:
+            raise Unavailable("conmon was not found", hint="install it: apt-get install conmon")
+        self.program = Path(found)
+        self.runtimes = runtimes
+        self.bundles = exec_root / "containers"
+        self._exits = exec_root / "exits"
+        self._hubs: dict[str, Hub] = {}
+        self._watched: dict[str, int] = {}  # container id -> pidfd of its conmon
+        self._ended: asyncio.Queue[Exit] = asyncio.Queue()
+        self._watch: Watch | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        """Begin to hear of exits."""
+        for directory in (self.bundles, self._exits):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self._watch = Watch(self._exits, self._recorded)
+
+    def close(self) -> None:
+        """Stop hearing; clients' streams end, containers go on."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        for container_id in list(self._watched):
+            self._unwatch(container_id)
+        for hub in list(self._hubs.values()):
+            hub.end()
+        self._hubs.clear()
+
+    def bundle(self, container_id: str) -> Path:
+        """The container's bundle directory."""
+        return self.bundles / container_id
+
+    def write_bundle(self, container_id: str, spec: Mapping[str, Any]) -> Path:
+        """Make the bundle for a start; what an earlier run left in it is gone."""
+        bundle = self.bundle(container_id)
+        self._sweep(container_id)
+        bundle.mkdir(mode=0o700)
+        (bundle / "config.json").write_text(json.dumps(spec))
+        return bundle
+
+    def _sweep(self, container_id: str) -> None:
+        shutil.rmtree(self.bundle(container_id), ignore_errors=True)
+        (self._exits / container_id).unlink(missing_ok=True)
+
+    async def create(
+        self,
+        bundle: Path,
+        container_id: str,
+        runtime: Runtime,
+        *,
+        terminal: bool,
+        stdin: bool,
+        log_path: Path | None,
+        stdin_once: bool = False,
+        log_size: int = 0,
+        command: str = "",
+        systemd_cgroup: bool = False,
+    ) -> Created:
+        """Start conmon, which has the runtime create the container from `bundle`; CannotRun or RuntimeFailed in Docker's words.
+
+        `log_path` None keeps no log; `log_size` > 0 starts the log anew at that many bytes. `command` is the first word, for messages.
+        """
+        closable = stdin and stdin_once and not terminal
+        words = [str(self.program), "--api-version", "1", "-c", container_id, "-u", container_id, "-r", str(runtime.program), "-b", str(bundle)]
+        words += ["-p", str(bundle / "pid"), "-P", str(bundle / "conmon.pid"), "--exit-dir", str(self._exits), "--full-attach"]
+        words += ["-l", f"k8s-file:{log_path}" if log_path is not None else "none", "--no-sync-log", "--log-level", "error"]
+        words += ["--log-size-max", str(log_size)] if log_size > 0 else []
+        words += ["-t"] if terminal else []
+        words += ["-i"] if stdin else []
+        words += ["--leave-stdin-open"] if stdin and not closable else []
+        words += ["-s"] if systemd_cgroup else []
+        options = runtime.command(log=bundle / "runtime.log")[1:]
+        for word in options:
+            words += ["--runtime-arg", word]
+        said = await self.runtimes.launcher.call(lambda: spawn(words, bundle))
+        pid = said.get("data", -1)
+        if not isinstance(pid, int) or pid <= 0:
+            error = await self._not_created(bundle, container_id, runtime, str(said.get("message", "")), command)
+            raise error
+        monitor_pid = int((bundle / "conmon.pid").read_text())
+        self._follow(container_id, monitor_pid)
+        hub = self._hubs.get(container_id)
+        if hub is not None:
+            hub.closable = closable
+            hub.connect(bundle)
+        (bundle / "closable").write_text("1" if closable else "")
+        return Created(pid, monitor_pid)
+
+    async def _not_created(self, bundle: Path, container_id: str, runtime: Runtime, said: str, command: str) -> CannotRun | RuntimeFailed:
+        log = bundle / "runtime.log"
+        logged = message(log.read_text()) if log.exists() else ""
+        await self.runtimes.launcher.run(runtime.command("delete", "--force", container_id))
+        return failure("create", runtime.name, logged or message(said), command)
+
+    async def start(self, container_id: str, runtime: Runtime, command: str = "") -> None:
+        """Let a created container run."""
+        await runtime.start(container_id, command)
+        (self.bundle(container_id) / "started").touch()
+
+    def attach(self, container_id: str, *, stdin: bool = False) -> Attachment:
+        """A client for the container's streams, from now on; before `create` it waits for the container and misses nothing."""
+        hub = self._hubs.get(container_id)
+        if hub is None:
+            bundle = self.bundle(container_id)
+            hub = Hub()
+            if container_id in self._watched:
+                hub.closable = (bundle / "closable").read_text() == "1"
+                try:
+                    hub.connect(bundle)
+                except (FileNotFoundError, ConnectionRefusedError):
+                    hub.end()  # it ended this moment
+                    return hub.attach(stdin=stdin)
+            self._hubs[container_id] = hub
+        return hub.attach(stdin=stdin)
+
+    def release(self, container_id: str) -> None:
+        """End the streams of clients that wait for a container which will not start."""
+        hub = self._hubs.pop(container_id, None)
+        if hub is not None:
+            hub.end()
+
+    def resize(self, container_id: str, rows: int, columns: int) -> None:
+        """Give the container's terminal another size."""
+        try:
+            descriptor = os.open(self.bundle(container_id) / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise Conflict(f"Container {container_id} is not running") from error
+        try:
+            os.write(descriptor, f"1 {rows} {columns}\n".encode())
+        finally:
+            os.close(descriptor)
+
+    async def exits(self) -> AsyncIterator[Exit]:
+        """Every end of a container created here or found alive, once, as they come."""
+        while True:
+            yield await self._ended.get()
+
+    async def find(self, container_id: str, runtime: Runtime) -> Found:
+        """What became of a container whose daemon died; one that is alive is followed from now on."""
+        bundle = self.bundle(container_id)
+        monitor_pid, pid = read_number(bundle / "conmon.pid"), read_number(bundle / "pid")
+        if is_conmon_of(monitor_pid, container_id):
+            self._follow(container_id, monitor_pid)
+        ended = self._read_exit(container_id)
+        if ended is not None:
+            self._unwatch(container_id)
+            return Found(False, pid, monitor_pid, exit=ended)
+        if container_id in self._watched:
+            return Found(True, pid, monitor_pid, await runtime.state_of(container_id) or "running")
+        if (runtime.state / container_id).exists():
+            # The monitor was killed: nobody holds its streams or could tell of its end.
+            await runtime.delete(container_id, force=True)
+            return Found(False, pid, exit=Exit(container_id, KILLED, False, (runtime.state).stat().st_mtime_ns))
+        return Found(False, pid)
+
+    def known(self) -> tuple[str, ...]:
+        """Every container that has a bundle, whoever made it: what the daemon does not know of after its death is an orphan."""
+        return tuple(sorted(path.name for path in self.bundles.iterdir())) if self.bundles.exists() else ()
+
+    def forget(self, container_id: str) -> None:
+        """Remove the bundle and the exit record of a container that has ended and was deleted from its runtime."""
+        self._unwatch(container_id)
+        self.release(container_id)
+        self._sweep(container_id)
+
+    # Hearing of ends.
+
+    def _follow(self, container_id: str, monitor_pid: int) -> None:
+        if container_id in self._watched:
+            return
+        try:
+            descriptor = os.pidfd_open(monitor_pid)
+        except ProcessLookupError:  # so short-lived that it is over: its exit file tells
+            descriptor = -1
+        self._watched[container_id] = descriptor
+        if descriptor >= 0:
+            asyncio.get_running_loop().add_reader(descriptor, self._monitor_gone, container_id)
+
+    def _unwatch(self, container_id: str) -> bool:
+        descriptor = self._watched.pop(container_id, None)
+        if descriptor is not None and descriptor >= 0:
+            asyncio.get_running_loop().remove_reader(descriptor)
+            os.close(descriptor)
+        return descriptor is not None
+
+    def _recorded(self, name: str) -> None:
+        """An exit file was written; an empty name means that the kernel dropped events, so look at all."""
+        for container_id in (name,) if name else tuple(self._watched):
+            ended = self._read_exit(container_id) if container_id in self._watched else None
+            if ended is not None:
+                self._end(ended)
+
+    def _end(self, ended: Exit) -> None:
+        if self._unwatch(ended.container_id):
+            hub = self._hubs.pop(ended.container_id, None)
+            if hub is not None:
+                hub.container_ended()
+            self._ended.put_nowait(ended)
+
+    def _monitor_gone(self, container_id: str) -> None:
+        descriptor = self._watched[container_id]
+        asyncio.get_running_loop().remove_reader(descriptor)
+        ended = self._read_exit(container_id)
+        if ended is not None:
+            self._end(ended)
+            return
+        task = asyncio.get_running_loop().create_task(self._kill_orphan(container_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _kill_orphan(self, container_id: str) -> None:
+        for runtime in self.runtimes.by_name.values():
+            if (runtime.state / container_id).exists():
+                await runtime.delete(container_id, force=True)
+        bundle = self.bundle(container_id)
+        finished = bundle.stat().st_mtime_ns if bundle.exists() else 0
+        self._end(Exit(container_id, KILLED, False, finished))
+
+    def _read_exit(self, container_id: str) -> Exit | None:
+        path = self._exits / container_id
+        try:
+            code, finished = path.read_text().strip(), path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        return Exit(container_id, int(code), (self.bundle(container_id) / "oom").exists(), finished) if code else None
+
+
+def spawn(words: list[str], bundle: Path) -> dict[str, Any]:
+    """Start conmon and wait for what it says of the runtime's create: {"data": pid} or {"data": -1, "message": ...}. Runs in a launcher's thread."""
+    ours, its = os.pipe2(os.O_CLOEXEC)
+    try:
+        with open(bundle / "conmon.err", "w+b") as errors:  # noqa: PTH123 (a descriptor for the child)
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                cwd=bundle,
+                env=environment([("_OCI_SYNCPIPE", str(its))]),
+                pass_fds=[its],
+                start_new_session=True,
+            )
+            os.close(its)
+            its = -1
+            process.wait()  # its first process, which ends as soon as the monitor proper runs
+            block = b""
+            while not block.endswith(b"\n"):
+                more = os.read(ours, 65536)
+                if not more:
+                    break
+                block += more
+            if not block:
+                errors.seek(0)
+                return {"data": -1, "message": errors.read().decode("utf-8", "replace")}
+            answer: dict[str, Any] = json.loads(block.splitlines()[-1])
+            return answer
+    finally:
+        os.close(ours)
+        if its >= 0:
+            os.close(its)
+
+
+def read_number(path: Path) -> int:
+    """The number in a pid file; 0 where there is none."""
+    try:
+        text = path.read_text().strip()
+    except FileNotFoundError:
+        return 0
+    return int(text) if text.isdigit() else 0
+
+
+def is_conmon_of(pid: int, container_id: str) -> bool:
+    """Whether this process is the container's conmon and not another that got its number."""
+    if pid <= 0:
+        return False
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return container_id.encode() in words

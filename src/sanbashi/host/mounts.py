@@ -1,0 +1,82 @@
+"""Mounts by the system call itself: no mount process, errors as StepFailed."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from pathlib import Path
+
+from ..errors import StepFailed
+
+# linux/mount.h
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 4096, 16384, 1 << 17, 1 << 18, 1 << 19, 1 << 20
+MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source: str, target: Path, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """Mount `source` on `target`; StepFailed with the errno where the kernel refuses."""
+    done = libc.mount(source.encode() or None, os.fsencode(target), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None)
+    if done != 0:
+        refused(f"mount {source or 'none'} on {target}{f' as {kind}' if kind else ''}")
+
+
+def unmount(target: Path, flags: int = UMOUNT_NOFOLLOW) -> bool:
+    """Unmount `target`; False where nothing is mounted there or it is gone."""
+    if libc.umount2(os.fsencode(target), flags) == 0:
+        return True
+    if ctypes.get_errno() in (errno.EINVAL, errno.ENOENT):
+        return False
+    refused(f"unmount {target}")
+    return False
+
+
+def refused(step: str) -> None:
+    """Raise what the last call left in errno."""
+    number = ctypes.get_errno()
+    raise StepFailed(step, errno=number, stderr=os.strerror(number))
+
+
+def mount_lines() -> list[list[str]]:
+    """The fields of every mount of this process's namespace (proc_pid_mountinfo(5)), in the order of mounting."""
+    return [line.split(" ") for line in Path("/proc/thread-self/mountinfo").read_text().splitlines()]
+
+
+def unescape(field: str) -> str:
+    """A path as mountinfo writes it (octal escapes), in plain characters."""
+    return field.encode("latin-1", "surrogateescape").decode("unicode_escape") if "\\" in field else field
+
+
+def mounted_under(path: Path) -> list[Path]:
+    """Mount points at or below `path`, the innermost last."""
+    points = (Path(unescape(fields[4])) for fields in mount_lines())
+    return [point for point in points if point == path or path in point.parents]
+
+
+def is_shared(path: Path) -> bool:
+    """Whether mounts made below `path` are seen by the namespaces that were made from this one."""
+    best: list[str] | None = None
+    for fields in mount_lines():
+        point = Path(unescape(fields[4]))
+        if (point == path or point in path.parents) and (best is None or len(fields[4]) >= len(best[4])):
+            best = fields
+    return best is not None and any(tag.startswith("shared:") for tag in best[6 : best.index("-")])
+
+
+def share(path: Path) -> None:
+    """Make `path` a place whose later mounts reach the namespaces made from ours: bound on itself and shared, unless it is so already."""
+    path.mkdir(parents=True, exist_ok=True)
+    path = path.resolve()
+    if is_shared(path):
+        return
+    mount(str(path), path, flags=MS_BIND | MS_REC)
+    mount("none", path, flags=MS_SHARED | MS_REC)
+
+
+def unshare_path(path: Path) -> None:
+    """Undo `share`: what is still mounted below goes with it."""
+    for point in reversed(mounted_under(path.resolve())):
+        unmount(point, MNT_DETACH | UMOUNT_NOFOLLOW)
