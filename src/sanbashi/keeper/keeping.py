@@ -1,0 +1,157 @@
+"""The truth of the keeper: which items it keeps, at which revision, and the sockets that stand behind them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sanbashi.network.picture import Forwarder, HeldPort, Item, Names, Resolver, Zone
+
+from .datagrams import DatagramForwarder
+from .holding import hold, serve
+from .loop import Loop
+from .serving import Answering, Served
+from .streams import StreamForwarder
+
+PORTS = (HeldPort, Forwarder)
+Port = HeldPort | Forwarder
+Holding = socket.socket | StreamForwarder | DatagramForwarder | None  # None: held in our book alone
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """An item to be kept, with the descriptors that came for it: UDP, TCP and namespace, or the namespace alone, or none."""
+
+    item: Item
+    descriptors: tuple[int, ...] = ()
+
+
+class Keeping:
+    """Items by key. A change happens wholly or not at all; only ports can fail, so they go first."""
+
+    def __init__(self, loop: Loop, answering: Answering) -> None:
+        self._loop, self._answering = loop, answering
+        self.items: dict[Key, Item] = {}
+        self.revision = 0
+        self._ports: dict[Key, Holding] = {}
+        self._served: dict[str, Served] = {}
+
+    def change(self, remove: Sequence[Item], add: Sequence[Addition], *, whole: bool) -> list[tuple[int, int]]:
+        """Keep other items from now on; (place in `add`, errno) of what failed. With `whole` a failure leaves everything as it was."""
+        added = {addition.item.key for addition in add}
+        leaving = [self.items[item.key] for item in remove if item.key in self.items and item.key not in added]
+        failed = self._take_ports(leaving, add, whole)
+        if failed and whole:
+            for addition in add:
+                close(addition.descriptors)
+            return failed
+        for place, addition in enumerate(add):
+            if not isinstance(addition.item, PORTS) and (code := self._add(addition)):
+                failed.append((place, code))
+        for item in leaving:
+            if isinstance(item, PORTS):
+                self._release(item)
+            else:
+                self._remove(item)
+        self.revision += 1
+        return failed
+
+    def _take_ports(self, leaving: Sequence[Item], add: Sequence[Addition], whole: bool) -> list[tuple[int, int]]:
+        """Bind the ports that are added. What is in their way and leaves in the same change is let go first, and taken back on failure."""
+        wanted = [(place, addition.item) for place, addition in enumerate(add) if isinstance(addition.item, PORTS)]
+        numbers = {(item.protocol, item.port) for _, item in wanted}
+        replaced = [self.items[item.key] for _, item in wanted if item.key in self.items and self.items[item.key] != item]
+        in_the_way = [item for item in (*leaving, *replaced) if isinstance(item, PORTS) and (item.protocol, item.port) in numbers]
+        for item in in_the_way:
+            self._release(item)
+        taken: list[Port] = []
+        failed: list[tuple[int, int]] = []
+        for place, item in wanted:
+            if item.key in self.items:
+                continue  # held already
+            try:
+                self._take(item)
+                taken.append(item)
+            except OSError as error:
+                failed.append((place, error.errno or errno.EIO))
+                if whole:
+                    break
+        if failed and whole:
+            for item in taken:
+                self._release(item)
+            for item in in_the_way:
+                self._take(item)
+        return failed
+
+    def _take(self, item: Port) -> None:
+        holding: Holding
+        if isinstance(item, HeldPort):
+            holding = hold(item)
+        elif item.protocol == "tcp":
+            holding = StreamForwarder(self._loop, item, serve(item))
+        else:
+            holding = DatagramForwarder(self._loop, item, serve(item))
+        self._ports[item.key] = holding
+        self.items[item.key] = item
+
+    def _release(self, item: Port) -> None:
+        if item.key in self.items:
+            del self.items[item.key]
+            holding = self._ports.pop(item.key)
+            if holding is not None:
+                holding.close()
+
+    def _add(self, addition: Addition) -> int:
+        """Keep a name, a zone or a resolver; an errno, or 0."""
+        item, descriptors = addition.item, addition.descriptors
+        before = self.items.get(item.key)
+        if isinstance(item, Resolver):
+            if code := self._serve(item, descriptors):
+                close(descriptors)
+                return code
+        elif isinstance(item, Zone | Names):
+            if isinstance(before, Zone | Names):
+                self._answering.directory.remove(before)
+            self._answering.directory.add(item)
+            self._answering.changed(item.network)
+        self.items[item.key] = item
+        return 0
+
+    def _serve(self, item: Resolver, descriptors: tuple[int, ...]) -> int:
+        served = self._served.get(item.sandbox)
+        if len(descriptors) < 2:
+            if served is None or item.port != served.item.port:
+                return errno.ENOTSOCK
+            served.change(item, descriptors[0] if descriptors else None)
+            return 0
+        udp, tcp = (socket.socket(fileno=descriptor) for descriptor in descriptors[:2])
+        if served is not None:
+            served.close()
+        namespace = descriptors[2] if len(descriptors) > 2 else None
+        self._served[item.sandbox] = Served(self._answering, item, udp, tcp, namespace)
+        return 0
+
+    def _remove(self, item: Item) -> None:
+        del self.items[item.key]
+        if isinstance(item, Resolver):
+            self._served.pop(item.sandbox).close()
+        elif isinstance(item, Zone | Names):
+            self._answering.directory.remove(item)
+            self._answering.changed(item.network)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for item in list(self.items.values()):
+            if isinstance(item, PORTS):
+                self._release(item)
+            else:
+                self._remove(item)
+
+
+def close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

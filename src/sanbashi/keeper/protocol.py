@@ -1,0 +1,123 @@
+"""What the daemon and the keeper say to each other over EXEC_ROOT/keeper.sock.
+
+A frame is four bytes of length and JSON. Descriptors (SCM_RIGHTS) travel with the first byte of the frame that counts them. Each request has one
+reply, in order:
+
+  {"hello": [versions]}                -> {"hello": version, "keeper": id, "revision": n, "pid": n} or {"refused": sentence}
+  {"items": true}                      -> {"revision": n, "items": [...]}
+  {"change": revision, "remove": [...], "add": [...], "sockets": [n, ...], "whole": bool}
+                                       -> {"revision": n, "failed": [[place in add, errno], ...]} or {"stale": revision}
+  {"status": true}                     -> {"revision": n, ...counts}
+  {"end": true}                        -> {"ending": true}
+
+`change` names the revision that the sender knows: another's change in between is never overwritten unseen. `whole`: all or nothing. `sockets`: how
+many descriptors belong to each added item: UDP, TCP and namespace for a new resolver, or the namespace alone (1).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from typing import Any, cast
+
+from sanbashi.network.model import Protocol
+from sanbashi.network.picture import Forwarder, HeldPort, Item, Names, Resolver, Zone
+
+VERSIONS = (1,)  # that this side speaks
+SOCKET = "keeper.sock"  # under the exec root
+LOCK = "keeper.lock"
+LOG = "keeper.log"
+LARGEST = 64 << 20  # bytes of a frame
+MAX_DESCRIPTORS = 250  # of one frame; SCM_MAX_FD is 253
+
+Frame = dict[str, Any]
+
+
+class NotUnderstood(Exception):
+    """A frame that is not one of the above."""
+
+
+def pack(frame: Frame) -> bytes:
+    """A frame as bytes."""
+    body = json.dumps(frame, separators=(",", ":")).encode()
+    return len(body).to_bytes(4, "big") + body
+
+
+def unpack(received: bytearray) -> Frame | None:
+    """Take the first whole frame out of what was received; None where there is none yet. NotUnderstood."""
+    if len(received) < 4:
+        return None
+    length = int.from_bytes(received[:4], "big")
+    if length > LARGEST:
+        raise NotUnderstood(f"a frame of {length} bytes")
+    if len(received) < 4 + length:
+        return None
+    body = bytes(received[4 : 4 + length])
+    del received[: 4 + length]
+    try:
+        frame = json.loads(body)
+    except ValueError:
+        raise NotUnderstood("a frame that is not JSON") from None
+    if not isinstance(frame, dict):
+        raise NotUnderstood("a frame that is not an object")
+    return frame
+
+
+def plain(item: Item) -> list[Any]:
+    """An item as JSON can carry it: its kind, then its fields in order."""
+    return [KIND_OF[type(item)], *(encode(getattr(item, name)) for name in FIELDS[type(item)])]
+
+
+def encode(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [encode(part) for part in value]
+    return value if isinstance(value, (str, int, bool)) else str(value)
+
+
+def item_of(words: Any) -> Item:
+    """The item that `plain` wrote; NotUnderstood."""
+    try:
+        kind, *values = words
+        return READERS[kind](*values)
+    except (TypeError, ValueError, KeyError) as error:
+        raise NotUnderstood(f"an item that is not one: {error}") from None
+
+
+def _port(protocol: Protocol, address: str, port: int) -> HeldPort:
+    return HeldPort(protocol, ip_address(address), port)
+
+
+def _forwarder(protocol: Protocol, address: str, port: int, target: str, target_port: int) -> Forwarder:
+    return Forwarder(protocol, ip_address(address), port, ip_address(target), target_port)
+
+
+def _names(network: str, endpoint: str, names: Sequence[str], addresses: Sequence[str]) -> Names:
+    return Names(network, endpoint, tuple(names), tuple(ip_address(address) for address in addresses))
+
+
+def _resolver(
+    sandbox: str,
+    networks: Sequence[str],
+    upstreams: Sequence[str],
+    follow_host: bool,
+    forward: bool,
+    links: Sequence[tuple[str, str, Sequence[str]]],
+    ndots_set: bool,
+    search: Sequence[str],
+    port: int,
+) -> Resolver:
+    resolved = tuple((alias, network, tuple(ip_address(address) for address in addresses)) for alias, network, addresses in links)
+    return Resolver(sandbox, tuple(networks), tuple(upstreams), follow_host, forward, resolved, ndots_set, tuple(search), port)
+
+
+READERS: dict[str, Callable[..., Item]] = {"held": _port, "forwarder": _forwarder, "zone": Zone, "names": _names, "resolver": _resolver}
+KIND_OF: dict[type, str] = {HeldPort: "held", Forwarder: "forwarder", Zone: "zone", Names: "names", Resolver: "resolver"}
+FIELDS: dict[type, tuple[str, ...]] = {kind: tuple(cast(Any, kind).__dataclass_fields__) for kind in KIND_OF}
+KINDS = tuple(KIND_OF)
+
+
+def reason(code: int) -> str:
+    """An errno in the words of Go's standard library, which Docker's messages carry."""
+    return os.strerror(code).lower()

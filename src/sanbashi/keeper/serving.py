@@ -1,0 +1,200 @@
+"""The resolver of one sandbox: its sockets, and the way of a question from them to a reply.
+
+The hot path is a dictionary from a question's bytes to its ready replies; only the id is patched.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import socket
+from collections.abc import Callable, Iterator
+
+from sanbashi.network.picture import Resolver
+from sanbashi.resolver import wire
+from sanbashi.resolver.answer import answer
+from sanbashi.resolver.names import Directory, View
+from sanbashi.resolver.upstreams import Upstreams
+
+from .asking import Asked, Asking, Group
+from .conversation import Conversation
+from .hostservers import HostServers
+from .loop import READ, Loop
+from .streams import NO_ROOM
+
+BATCH = 32  # datagrams taken from one sandbox before the others have their turn
+BUFFER = 4096  # the longest question that we read; a longer one is malformed for us
+MAX_READY = 4096  # ready answers of one view
+MAX_CONVERSATIONS = 64  # TCP connections of one sandbox; the oldest makes room
+
+Ready = dict[bytes, Iterator[bytes]]
+_shuffle: Callable[[list[bytes]], None] = random.Random(int.from_bytes(os.urandom(8), "big")).shuffle
+
+
+class Answering:
+    """What all resolvers share: the names, the servers of others, and the ready answers of each view."""
+
+    def __init__(self, loop: Loop, asking: Asking, host: HostServers) -> None:
+        self.loop, self.asking, self.host = loop, asking, host
+        self.directory = Directory()
+        self._ready: dict[View, Ready] = {}
+        self._views: dict[str, dict[View, int]] = {}  # network -> views that see it -> how many sandboxes have them
+
+    def open(self, view: View) -> Ready:
+        """The ready answers of a view; to be given back with `close`."""
+        for network in view.networks:
+            users = self._views.setdefault(network, {})
+            users[view] = users.get(view, 0) + 1
+        return self._ready.setdefault(view, {}) if view.networks else {}
+
+    def close(self, view: View) -> None:
+        for network in view.networks:
+            users = self._views[network]
+            users[view] -= 1
+            if not users[view]:
+                del users[view]
+                self._ready.pop(view, None)
+            if not users:
+                del self._views[network]
+
+    def changed(self, network: str) -> None:
+        """The names of a network are others now: what was ready for those who see it is not."""
+        for view in self._views.get(network, ()):
+            self._ready[view].clear()
+
+
+class Served:
+    """A sandbox's resolver. `namespace` is a descriptor of its network namespace, where it has servers of its own."""
+
+    def __init__(self, shared: Answering, item: Resolver, udp: socket.socket, tcp: socket.socket, namespace: int | None) -> None:
+        self._shared, self._loop = shared, shared.loop
+        self._udp, self._tcp, self._namespace = udp, tcp, namespace
+        self._conversations: dict[Conversation, None] = {}
+        self.item = item
+        self._view = View.of(item)
+        self._ready = shared.open(self._view)
+        self._group = self._own_group()
+        udp.setblocking(False)
+        tcp.setblocking(False)
+        self._receive_from, self._send_to = udp.recvfrom, udp.sendto
+        self._loop.watch(udp.fileno(), READ, self.receive)
+        self._loop.watch(tcp.fileno(), READ, self._accept)
+
+    def _own_group(self) -> Group | None:
+        return Group(self.item.sandbox, Upstreams(self.item.upstreams), self._namespace) if self.item.upstreams else None
+
+    def change(self, item: Resolver, namespace: int | None) -> None:
+        """Go on as another item says, on the same sockets: a question is lost only if its servers are no longer to be asked."""
+        before, self.item = self.item, item
+        if namespace is not None or item.upstreams != before.upstreams:
+            self._leave()
+            if namespace is not None:
+                self._close_namespace()
+                self._namespace = namespace
+            self._group = self._own_group()
+        view = View.of(item)
+        ready = self._shared.open(view)
+        self._shared.close(self._view)
+        self._view, self._ready = view, ready
+
+    def receive(self, events: int) -> None:
+        """Answer what has come over UDP."""
+        receive_from, send_to, ready = self._receive_from, self._send_to, self._ready
+        try:
+            for _ in range(BATCH):
+                data, client = receive_from(BUFFER)
+                replies = ready.get(data[2:])
+                if replies is not None:
+                    send_to(data[:2] + next(replies), client)
+                else:
+                    self._consider(data, client)
+        except OSError:  # nothing more; or the reply found no room or no way, and the client asks again
+            return
+
+    def _consider(self, data: bytes, client: tuple[str, int]) -> None:
+        """Answer what was not ready."""
+
+        def reply(whole: bytes) -> None:
+            try:
+                self._send_to(whole, client)
+            except OSError:
+                return  # no room, or the sandbox is gone
+
+        try:
+            question = wire.read_question(data)
+        except wire.Unanswerable as no:
+            if no.rcode is not None:
+                reply(wire.refusal(data, no.rcode))
+            return
+        tails = self._own(data, question, question.size)
+        if tails is None:
+            self._ask(data, question, question.size, False, reply)
+            return
+        replies = itertools.cycle(tails)
+        if question.plain and self._view.networks:
+            if len(self._ready) >= MAX_READY:
+                self._ready.clear()
+            self._ready[data[2:]] = replies
+        reply(data[:2] + next(replies))
+
+    def consider(self, data: bytes, reply: Callable[[bytes], None]) -> None:
+        """Answer a question that came over TCP; `reply` is called once, now or later."""
+        try:
+            question = wire.read_question(data)
+        except wire.Unanswerable as no:
+            reply(wire.refusal(data, no.rcode) if no.rcode is not None else b"")
+            return
+        tails = self._own(data, question, wire.LARGEST)
+        if tails is None:
+            self._ask(data, question, wire.LARGEST, True, reply)
+        else:
+            reply(data[:2] + tails[0])
+
+    def _own(self, data: bytes, question: wire.Question, size: int) -> tuple[bytes, ...] | None:
+        return answer(data, question, self._view, self._shared.directory, size=size, shuffle=_shuffle)
+
+    def _ask(self, data: bytes, question: wire.Question, size: int, stream: bool, reply: Callable[[bytes], None]) -> None:
+        group = self._group
+        if group is None and self.item.forward and self.item.follow_host:
+            group = self._shared.host.group()
+        if group is None or not group.upstreams.servers:
+            reply(wire.refusal(data, wire.SERVFAIL, question.end))
+            return
+        self._shared.asking.ask(group, Asked(self.item.sandbox, data, question, size, stream, reply))
+
+    def _accept(self, events: int) -> None:
+        try:
+            client, _ = self._tcp.accept()
+        except OSError as error:
+            if error.errno in NO_ROOM and self._conversations:
+                next(iter(self._conversations)).close()
+            return
+        client.setblocking(False)
+        if len(self._conversations) >= MAX_CONVERSATIONS:
+            next(iter(self._conversations)).close()
+        self._conversations[Conversation(self._loop, self, client)] = None
+
+    def ended(self, conversation: Conversation) -> None:
+        self._conversations.pop(conversation, None)
+
+    def _leave(self) -> None:
+        """Let go of questions under way and of answers kept for this sandbox alone."""
+        self._shared.asking.leave(self.item.sandbox)
+        if self._group:
+            self._shared.asking.cache.forget(self._group.key)
+
+    def _close_namespace(self) -> None:
+        if self._namespace is not None:
+            os.close(self._namespace)
+            self._namespace = None
+
+    def close(self) -> None:
+        self._leave()
+        for conversation in list(self._conversations):
+            conversation.close()
+        for listener in (self._udp, self._tcp):
+            self._loop.forget(listener.fileno())
+            listener.close()
+        self._close_namespace()
+        self._shared.close(self._view)
