@@ -1,0 +1,55 @@
+# Every habit of the project is one target; `make` alone prints them.
+SHELL := /bin/bash
+PY := .venv/bin/python
+PYTEST := .venv/bin/pytest
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check fix test test-kernel test-conformance test-e2e bench bench-quick golden run plan
+
+help:  ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## install what is needed (apt, .venv); idempotent; as root
+	@scripts/setup
+
+demo: setup  ## run the chapter, command by command, in namespaces of its own; as root. CLI=docker types docker instead
+	@$(PY) -m demo $(if $(CLI),--cli $(CLI)) $(ARGS)
+
+check:  ## the quick ring: format, lint, types, house, unit tests and golden files
+	@ruff format --check src tests demo bench
+	@ruff check src tests demo bench
+	@mypy
+	@$(PYTEST) tests/test_house.py tests/unit tests/golden
+
+fix:  ## format, and mend what the linter can mend
+	@ruff check --fix src tests demo bench
+	@ruff format src tests demo bench
+
+test: setup  ## set-up and every test, in 30 minutes; as root
+	@$(PYTEST) tests
+
+test-kernel:  ## real packets between private namespaces; as root
+	@$(PYTEST) tests/kernel tests/contract
+
+test-conformance:  ## the recordings of Docker, replayed; as root
+	@$(PYTEST) tests/conformance
+
+test-e2e:  ## docker CLIs, the docker SDK, crashes, the demo itself; as root
+	@$(PYTEST) tests/e2e
+
+bench:  ## us beside docker.io and podman in one run: medians and ratios; as root
+	@scripts/setup --bench
+	@$(PY) -m bench $(ARGS)
+
+bench-quick:  ## the same rows, small, in under 3 minutes; as root
+	@$(PY) -m bench --quick $(ARGS)
+
+golden:  ## write the golden files anew; read the difference before you commit it
+	@GOLDEN=write $(PYTEST) tests/golden
+
+run:  ## a daemon in private namespaces and a shell to use it from; leaves no trace; as root
+	@$(PY) -m demo.run $(ARGS)
+
+plan:  ## the wanted picture and the plan for a saved state, touching nothing: make plan ROOT=/var/lib/sanbashi
+	@$(PY) -m sanbashi.daemon.plan $(or $(ROOT),/var/lib/sanbashi)
