@@ -1,0 +1,318 @@
+"""The daemon's end of the keeper: starts or adopts it, tells it what to keep, and gives it the sockets opened inside namespaces."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from sanbashi.errors import Failed, SanbashiError, Unavailable
+from sanbashi.keeper import protocol
+from sanbashi.network.picture import Forwarder, HeldPort, Item, Picture, Resolver, bracketed
+
+from .holders import clashes, holder
+from .keeperline import Line, join, reach
+from .namespaces import inside
+
+ADDRESS = "127.0.0.11"  # of the resolver, in every namespace
+ATTEMPTS = 16  # to find a port that is free for UDP and TCP alike
+RESOLVERS = protocol.MAX_DESCRIPTORS // 3  # in one frame
+
+PathOf = Callable[[str], Path]
+Result = TypeVar("Result")
+
+
+class PortTaken(Failed):
+    """A host port that cannot be bound; `item` is what was to hold it."""
+
+    def __init__(self, item: HeldPort | Forwarder, code: int, ours: Iterable[Item]) -> None:
+        place = f"{bracketed(item.address)}:{item.port}/{item.protocol}"
+        who = ""
+        if code == errno.EADDRINUSE:
+            mine = (str(other) for other in ours if isinstance(other, HeldPort | Forwarder) and clash(other, item))
+            who = next(mine, "") or holder(item.protocol, item.address, item.port)
+        super().__init__(f"failed to bind host port {place}: {protocol.reason(code)}", hint=f"in the way is {who}" if who else "")
+        self.item = item
+        self.errno = code
+
+
+class Stale(Exception):
+    """The keeper is at another revision than we thought: another daemon changed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An item that a new keeper could not take over from the one that died."""
+
+    item: Item
+    error: SanbashiError
+
+
+class KeeperClient:
+    """One keeper's client; calls may come from any thread. What was acknowledged is remembered, and given to a new keeper when one dies.
+
+    `on_lost` is called, from a thread of our own, as soon as the keeper is gone; `ensure` then starts the next one.
+    """
+
+    def __init__(
+        self,
+        exec_root: Path,
+        *,
+        namespaces: PathOf | None = None,
+        on_lost: Callable[[], None] | None = None,
+        resolv_conf: Path = Path("/etc/resolv.conf"),
+    ) -> None:
+        self._root, self._resolv_conf, self._on_lost = exec_root, resolv_conf, on_lost
+        self._path_of: PathOf = namespaces or (lambda sandbox: exec_root / "netns" / sandbox[:12])
+        self._lock = threading.RLock()
+        self._line: Line | None = None
+        self._keeper = ""  # the one whose items we know
+        self._revision = 0
+        self._items: dict[tuple[object, ...], Item] = {}
+        self._child: subprocess.Popen[bytes] | None = None
+        self._watch: tuple[Line, threading.Thread] | None = None
+        self._losses: list[Loss] = []
+
+    def __enter__(self) -> Self:
+        self.ensure()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The keeper's process, 0 while there is no line to one."""
+        line = self._line
+        return line.pid if line else 0
+
+    def ensure(self) -> tuple[Loss, ...]:
+        """Have a keeper: the one that runs, or a new one with everything that the last was known to keep. What could not be kept; Unavailable."""
+        with self._lock:
+            self._repeat(lambda line: line.request({"status": True}))
+            losses, self._losses = tuple(self._losses), []
+            return losses
+
+    def change(self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: PathOf | None = None) -> tuple[Item, ...]:
+        """Keep other items from now on, all of them or none. The added items as they stand: a resolver with the port that it got.
+
+        PortTaken where a port cannot be bound, Failed where a namespace cannot be entered, Unavailable.
+        """
+        with self._lock:
+            path_of = namespaces or self._path_of
+            return self._repeat(lambda line: self._change(line, remove, add, path_of, whole=True))
+
+    def items(self) -> Picture:
+        """What the keeper keeps. Unavailable."""
+        with self._lock:
+            self._repeat(self._learn)
+            return Picture.of(self._items.values())
+
+    def status(self) -> dict[str, int]:
+        """The keeper's own counts: revision, items, questions being asked of others, answers kept."""
+        with self._lock:
+            return {**self._repeat(lambda line: line.request({"status": True})), "pid": self.pid}
+
+    def end(self) -> None:
+        """End the keeper that runs, if one does: everything it holds goes."""
+        with self._lock:
+            self._repeat(lambda line: line.request({"end": True}))
+            if self._line:
+                self._line.wait_for_end()
+            self._items, self._keeper = {}, ""
+        self.close()
+
+    def close(self) -> None:
+        """Leave the keeper; it stays as long as it has something to keep."""
+        with self._lock:
+            watch, self._watch = self._watch, None
+            self._drop()
+        if watch is not None:
+            watch[0].close()
+            if watch[1] is not threading.current_thread():
+                watch[1].join()
+
+    def _repeat(self, work: Callable[[Line], Result]) -> Result:
+        """Do the work with a keeper, with the next one where it dies of old age or is killed in the middle."""
+        for _ in range(3):
+            try:
+                return work(self._line or self._connect())
+            except Stale:
+                self._learn(self._line or self._connect())
+            except ConnectionError:
+                self._drop()
+            except TimeoutError:
+                self._drop()
+                raise Unavailable("the keeper does not answer", hint=f"see {self._root / protocol.LOG}") from None
+        raise Unavailable("the keeper ends again and again", hint=f"see {self._root / protocol.LOG}")
+
+    def _drop(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def _connect(self) -> Line:
+        line, child = reach(self._root, self._resolv_conf)
+        self._line = line
+        watched = join(self._root)
+        thread = threading.Thread(target=self._watch_over, args=(watched, child), name="keeper", daemon=True)
+        self._watch = (watched, thread)
+        thread.start()
+        if not self._keeper:
+            self._learn(line)
+        elif line.keeper != self._keeper:
+            self._keeper = ""  # should this one die as well before it has everything, the next is given the same
+            self._restore(line)
+        elif line.revision != self._revision:
+            self._learn(line)
+        self._keeper = line.keeper
+        return line
+
+    def _watch_over(self, line: Line, child: subprocess.Popen[bytes] | None) -> None:
+        """Notice the keeper's end at once: a connection that is only listened to."""
+        line.wait_for_end()
+        if line.left:
+            return
+        line.close()
+        if child is not None:
+            child.wait()
+        if self._on_lost is not None:
+            self._on_lost()
+
+    def _learn(self, line: Line) -> None:
+        """Take over what the keeper keeps as what we know."""
+        reply = line.request({"items": True})
+        found = map(protocol.item_of, reply["items"])
+        self._items = {item.key: item for item in found}
+        self._revision = reply["revision"]
+
+    def _restore(self, line: Line) -> None:
+        """Give a new keeper what the last one kept; what it cannot have (a port taken meanwhile, a namespace gone) is a loss."""
+        known = self._items
+        self._learn(line)
+        missing = [item for key, item in known.items() if self._items.get(key) != item]
+        try:
+            self._change(line, (), missing, self._path_of, whole=False)
+        except ConnectionError:
+            self._items = known
+            raise
+
+    def _change(self, line: Line, remove: Sequence[Item], add: Sequence[Item], path_of: PathOf, *, whole: bool) -> tuple[Item, ...]:
+        """One change, in as many frames as its descriptors need; what can fail in the keeper is all in the first."""
+        fresh = [item for item in add if isinstance(item, Resolver) and self._is_new(item)]
+        rest = [item for item in add if item not in fresh] if fresh else list(add)
+        stand: list[Item] = []
+        batches: list[list[Item]] = [[*rest, *fresh[:RESOLVERS]]]
+        batches += [list(fresh[place : place + RESOLVERS]) for place in range(RESOLVERS, len(fresh), RESOLVERS)]
+        for batch in batches:
+            stand += self._send(line, remove, batch, path_of, whole)
+            remove = ()
+        return tuple(stand)
+
+    def _is_new(self, item: Resolver) -> bool:
+        """Whether it needs sockets: the keeper has none for it, or on another port."""
+        known = self._items.get(item.key)
+        return not isinstance(known, Resolver) or item.port not in (0, known.port)
+
+    def _send(self, line: Line, remove: Sequence[Item], add: Sequence[Item], path_of: PathOf, whole: bool) -> list[Item]:
+        """One frame of a change, with the sockets that go with it."""
+        with ExitStack() as opened:
+            stand: list[Item] = []
+            descriptors: list[list[int]] = []
+            for item in add:
+                try:
+                    stands, mine = self._sockets(item, path_of, opened)
+                except Failed as error:
+                    if whole:
+                        raise
+                    self._losses.append(Loss(item, error))
+                    continue
+                stand.append(stands)
+                descriptors.append(mine)
+            frame: protocol.Frame = {
+                "change": self._revision,
+                "remove": [protocol.plain(item) for item in remove],
+                "add": [protocol.plain(item) for item in stand],
+                "sockets": [len(mine) for mine in descriptors],
+                "whole": whole,
+            }
+            reply = line.request(frame, [descriptor for mine in descriptors for descriptor in mine])
+        if "stale" in reply:
+            raise Stale
+        if "refused" in reply:
+            raise Unavailable(reply["refused"])
+        failed = {place: self._failure(stand[place], code) for place, code in reply["failed"]}
+        if failed and whole:
+            raise next(iter(failed.values()))
+        self._losses += [Loss(stand[place], error) for place, error in failed.items()]
+        self._revision = reply["revision"]
+        for item in remove:
+            self._items.pop(item.key, None)
+        kept = [item for place, item in enumerate(stand) if place not in failed]
+        self._items.update((item.key, item) for item in kept)
+        return kept
+
+    def _failure(self, item: Item, code: int) -> Failed:
+        """What an item's errno in the keeper means to the user."""
+        if isinstance(item, HeldPort | Forwarder):
+            return PortTaken(item, code, self._items.values())
+        return Failed(f"{item}: {protocol.reason(code)}")
+
+    def _sockets(self, item: Item, path_of: PathOf, opened: ExitStack) -> tuple[Item, list[int]]:
+        """The item as it will stand, and the descriptors that the keeper needs for it, open until `opened` is left."""
+        if not isinstance(item, Resolver):
+            return item, []
+        known = self._items.get(item.key)
+        path = path_of(item.sandbox)
+        try:
+            mine: list[int] = []
+            if self._is_new(item):
+                udp, tcp = listen(path, item.port)
+                opened.enter_context(udp)
+                opened.enter_context(tcp)
+                item = replace(item, port=udp.getsockname()[1])
+                mine = [udp.fileno(), tcp.fileno()]
+            elif isinstance(known, Resolver):
+                item = replace(item, port=known.port)
+            if item.upstreams and (mine or not (isinstance(known, Resolver) and known.upstreams)):
+                namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                opened.callback(os.close, namespace)
+                mine.append(namespace)
+        except OSError as error:
+            raise Failed(f"{item} on {ADDRESS}:{item.port}: {protocol.reason(error.errno or 0)}", hint=f"its namespace is {path}") from None
+        return item, mine
+
+
+def listen(namespace: Path, port: int) -> tuple[socket.socket, socket.socket]:
+    """UDP and TCP sockets on one port of the resolver's address inside a namespace; any port where `port` is 0. OSError."""
+    with inside(namespace):
+        for attempt in range(ATTEMPTS):
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                udp.bind((ADDRESS, port))
+                # After the keeper's death connections of clients may linger on the recorded port.
+                tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tcp.bind((ADDRESS, udp.getsockname()[1]))
+                tcp.listen(128)
+                return udp, tcp
+            except OSError as error:
+                udp.close()
+                tcp.close()
+                if port or error.errno != errno.EADDRINUSE or attempt == ATTEMPTS - 1:
+                    raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def clash(one: HeldPort | Forwarder, other: HeldPort | Forwarder) -> bool:
+    """Whether two of our own ports exclude each other; ours on [::] never hold IPv4."""
+    same = (one.protocol, one.port, one.address.version) == (other.protocol, other.port, other.address.version)
+    return same and clashes(one.address, other.address)
