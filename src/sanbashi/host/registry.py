@@ -1,0 +1,380 @@
+"""The registry client: the distribution API over urllib3, blocking, for worker threads; mirrors first, transfers resumed, every digest checked."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ipaddress
+import re
+import ssl
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from ..errors import Failed, SanbashiError
+from ..images.manifest import ACCEPTED, MAX_MANIFEST, Descriptor, digest_of
+from ..images.reference import DEFAULT_DOMAIN, Reference
+from .blobs import CHUNK, Ingest
+from .refusals import Refusals, Unreachable, refusal, unreachable
+
+T = TypeVar("T")
+HUB = "registry-1.docker.io"
+AGENT = "sanbashi/0.1"
+TIMEOUT = urllib3.Timeout(connect=15, read=60)  # seconds; `read` between two pieces, not for the whole
+REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, other=0, status=0, redirect=8, raise_on_redirect=True)
+ATTEMPTS = 6  # without a byte of progress between them
+PAUSES = (0.1, 0.5, 1.0, 3.0, 5.0)  # seconds before each further attempt
+BUSY = (408, 425, 429, 500, 502, 503, 504)
+NEXT = re.compile(r'<[^>]*?(tags/list\?[^>]+)>;\s*rel="?next"?')
+CHALLENGE = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"|(\w+)=([^\s,"]+)')
+CERTIFICATES = (Path("/etc/sanbashi/certs.d"), Path("/etc/docker/certs.d"))
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What `docker login` keeps for a registry, as the X-Registry-Auth header carries it."""
+
+    username: str = ""
+    password: str = ""
+    identitytoken: str = ""
+    registrytoken: str = ""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A token server's answer."""
+
+    token: str = ""
+    access_token: str = ""
+
+
+class Tags(msgspec.Struct, frozen=True):
+    """The tags of a repository."""
+
+    tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A small document from the registry, its digest checked where one was asked for."""
+
+    data: bytes
+    media_type: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One way to a registry. `base` is "https://host[:port][/path]"; `careless` accepts any certificate."""
+
+    base: str
+    careless: bool = False
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base).netloc
+
+
+@dataclass
+class Registry:
+    """What the daemon knows of registries. `mirrors` are URLs tried first for docker.io; `insecure` hosts, host:port or networks."""
+
+    mirrors: tuple[str, ...] = ()
+    insecure: tuple[str, ...] = ()
+    certificates: tuple[Path, ...] = CERTIFICATES
+    pools: dict[Endpoint, urllib3.PoolManager] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def session(self, reference: Reference, credentials: Credentials, stopped: threading.Event) -> Session:
+        """A conversation about one repository."""
+        return Session(self, reference, credentials, stopped, self.endpoints(reference.domain))
+
+    def endpoints(self, domain: str) -> tuple[Endpoint, ...]:
+        """Where to ask for a registry's images, in order."""
+        if domain == DEFAULT_DOMAIN:
+            mirrors = [e for m in self.mirrors for e in self.ways(m.rstrip("/"))]
+            return (*mirrors, Endpoint(f"https://{HUB}"))
+        return self.ways(f"https://{domain}")
+
+    def ways(self, url: str) -> tuple[Endpoint, ...]:
+        """An address as endpoints: where it is insecure, TLS with any certificate and then plain HTTP."""
+        parts = urlsplit(url)
+        if parts.scheme == "http":
+            return (Endpoint(url),)
+        if not self.is_insecure(parts.netloc):
+            return (Endpoint(url),)
+        return (Endpoint(url, careless=True), Endpoint(f"http://{parts.netloc}{parts.path}"))
+
+    def is_insecure(self, netloc: str) -> bool:
+        """Loopback and what the administrator named."""
+        host = urlsplit(f"//{netloc}").hostname or ""
+        if netloc in self.insecure or host in self.insecure:
+            return True
+        if host == "localhost":
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        networks = (ipaddress.ip_network(n, strict=False) for n in self.insecure if "/" in n)
+        return address.is_loopback or any(address in network for network in networks)
+
+    def pool(self, endpoint: Endpoint) -> urllib3.PoolManager:
+        """The connections to an endpoint, kept open between requests."""
+        with self.lock:
+            if endpoint not in self.pools:
+                self.pools[endpoint] = self.open(endpoint)
+            return self.pools[endpoint]
+
+    def open(self, endpoint: Endpoint) -> urllib3.PoolManager:
+        parts = urlsplit(endpoint.base)
+        if parts.scheme == "http":
+            return self.plain(parts.netloc)
+        context = ssl.create_default_context()
+        if endpoint.careless:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        for directory in self.certificates:
+            for authority in sorted((directory / endpoint.host).glob("*.crt")):
+                context.load_verify_locations(authority)
+            for certificate in sorted((directory / endpoint.host).glob("*.cert")):
+                context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        if proxy := proxy_for("https", parts.netloc):
+            return urllib3.ProxyManager(proxy, maxsize=8, ssl_context=context, timeout=TIMEOUT)
+        return urllib3.PoolManager(maxsize=8, ssl_context=context, timeout=TIMEOUT)
+
+    def plain(self, netloc: str) -> urllib3.PoolManager:
+        proxy = proxy_for("http", netloc)
+        return urllib3.ProxyManager(proxy, maxsize=8, timeout=TIMEOUT) if proxy else urllib3.PoolManager(maxsize=8, timeout=TIMEOUT)
+
+
+def proxy_for(scheme: str, netloc: str) -> str:
+    """The proxy that the environment names for a host, "" for none."""
+    return "" if urllib.request.proxy_bypass(netloc) else urllib.request.getproxies().get(scheme, "")
+
+
+@dataclass
+class Session:
+    """A conversation about one repository. `stopped` ends it from another thread; `passed` are the failures of endpoints that were passed over."""
+
+    registry: Registry
+    reference: Reference
+    credentials: Credentials
+    stopped: threading.Event
+    endpoints: Sequence[Endpoint]
+    at: int = 0
+    authorization: dict[Endpoint, str] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.endpoints[self.at]
+
+    def manifest(self, target: str) -> Answer:
+        """A manifest by tag or digest, from the first endpoint that has it; errors are Docker's sentences."""
+        return self.first(lambda endpoint: self.document(endpoint, target))
+
+    def tags(self) -> tuple[str, ...]:
+        """All tags of the repository, from the first endpoint that answers."""
+        return self.first(self.listing)
+
+    def first(self, ask: Callable[[Endpoint], T]) -> T:
+        """What the first endpoint that can answers; the error of the last one, with what those before said as its hint."""
+        failure: SanbashiError | None = None
+        asked = ""
+        for index, endpoint in enumerate(self.endpoints):
+            if asked == endpoint.host and isinstance(failure, Refusals):
+                continue  # it has answered: another way to the same host says no more
+            try:
+                answer = ask(endpoint)
+            except Stopped:
+                raise
+            except SanbashiError as error:
+                if failure is not None and asked != endpoint.host and not error.hint:
+                    error.hint = f"{asked} said before: {failure.message}"
+                failure, asked = error, endpoint.host
+                continue
+            self.at = index
+            return answer
+        assert failure is not None
+        raise failure
+
+    def listing(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """The tags as one endpoint lists them, page by page."""
+        found: list[str] = []
+        path = "tags/list"
+        while path:
+            with self.request(endpoint, f"{endpoint.base}/v2/{self.reference.path}/{path}") as response:
+                found.extend(msgspec.json.decode(self.body(response), type=Tags).tags or ())
+                link = NEXT.search(response.headers.get("Link", ""))
+                path = link[1] if link else ""
+        return tuple(found)
+
+    def document(self, endpoint: Endpoint, target: str) -> Answer:
+        """A manifest from one endpoint, its digest checked; tried again where the registry is busy."""
+        url = f"{endpoint.base}/v2/{self.reference.path}/manifests/{target}"
+        for attempt in range(3):
+            try:
+                with self.request(endpoint, url, {"Accept": ", ".join(ACCEPTED)}) as response:
+                    data = self.body(response)
+                    if target.startswith("sha256:") and digest_of(data) != target:
+                        raise Failed(f"manifest verification failed for digest {target}")
+                    return Answer(data, response.headers.get("Content-Type", "").partition(";")[0].strip(), digest_of(data))
+            except (Refusals, Unreachable) as error:
+                if not error.passing or attempt == 2:
+                    raise
+                self.pause(attempt, error.after)
+        raise AssertionError("every attempt returns or raises")
+
+    def body(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        try:
+            data = response.read(MAX_MANIFEST + 1)
+        except HTTPError as error:
+            raise unreachable(response.url or "", error) from error
+        if len(data) > MAX_MANIFEST:
+            raise Failed(f"the registry's answer is longer than {MAX_MANIFEST} bytes: {response.url}")
+        return data
+
+    def blob(self, descriptor: Descriptor, ingest: Ingest, progress: Callable[[int], None]) -> None:
+        """Bring a blob into an ingest, from the point where it is. `progress` hears how many bytes are there.
+
+        A transfer that breaks is resumed with Range, or begun again where the server cannot; after ATTEMPTS without a byte the next endpoint is
+        asked. The caller's ingest checks the digest at the end.
+        """
+        failures, index, before = 0, self.at, ingest.offset
+        while ingest.offset < descriptor.size or not descriptor.size:
+            try:
+                self.transfer(self.endpoints[index], descriptor, ingest, progress)
+                return
+            except (Refusals, Unreachable) as error:
+                if isinstance(error, Unreachable) and error.restart:
+                    ingest.restart()
+                failures = 1 if ingest.offset > before else failures + 1
+                before = ingest.offset
+                if failures < ATTEMPTS and error.passing:
+                    self.pause(failures - 1, error.after)
+                elif index + 1 < len(self.endpoints):
+                    index, failures = index + 1, 0
+                else:
+                    raise
+
+    def transfer(self, endpoint: Endpoint, descriptor: Descriptor, ingest: Ingest, progress: Callable[[int], None]) -> None:
+        """One attempt at a blob."""
+        headers = {"Range": f"bytes={ingest.offset}-"} if ingest.offset else {}
+        url = f"{endpoint.base}/v2/{self.reference.path}/blobs/{descriptor.digest}"
+        with self.request(endpoint, url, headers) as response:
+            resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {ingest.offset}-")
+            if ingest.offset and not resumed:
+                ingest.restart()
+            try:
+                while piece := response.read(CHUNK):
+                    self.check()
+                    ingest.write(piece)
+                    if ingest.offset > descriptor.size > 0:
+                        raise Failed(f"filesystem layer verification failed for digest {descriptor.digest}")
+                    progress(ingest.offset)
+            except HTTPError as error:
+                raise unreachable(url, error) from error
+        if ingest.offset < descriptor.size:
+            raise Unreachable(f'Get "{url}": unexpected EOF', passing=True)
+
+    @contextlib.contextmanager
+    def request(self, endpoint: Endpoint, url: str, headers: Mapping[str, str] = {}) -> Iterator[urllib3.BaseHTTPResponse]:
+        """GET, with a token fetched and the request repeated where the registry asks for one; its body is read inside of the block."""
+        self.check()
+        for attempt in range(2):
+            response = self.get(endpoint, url, headers)
+            if response.status == 401 and attempt == 0:
+                challenge = response.headers.get("WWW-Authenticate", "")
+                response.drain_conn()
+                if self.authorize(endpoint, challenge):
+                    continue
+            break
+        try:
+            if response.status == 416:  # what we have is not the beginning of what they have: from the start
+                raise Unreachable(f'Get "{url}": range not satisfiable', passing=True, restart=True)
+            if response.status not in (200, 206):
+                raise refusal(self.reference, response.status, self.body(response), response.headers, passing=response.status in BUSY)
+            yield response
+        finally:
+            response.close()  # where all was read the connection is back in the pool already
+
+    def get(self, endpoint: Endpoint, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        own = {"User-Agent": AGENT, "Accept-Encoding": "identity", **headers}
+        if authorization := self.authorization.get(endpoint):
+            own["Authorization"] = authorization
+        try:
+            pool = self.registry.pool(endpoint)
+            return pool.request("GET", url, headers=own, preload_content=False, decode_content=False, retries=REDIRECTS)
+        except HTTPError as error:
+            raise unreachable(f"{endpoint.base}/v2/", error) from error
+
+    def authorize(self, endpoint: Endpoint, challenge: str) -> bool:
+        """Get what a challenge asks for; False where nothing more can be offered."""
+        scheme, _, rest = challenge.partition(" ")
+        asked = {a or c: b or d for a, b, c, d in CHALLENGE.findall(rest)}
+        name_and_password = base64.b64encode(f"{self.credentials.username}:{self.credentials.password}".encode()).decode()
+        basic = f"Basic {name_and_password}" if self.credentials.username else ""
+        with self.lock:
+            if scheme.lower() == "basic":
+                known = self.authorization.get(endpoint)
+                self.authorization[endpoint] = basic
+                return bool(basic) and known != basic
+            if scheme.lower() != "bearer" or "realm" not in asked:
+                return False
+            token = self.credentials.registrytoken or self.token(endpoint, asked, basic)
+            self.authorization[endpoint] = f"Bearer {token}"
+            return bool(token)
+
+    def token(self, endpoint: Endpoint, asked: Mapping[str, str], basic: str) -> str:
+        """A bearer token that may pull this repository (distribution, auth/token and auth/oauth specifications)."""
+        scope = asked.get("scope", f"repository:{self.reference.path}:pull")
+        service = asked.get("service", "")
+        realm = asked["realm"]
+        pool = self.registry.pool(endpoint)
+        try:
+            if self.credentials.identitytoken:
+                fields = {
+                    "grant_type": "refresh_token",
+                    "service": service,
+                    "scope": scope,
+                    "client_id": "sanbashi",
+                    "refresh_token": self.credentials.identitytoken,
+                }
+                response = pool.request("POST", realm, fields=fields, encode_multipart=False, headers={"User-Agent": AGENT}, retries=REDIRECTS)
+            else:
+                query = {"service": service, "scope": scope} | ({"account": self.credentials.username} if basic else {})
+                headers = {"User-Agent": AGENT} | ({"Authorization": basic} if basic else {})
+                response = pool.request("GET", f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}", headers=headers, retries=REDIRECTS)
+        except HTTPError as error:
+            raise unreachable(realm, error) from error
+        if response.status != 200:
+            raise refusal(self.reference, response.status, response.data, response.headers, passing=response.status in BUSY, source=realm)
+        try:
+            found = msgspec.json.decode(response.data, type=Token)
+        except msgspec.DecodeError as error:
+            raise Failed(f"the token server's answer cannot be read: {error}") from error
+        return found.token or found.access_token
+
+    def check(self) -> None:
+        """Stop where the one who asked has gone."""
+        if self.stopped.is_set():
+            raise Stopped
+
+    def pause(self, attempt: int, after: float) -> None:
+        """Wait before another attempt, as long as the registry asked for where it did."""
+        self.stopped.wait(min(after, 60.0) or PAUSES[min(attempt, len(PAUSES) - 1)])
+        self.check()
+
+
+class Stopped(Failed):
+    """Nobody waits for this any more."""
+
+    def __init__(self) -> None:
+        super().__init__("context canceled")

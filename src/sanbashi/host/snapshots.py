@@ -1,0 +1,295 @@
+"""Root file systems of containers: overlay mounts of an image's layers with a writable directory on top."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import secrets
+import shutil
+import stat
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import msgspec
+
+from ..errors import Failed, SanbashiError
+from ..images.layers import chain_ids
+from .layers import Layers
+from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount, unmount
+from .unpack import OPAQUE
+
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE_FS = 0x200  # linux/sched.h
+PAGE = 4096
+# What the kernel or the administrator may have as other defaults, and what `changes` could not read: renames by reference, copied metadata alone.
+OPTIONS = "index=off,redirect_dir=off,metacopy=off"
+# What every container finds though its image may lack it: mount points and the file that says "in a container". A link's target, or its kind.
+INITIAL = {
+    "proc": "dir",
+    "sys": "dir",
+    "dev/pts": "dir",
+    "dev/shm": "dir",
+    "dev/console": "file",
+    "etc/hosts": "file",
+    "etc/hostname": "file",
+    "etc/resolv.conf": "file",
+    "etc/mtab": "/proc/mounts",
+    ".dockerenv": "file",
+}
+
+
+class Kind(IntEnum):
+    """How a path differs from the image, with the API's numbers."""
+
+    MODIFIED = 0
+    ADDED = 1
+    DELETED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PathChange:
+    """One line of `diff`."""
+
+    kind: Kind
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directories:
+    """Where a root file system lies (inspect's GraphDriver)."""
+
+    lower: tuple[Path, ...]
+    upper: Path
+    work: Path
+    merged: Path
+
+
+class Snapshots:
+    """DATA_ROOT/snapshots/<container id>/{layers.json,upper,work,merged}. Safe to call from several threads, one call a container at a time."""
+
+    def __init__(self, data_root: Path) -> None:
+        self.root = data_root / "snapshots"
+        self.layers = Layers(data_root / "layers")
+        self.initial = self.layers.root / "i"
+        for directory in (self.root, self.initial):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o710)
+
+    def path(self, container_id: str) -> Path:
+        """The root directory of the container, where `mount` mounts it."""
+        return self.root / container_id / "merged"
+
+    def create(self, container_id: str, layers: Sequence[str]) -> None:
+        """Make the writable directory of a container over the layers (diff ids, lowest first); Failed where one is missing."""
+        for diff_id in layers:
+            if not self.layers.has(diff_id):
+                raise Failed(f"the layer {diff_id} is missing", hint="remove the image and pull it again")
+        first = self.first_layer(tuple(layers))
+        draft = self.root / f".new-{secrets.token_hex(8)}"
+        for name in ("upper", "work", "merged"):
+            (draft / name).mkdir(parents=True)
+        copy_stat(first, draft / "upper")  # the upper directory's attributes are those of / inside
+        (draft / "layers.json").write_bytes(msgspec.json.encode(list(layers)))
+        draft.rename(self.root / container_id)
+
+    def mount(self, container_id: str) -> Path:
+        """Mount the container's root file system unless it is mounted; where it is. StepFailed where the kernel refuses."""
+        merged = self.path(container_id)
+        if self.is_mounted(merged):
+            return merged
+        layers = self.layers_of(container_id)
+        lower = ":".join([f"i/{self.first_layer(layers).name}", *(self.layers.link(diff_id) for diff_id in reversed(layers))])
+        own = f"../snapshots/{container_id}"
+        options = f"lowerdir={lower},upperdir={own}/upper,workdir={own}/work,{OPTIONS}"
+        if len(options) >= PAGE:
+            raise Failed(f"the image has too many layers for one overlay mount: {len(layers)}")
+        within(self.layers.root, "overlay", merged, options)
+        return merged
+
+    def unmount(self, container_id: str) -> None:
+        """Unmount the container's root file system; not mounted is well. Whoever still stands in it keeps it until he leaves."""
+        unmount(self.path(container_id), MNT_DETACH | UMOUNT_NOFOLLOW)
+
+    def remove(self, container_id: str) -> None:
+        """Unmount and delete the container's writable directory; gone already is well."""
+        self.unmount(container_id)
+        doomed = self.root / f".gone-{secrets.token_hex(8)}"
+        with contextlib.suppress(FileNotFoundError):
+            (self.root / container_id).rename(doomed)
+            shutil.rmtree(doomed)
+
+    def directories(self, container_id: str) -> Directories:
+        """Where the container's file system lies, the first layer and the topmost of the image first."""
+        layers, own = self.layers_of(container_id), self.root / container_id
+        lower = (self.first_layer(layers), *(self.layers.directory(diff_id) for diff_id in reversed(layers)))
+        return Directories(lower, own / "upper", own / "work", own / "merged")
+
+    def size(self, container_id: str) -> int:
+        """Bytes of the files that the container itself has written; 0 where there is no such snapshot."""
+        seen: set[int] = set()
+        total = 0
+        for found in walk(self.root / container_id / "upper"):
+            with contextlib.suppress(FileNotFoundError):  # the container goes on working while we count
+                status = found.stat(follow_symlinks=False)
+                if status.st_ino not in seen and stat.S_ISREG(status.st_mode):
+                    seen.add(status.st_ino)
+                    total += status.st_size
+        return total
+
+    def changes(self, container_id: str) -> list[PathChange]:
+        """How the container's files differ from its image's, by path."""
+        where = self.directories(container_id)
+        found: list[PathChange] = []
+        for entry in walk(where.upper):
+            path = entry.path.removeprefix(str(where.upper))
+            status = entry.stat(follow_symlinks=False)
+            if is_whiteout(status):
+                found.append(PathChange(Kind.DELETED, path))
+            else:
+                found.append(PathChange(Kind.MODIFIED if exists_below(where.lower, path.strip("/")) else Kind.ADDED, path))
+        return sorted(found, key=lambda change: change.path)
+
+    def sweep(self, kept: Collection[str]) -> None:
+        """Remove what a death half way has left, and every snapshot of a container not named."""
+        used: set[str] = set()
+        for entry in self.root.iterdir():
+            if entry.name in kept:
+                used.add(chain_name(self.layers_of(entry.name)))
+            elif entry.name.startswith("."):
+                shutil.rmtree(entry)
+            else:
+                self.remove(entry.name)
+        for first in self.initial.iterdir():
+            if first.name not in used:
+                shutil.rmtree(first)
+
+    def layers_of(self, container_id: str) -> tuple[str, ...]:
+        """The layers that a snapshot stands on; Failed where there is no such snapshot."""
+        try:
+            return msgspec.json.decode((self.root / container_id / "layers.json").read_bytes(), type=tuple[str, ...])
+        except FileNotFoundError as error:
+            raise Failed(f"the file system of container {container_id[:12]} is missing", hint="remove the container and create it again") from error
+
+    def is_mounted(self, merged: Path) -> bool:
+        """Whether an overlay stands on a directory: it has a device number of its own."""
+        try:
+            return merged.stat().st_dev != merged.parent.stat().st_dev
+        except FileNotFoundError:
+            return False
+
+    def first_layer(self, layers: tuple[str, ...]) -> Path:
+        """The layer between image and container with INITIAL in it; one for all containers of an image, made when first wanted."""
+        target = self.initial / chain_name(layers)
+        if target.exists():
+            return target
+        below = [self.layers.directory(diff_id) for diff_id in reversed(layers)]
+        draft = self.initial / f".new-{secrets.token_hex(8)}"
+        draft.mkdir()
+        for path, kind in INITIAL.items():
+            place = draft / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "dir":
+                place.mkdir(exist_ok=True)
+            elif kind == "file":
+                place.touch(mode=0o755)
+            else:
+                place.symlink_to(kind)
+        for directory in (*(p for p in draft.rglob("*") if p.is_dir()), draft):
+            name = directory.relative_to(draft)
+            same = next((layer / name for layer in below if (layer / name).is_dir() and not (layer / name).is_symlink()), None)
+            if same is not None:
+                copy_stat(same, directory)
+        try:
+            draft.rename(target)
+        except OSError:
+            shutil.rmtree(draft)
+            if not target.exists():
+                raise
+        return target
+
+
+def chain_name(layers: Sequence[str]) -> str:
+    """A short name for what a chain of layers is."""
+    return chain_ids(layers)[-1].removeprefix("sha256:")[:16] if layers else "scratch"
+
+
+def copy_stat(source: Path, target: Path) -> None:
+    """Give a directory another's owner, mode and times."""
+    status = source.stat()
+    os.chown(target, status.st_uid, status.st_gid)
+    shutil.copystat(source, target)
+    with contextlib.suppress(OSError):
+        os.removexattr(target, OPAQUE)
+
+
+def within(directory: Path, kind: str, target: Path, options: str) -> None:
+    """Mount with relative paths in the options: a thread of its own has the directory as its own working directory."""
+    failure: list[SanbashiError | OSError] = []
+
+    def work() -> None:
+        try:
+            if libc.unshare(CLONE_FS) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+            os.chdir(directory)
+            mount(kind, target, kind, 0, options)
+        except (SanbashiError, OSError) as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name="mount")
+    thread.start()
+    thread.join()
+    if failure and isinstance(failure[0], OSError):
+        raise Failed(f"cannot mount {target}: {failure[0]}") from failure[0]
+    if failure:
+        raise failure[0]
+
+
+def walk(directory: Path) -> Iterator[os.DirEntry[str]]:
+    """Everything below a directory, links not followed."""
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        yield entry
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk(Path(entry.path))
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """Overlayfs's mark of a removed file: a character device 0:0."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def exists_below(lower: Sequence[Path], path: str) -> bool:
+    """Whether layers (topmost first) show a path, whiteouts and opaque directories heeded."""
+    parts = path.split("/")
+    for layer in lower:
+        at = layer
+        for index, part in enumerate(parts):
+            at = at / part
+            try:
+                status = at.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                break
+            if is_whiteout(status):
+                return False
+            if index == len(parts) - 1:
+                return True
+            if not stat.S_ISDIR(status.st_mode):
+                return False
+            if opaque(at):
+                rest = at.joinpath(*parts[index + 1 :])
+                return os.path.lexists(rest) and not is_whiteout(rest.lstat())
+    return False
+
+
+def opaque(directory: Path) -> bool:
+    try:
+        return os.getxattr(directory, OPAQUE, follow_symlinks=False) == b"y"
+    except OSError:
+        return False
