@@ -119,6 +119,8 @@ class EndpointWish:
     driver_options: Mapping[str, str] = field(default_factory=dict)
     gateway_priority: int = 0
     has_ipam: bool = False  # IPAMConfig was given (inspect prints {} or null accordingly)
+    has_aliases: bool = False  # Aliases was given, be it empty ([] or null)
+    has_driver_options: bool = False  # DriverOpts was given, be it empty ({} or null)
 
 
 @dataclass(frozen=True, slots=True, order=True)
