@@ -55,7 +55,11 @@ SAID: tuple[tuple[re.Pattern[str], str, int], ...] = (
     (re.compile(r"open executable: Permission denied"), 'exec: "{0}": permission denied', NOT_EXECUTABLE),
     (re.compile(r"exec container process [`'\"](.+?)[`'\"]: Permission denied"), 'exec: "{0}": permission denied', NOT_EXECUTABLE),
     (re.compile(r"exec container process [`'\"](.+?)[`'\"]: No such file"), 'exec: "{0}": no such file or directory', NOT_FOUND),
-    (re.compile(r"chdir(?: to cwd)? [`(\"']+(.+?)[`)\"']+.*: [Nn]o such file"), 'chdir to cwd ("{0}") set in config.json failed: no such file or directory', 127),
+    (
+        re.compile(r"chdir(?: to cwd)? [`(\"']+(.+?)[`)\"']+.*: [Nn]o such file"),
+        'chdir to cwd ("{0}") set in config.json failed: no such file or directory',
+        127,
+    ),
 )
 RLIMIT = re.compile(r"setrlimit|error setting rlimit", re.IGNORECASE)
 

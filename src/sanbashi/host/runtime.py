@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal as signals
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,27 +168,6 @@ def sentence(line: str) -> str:
         return line.split("msg=", 1)[1].strip().strip('"').replace('\\"', '"')
     stamp, _, rest = line.partition(": ")
     return rest if stamp[:4].isdigit() and "T" in stamp else line
-
-
-def signal_number(word: str) -> int:
-    """"KILL", "SIGKILL", "9", "RTMIN+3" -> 9; Invalid in Docker's words."""
-    text = word.strip().upper()
-    if text.isdigit():
-        number = int(text)
-        if 0 < number <= int(signals.SIGRTMAX):
-            return number
-        raise Invalid(f"invalid signal: {word}")
-    name = text.removeprefix("SIG")
-    base, plus, offset = name.partition("+")
-    if plus and base == "RTMIN" and offset.isdigit():
-        return int(signals.SIGRTMIN) + int(offset)
-    base, minus, offset = name.partition("-")
-    if minus and base == "RTMAX" and offset.isdigit():
-        return int(signals.SIGRTMAX) - int(offset)
-    found = getattr(signals, f"SIG{name}", None)
-    if not isinstance(found, signals.Signals):
-        raise Invalid(f"invalid signal: {word}")
-    return int(found)
 
 
 def environment(extra: Sequence[tuple[str, str]] = ()) -> dict[str, str]:

@@ -1,0 +1,260 @@
+"""What a request to create a container may not say, in Docker's sentences; a table by subject, nothing changed."""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import Invalid, NotSupported
+from .facts import ContainerFacts
+from .model import Config, HealthConfig, HostConfig
+from .restart import check_policy
+from .security import UNCONFINED, parse_security
+from .signals import signal_number
+
+SMALLEST_MEMORY = 6 << 20
+SHORTEST = 1_000_000  # nanoseconds: a health check's times are at least a millisecond
+LIMITS = "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"  # getrlimit(2)
+ULIMITS = frozenset(LIMITS.split())
+DEVICE_RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
+LOG_OPTIONS = frozenset(("max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"))
+
+
+def check_config(config: Config) -> None:
+    """The portable half."""
+    if config.working_dir and not config.working_dir.startswith("/"):
+        raise Invalid(f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path")
+    if config.stop_signal:
+        signal_number(config.stop_signal)
+    for word in config.env or ():
+        if word.startswith("=") or not word:
+            raise Invalid(f"invalid environment variable: {word}")
+    if config.healthcheck is not None:
+        check_health(config.healthcheck)
+
+
+def check_health(check: HealthConfig) -> None:
+    """Times are 0 (Docker's default) or at least a millisecond."""
+    times = {
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+    }
+    for name, value in times.items():
+        if value != 0 and value < SHORTEST:
+            raise Invalid(f"{name} in Healthcheck cannot be less than 1ms")
+    if check.retries < 0:
+        raise Invalid("Retries in Healthcheck cannot be negative")
+
+
+def check_host(host: HostConfig, facts: ContainerFacts) -> None:
+    """The half that depends on the host, the modes aside."""
+    check_policy(host.restart_policy, auto_remove=host.auto_remove)
+    check_memory(host)
+    check_cpu(host, facts)
+    parse_security(host.security_opt)
+    check_log(host)
+    if host.shm_size < 0:
+        raise Invalid("SHM size can not be less than 0")
+    if not -1000 <= host.oom_score_adj <= 1000:
+        raise Invalid(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
+    if host.blkio_weight and not 10 <= host.blkio_weight <= 1000:
+        raise Invalid("Range of blkio weight is from 10 to 1000")
+    for limit in host.ulimits or ():
+        if limit.name.lower() not in ULIMITS:
+            raise Invalid(f"invalid ulimit type: {limit.name}")
+        if limit.hard >= 0 and (limit.soft > limit.hard or limit.soft < 0):
+            raise Invalid(f"ulimit soft limit must be less than or equal to hard limit: {limit.soft} > {limit.hard}")
+    for rule in host.device_cgroup_rules or ():
+        if DEVICE_RULE.fullmatch(rule) is None:
+            raise Invalid(f"invalid device cgroup rule format: '{rule}'")
+    if host.runtime and host.runtime not in facts.runtimes:
+        raise Invalid(f"unknown or invalid runtime name: {host.runtime}", hint=f"this host has {', '.join(sorted(facts.runtimes))}")
+    if host.isolation not in ("", "default"):
+        raise Invalid(f'invalid isolation "{host.isolation}" on linux')
+    if host.storage_opt:
+        raise NotSupported("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
+    if host.volume_driver not in ("", "local"):
+        raise Invalid(f'error looking up volume plugin {host.volume_driver}: plugin "{host.volume_driver}" not found')
+    if host.device_requests:
+        request = host.device_requests[0]
+        words = "[" + " ".join("[" + " ".join(group) + "]" for group in request.get("Capabilities") or ()) + "]"
+        raise NotSupported(f'could not select device driver "{request.get("Driver") or ""}" with capabilities: {words}')
+
+
+def check_memory(host: HostConfig) -> None:
+    """Bytes that make no sense together."""
+    limit, swap, reservation = host.memory, host.memory_swap, host.memory_reservation
+    if limit and limit < SMALLEST_MEMORY:
+        raise Invalid("Minimum memory limit allowed is 6MB")
+    if limit > 0 and swap > 0 and swap < limit:
+        raise Invalid("Minimum memoryswap limit should be larger than memory limit, see usage")
+    if limit == 0 and swap > 0:
+        raise Invalid("You should always set the Memory limit when using Memoryswap limit, see usage")
+    if host.memory_swappiness is not None and not -1 <= host.memory_swappiness <= 100:
+        raise Invalid(f"Invalid value: {host.memory_swappiness}, valid memory swappiness range is 0-100")
+    if reservation and reservation < SMALLEST_MEMORY:
+        raise Invalid("Minimum memory reservation allowed is 6MB")
+    if limit > 0 and reservation > 0 and limit < reservation:
+        raise Invalid("Minimum memory limit can not be less than memory reservation limit, see usage")
+
+
+def check_cpu(host: HostConfig, facts: ContainerFacts) -> None:
+    """Times of the scheduler and processors that are there."""
+    if host.nano_cpus > 0 and host.cpu_period > 0:
+        raise Invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set")
+    if host.nano_cpus > 0 and host.cpu_quota > 0:
+        raise Invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
+    if host.nano_cpus < 0 or host.nano_cpus > facts.cpus * 1_000_000_000:
+        raise Invalid(f"range of CPUs is from 0.01 to {facts.cpus}.00, as there are only {facts.cpus} CPUs available")
+    if host.cpu_period and not 1000 <= host.cpu_period <= 1_000_000:
+        raise Invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+    if 0 < host.cpu_quota < 1000:
+        raise Invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    if host.cpuset_cpus:
+        numbers = cpu_list(host.cpuset_cpus)
+        if numbers is None:
+            raise Invalid(f"Invalid value {host.cpuset_cpus} for cpuset cpus")
+        if max(numbers) >= facts.cpus:
+            available = f"0-{facts.cpus - 1}" if facts.cpus > 1 else "0"
+            raise Invalid(f"Requested CPUs are not available - requested {host.cpuset_cpus}, available: {available}")
+    if host.cpuset_mems and cpu_list(host.cpuset_mems) is None:
+        raise Invalid(f"Invalid value {host.cpuset_mems} for cpuset mems")
+
+
+def cpu_list(text: str) -> set[int] | None:
+    """ "0-2,4" -> {0, 1, 2, 4}; None where it is no list."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            return None
+        found.update(range(int(first), int(last if dash else first) + 1))
+    return found
+
+
+def check_log(host: HostConfig) -> None:
+    """The drivers that this engine has, and what they can be told."""
+    driver, options = host.log_config.type, host.log_config.config
+    if driver not in ("", "json-file", "local", "none"):
+        raise Invalid(f"logger: no log driver named '{driver}' is registered", hint="this engine has json-file, local and none")
+    for key in options:
+        if key not in LOG_OPTIONS:
+            raise Invalid(f"unknown log opt '{key}' for {driver or 'json-file'} log driver")
+    if "max-size" in options:
+        size_in_bytes(options["max-size"])
+
+
+def size_in_bytes(text: str) -> int:
+    """ "10m" -> 10485760, as the log drivers' max-size is written."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgGtT]?)[iI]?[bB]?", text.strip())
+    if match is None:
+        raise Invalid(f"invalid size: '{text}'")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
+
+
+def check_modes(config: Config, host: HostConfig) -> None:
+    """Options that contradict the container's modes; looks at what the user said, before the image is merged in."""
+    network = host.network_mode
+    shared = network.startswith("container:") or network == "container"
+    if shared and not network.partition(":")[2]:
+        raise Invalid("invalid network mode: invalid container format container:<name|id>")
+    if host.uts_mode not in ("", "host"):
+        raise Invalid(f'invalid UTS mode: "{host.uts_mode}"')
+    if host.userns_mode not in ("", "host"):
+        raise Invalid(f'invalid user namespace mode: "{host.userns_mode}"')
+    if host.cgroupns_mode not in ("", "private", "host"):
+        raise Invalid(f"invalid cgroup namespace mode: {host.cgroupns_mode}")
+    if host.pid_mode not in ("", "host") and not joins(host.pid_mode):
+        raise Invalid(f'invalid PID mode: "{host.pid_mode}"')
+    if host.ipc_mode not in ("", "none", "private", "shareable", "host") and not joins(host.ipc_mode):
+        raise Invalid(f'invalid IPC mode: "{host.ipc_mode}"')
+    conflicts = (
+        (host.uts_mode == "host" and config.hostname, "hostname and the UTS mode"),
+        (shared and config.hostname, "hostname and the network mode"),
+        (shared and host.links, "container type network can't be used with links. This would result in undefined behavior"),
+        (network == "host" and host.links, "host type networking can't be used with links. This would result in undefined behavior"),
+        (shared and host.dns, "dns and the network mode"),
+        (shared and host.extra_hosts, "custom host-to-IP mapping and the network mode"),
+        (shared and (host.port_bindings or host.publish_all_ports), "port publishing and the container type network mode"),
+        (shared and config.exposed_ports, "port exposing and the container type network mode"),
+        ((shared or network == "host") and config.mac_address, "mac-address and the network mode"),
+    )
+    for wrong, sentence in conflicts:
+        if wrong:
+            raise Invalid(f"conflicting options: {sentence}")
+
+
+def joins(mode: str) -> bool:
+    """Whether a mode is container:NAME."""
+    return mode.startswith("container:") and bool(mode.partition(":")[2])
+
+
+def warnings(config: Config, host: HostConfig, facts: ContainerFacts) -> list[str]:
+    """What is dropped or may surprise: Docker's warnings first, then ours for what this engine does not honour."""
+    kernel = "Your kernel does not support {} capabilities or the cgroup is not mounted. {}"
+    limits = "memory" in facts.controllers
+    said: list[tuple[object, str]] = [
+        (
+            host.network_mode == "host" and (host.port_bindings or host.publish_all_ports),
+            "Published ports are discarded when using host network mode",
+        ),
+        (not facts.forwarding and host.network_mode != "host", "IPv4 forwarding is disabled. Networking will not work."),
+        (
+            host.links and host.network_mode in ("", "default", "bridge"),
+            "Links on the default bridge network are deprecated and will be removed in a future release. Use a custom network instead.",
+        ),
+        (host.memory > 0 and not limits, kernel.format("memory limit", "Limitation discarded.")),
+        (
+            host.memory > 0 and host.memory_swap != -1 and limits and not facts.swap_limit,
+            kernel.format("swap limit", "Memory limited without swap."),
+        ),
+        (
+            host.memory_swappiness not in (None, -1) and facts.cgroup == "v2",
+            "Your kernel does not support memory swappiness capabilities, or the cgroup is not mounted. Memory swappiness discarded.",
+        ),
+        (host.oom_kill_disable and facts.cgroup == "v2", "Your kernel does not support OomKillDisable. OomKillDisable discarded."),
+        (
+            host.oom_kill_disable and facts.cgroup == "v1" and host.memory == 0,
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.",
+        ),
+        ((host.pids_limit or 0) > 0 and "pids" not in facts.controllers, kernel.format("PIDs limit", "PIDs limit discarded.")),
+        (
+            (host.nano_cpus or host.cpu_quota or host.cpu_shares) and "cpu" not in facts.controllers,
+            kernel.format("CPU limit", "CPU limits discarded."),
+        ),
+        (
+            host.init and not facts.init,
+            "no init was found on this host (Debian's package tini has one): --init is discarded",
+        ),
+        (
+            any((host.blkio_weight_device, host.blkio_device_read_bps, host.blkio_device_write_bps))
+            or any((host.blkio_device_read_iops, host.blkio_device_write_iops)),
+            "block I/O limits by device are not honoured by this engine; they are discarded",
+        ),
+        (
+            any((host.cpu_count, host.cpu_percent, host.io_maximum_iops, host.io_maximum_bandwidth)),
+            "CpuCount, CpuPercent, IOMaximumIOps and IOMaximumBandwidth mean nothing on Linux; they are discarded",
+        ),
+        (host.cgroup, f"the cgroup option {host.cgroup!r} is not honoured by this engine; it is discarded"),
+        (
+            set(host.log_config.config) - {"max-size"},
+            f"log options {', '.join(sorted(set(host.log_config.config) - {'max-size'}))} are not honoured by this engine; they are discarded",
+        ),
+        *security_warnings(host, facts),
+    ]
+    return [sentence for applies, sentence in said if applies]
+
+
+def security_warnings(host: HostConfig, facts: ContainerFacts) -> list[tuple[object, str]]:
+    """Options of --security-opt that this host cannot honour."""
+    security = parse_security(host.security_opt)
+    asked = security.apparmor not in ("", UNCONFINED)
+    return [
+        (asked and not facts.apparmor, f"AppArmor is not enabled on this host: the profile {security.apparmor} is not applied"),
+        (
+            [label for label in security.labels if label != "disable"],
+            "SELinux labels are not honoured by this engine; they are discarded",
+        ),
+        (security.seccomp not in ("", UNCONFINED) and not facts.seccomp, "this kernel has no seccomp filters: the profile is not applied"),
+    ]
