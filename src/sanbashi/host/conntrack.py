@@ -1,0 +1,110 @@
+"""Forgetting tracked flows over ctnetlink: an old UDP flow else stays with the target that it began with."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from ..network.model import IPAddress, Protocol
+from .counts import Counts
+from .netlink import DUMP, NESTED, NETFILTER, Message, Netlink, attribute, attributes, nested
+
+NUMBERS: dict[Protocol, int] = {"tcp": 6, "udp": 17, "sctp": 132}
+# linux/netfilter/nfnetlink_conntrack.h; the subsystem stands in the upper byte of a message's kind
+GET, DELETE = 1 << 8 | 1, 1 << 8 | 2
+ORIGINAL, REPLY, ID, FILTER = 1, 2, 12, 25
+TUPLE_IP, TUPLE_PROTO = 1, 2
+SOURCE4, SOURCE6 = 1, 3
+PROTO_NUMBER, PROTO_SOURCE, PROTO_DESTINATION = 1, 2, 3
+FILTER_ORIGINAL, FILTER_REPLY = 1, 2
+BY_SOURCE, BY_PROTOCOL, BY_DESTINATION_PORT = 1 << 0, 1 << 3, 1 << 5
+FEW = 3  # a filtered flush walks the whole table for each mapping; more than these are found in one dump
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """The flows to one published port; `address` is the container they were translated to, None for those that were not."""
+
+    protocol: Protocol
+    port: int
+    address: IPAddress | None = None
+
+
+class Conntrack:
+    """The tracked flows of the namespace in which it was made; any thread may call.
+
+    Its socket stays open: closing one of nfnetlink just after a deletion of rules makes the kernel wait for all readers, 15 ms.
+    """
+
+    def __init__(self, counts: Counts) -> None:
+        self.netlink = Netlink(NETFILTER, counts)
+        self.lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close its socket."""
+        self.netlink.socket.close()
+
+    def forget(self, flows: Collection[Flows]) -> None:
+        """Forget all flows of these mappings; none there is success. OSError where the kernel refuses."""
+        with self.lock:
+            if len(flows) <= FEW and all(f.address is not None for f in flows):
+                outcome = self.netlink.send([filtered_flush(f) for f in flows]) if flows else []
+                if all(r is None or r.errno == errno.ENOENT for r in outcome):
+                    return
+            # Many mappings, flows that were never translated, or a kernel that takes no filter with a flush: find them, delete each.
+            targets: dict[tuple[int, int], set[bytes | None]] = {}
+            for f in flows:
+                targets.setdefault((NUMBERS[f.protocol], f.port), set()).add(f.address.packed if f.address else None)
+            for family in (socket.AF_INET, socket.AF_INET6):
+                found = [m for _, body in self.netlink.ask(Message(GET, DUMP, header(family))) if (m := matching(family, body, targets))]
+                for refused in self.netlink.send(found):
+                    if refused is not None and refused.errno != errno.ENOENT:
+                        raise OSError(refused.errno, str(refused))
+
+
+def header(family: int) -> bytes:
+    """An nfgenmsg of version 0."""
+    return struct.pack("!BBH", family, 0, 0)
+
+
+def filtered_flush(flows: Flows) -> Message:
+    """One message that deletes by protocol, original port and answering container (Linux 5.8 and later)."""
+    assert flows.address is not None
+    number = attribute(PROTO_NUMBER, bytes([NUMBERS[flows.protocol]]))
+    port = attribute(PROTO_DESTINATION, struct.pack("!H", flows.port))
+    source = attribute(SOURCE4 if flows.address.version == 4 else SOURCE6, flows.address.packed)
+    original = nested(ORIGINAL, nested(TUPLE_PROTO, number, port))
+    reply = nested(REPLY, nested(TUPLE_IP, source), nested(TUPLE_PROTO, number))
+    masks = nested(
+        FILTER,
+        attribute(FILTER_ORIGINAL, struct.pack("=I", BY_PROTOCOL | BY_DESTINATION_PORT)),
+        attribute(FILTER_REPLY, struct.pack("=I", BY_SOURCE | BY_PROTOCOL)),
+    )
+    family = socket.AF_INET if flows.address.version == 4 else socket.AF_INET6
+    # Version 1 of the message: with 0 the kernel would take the flush for one of everything.
+    return Message(DELETE, 0, struct.pack("!BBH", family, 1, 0) + original + reply + masks)
+
+
+def matching(family: int, body: bytes, targets: Mapping[tuple[int, int], Collection[bytes | None]]) -> Message | None:
+    """The deletion of a dumped flow if it is one of those wanted, else None.
+
+    `targets`: (protocol number, original port) -> answering addresses, None among them for flows that were not translated.
+    """
+    found = attributes(body, 4)
+    original = attributes(found.get(ORIGINAL, b""))
+    proto = attributes(original.get(TUPLE_PROTO, b""))
+    if PROTO_DESTINATION not in proto:
+        return None
+    answering = targets.get((proto[PROTO_NUMBER][0], struct.unpack("!H", proto[PROTO_DESTINATION])[0]))
+    if answering is None:
+        return None
+    source, target = (SOURCE4, 2) if family == socket.AF_INET else (SOURCE6, 4)  # CTA_IP_V4_DST, CTA_IP_V6_DST
+    there, back = attributes(original.get(TUPLE_IP, b"")), attributes(attributes(found.get(REPLY, b"")).get(TUPLE_IP, b""))
+    untranslated = there.get(source) == back.get(target) and there.get(target) == back.get(source)
+    if back.get(source) not in answering and not (untranslated and None in answering):
+        return None
+    return Message(DELETE, 0, header(family) + attribute(ORIGINAL | NESTED, found[ORIGINAL]) + attribute(ID, found[ID]))

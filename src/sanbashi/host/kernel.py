@@ -1,0 +1,179 @@
+"""The kernel's network: `apply` is the one place where it changes, `observe` says what is there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..errors import StepFailed
+from ..network.picture import Item, Namespace, Picture, Veth
+from ..network.plan import Add, Forget, Remove, Step
+from . import sysctl
+from .changing import Change, Hands, Keeper
+from .conntrack import Conntrack, Flows
+from .counts import Counts
+from .facts import HostFacts
+from .namespaces import Namespaces, enter_new, on_thread
+from .nft import Nft, NftError
+from .observing import Sight
+from .sweeping import OURS, Sweeper
+
+FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+
+
+class Kernel:
+    """Network state of the namespace in which the daemon runs, and of the containers' namespaces pinned under EXEC_ROOT/netns.
+
+    Ours are: the tables `sanbashi`, links whose alias begins with sanbashi:, routes, addresses and neighbours of protocol 83. Nothing else
+    is ever changed, but for forwarding. Any thread may call; `close` when done.
+    """
+
+    def __init__(self, exec_root: Path, keeper: Keeper, facts: HostFacts) -> None:
+        self.counts = Counts()
+        self.namespaces = Namespaces(exec_root / "netns")
+        self.keeper = keeper
+        self.facts = facts
+        self.sweeper = Sweeper(self.counts)
+        self._tools: tuple[Nft, Conntrack] | None = None
+        self._lock = threading.Lock()
+
+    def namespace(self, sandbox: str) -> Path:
+        """The file that pins a sandbox's network namespace."""
+        return self.namespaces.path(sandbox)
+
+    @property
+    def nft(self) -> Nft:
+        """libnftables in the host's namespace."""
+        return self.hands.nft
+
+    @property
+    def hands(self) -> Hands:
+        """What changes work with; the library and the sockets are opened when first needed."""
+        with self._lock:
+            if self._tools is None:
+                self._tools = Nft(self.counts), Conntrack(self.counts)
+            return Hands(self.namespaces, self.keeper, *self._tools, self.sweeper, self.counts, self.facts.ipv6)
+
+    def close(self) -> None:
+        """Finish what is under way, close the library's context and the sockets; nothing else in the kernel changes."""
+        self.sweeper.finish()
+        with self._lock:
+            if self._tools is not None:
+                for tool in self._tools:
+                    tool.close()
+                self._tools = None
+
+    def settle(self) -> None:
+        """Wait for links of removed containers to be gone; `observe` does so by itself."""
+        self.sweeper.settle()
+
+    # -- at start
+
+    def prepare(self) -> tuple[str, ...]:
+        """Have the fixed tables, forwarding and the folder of namespaces; a sentence for each thing that was not so. Repeatable."""
+        said: list[str] = []
+        try:
+            self.namespaces.prepare()
+            for name in self.namespaces.leftovers():
+                self.namespaces.clear(name)
+        except OSError as error:
+            raise StepFailed(f"folder {self.namespaces.folder}", errno=error.errno or 0, stderr=str(error)) from error
+        try:
+            said += self.prepare_tables()
+        except NftError as error:
+            raise StepFailed("load the fixed tables", errno=error.errno, stderr=error.words) from error
+        return (*said, *self.prepare_forwarding())
+
+    def prepare_tables(self) -> Iterable[str]:
+        """Load the fixed tables where they are absent or differ from what our text makes; elements that stand are kept."""
+        there = self.nft.definition()
+        if there == on_thread(self.reference):
+            return
+        elements = tuple(self.nft.all())
+        try:
+            self.nft.load_tables(elements)
+        except NftError:
+            # Elements of another version's sets; reconciling puts the right ones in.
+            self.nft.load_tables()
+        yield "replaced the firewall tables, which differed from ours" if there else "loaded the firewall tables"
+
+    def reference(self) -> str:
+        """What our text looks like once the kernel has it: loaded into a namespace that goes with this thread."""
+        enter_new()
+        with Nft(Counts()) as nft:
+            nft.load_tables()
+            return nft.definition()
+
+    def prepare_forwarding(self) -> Iterable[str]:
+        """Turn forwarding on. For IPv6 that ends the listening to router advertisements, so uplinks that listened are told to go on."""
+        for path in FORWARDING:
+            value = sysctl.read(path, self.counts)
+            if value is None or value == "1":
+                continue
+            step = f"sysctl {path}=1"
+            try:
+                if "ipv6" in path:
+                    for link in self.facts.links:
+                        here = f"net/ipv6/conf/{link.name}/accept_ra"
+                        if sysctl.read(here, self.counts) == "1" and not link.alias.startswith(OURS):
+                            sysctl.write(here, "2")
+                sysctl.write(path, "1")
+            except OSError as error:
+                hint = f"let the administrator run: sysctl -w {path.replace('/', '.')}=1"
+                raise StepFailed(step, errno=error.errno or 0, stderr=error.strerror or "", hint=hint) from error
+            yield f"turned on {path.replace('/', '.')}"
+
+    # -- change and look
+
+    def apply(self, steps: Sequence[Step]) -> tuple[Item, ...]:
+        """Carry the steps out, gathered by what does them. What the keeper keeps now, resolvers with their ports.
+
+        StepFailed names the first that failed; what was done before stands, and the caller observes and reconciles. The keeper's own
+        failures (a host port that is taken) come as they are.
+        """
+        change = Change(
+            hands=self.hands,
+            add=[s.item for s in steps if isinstance(s, Add)],
+            remove=[s.item for s in steps if isinstance(s, Remove)],
+            flows=[Flows(s.protocol, s.port, s.address) for s in steps if isinstance(s, Forget)],
+            words={s.item.key: str(s) for s in steps if isinstance(s, Add | Remove)},
+        )
+        change.carry_out()
+        return change.stand
+
+    def observe(self, scope: Picture | None, *, like: Picture | None = None) -> Picture:
+        """What is there of the keys in `scope`, at the scope's cost; None: everything of ours.
+
+        What a wish leaves open (an MTU of 0, a resolver's port 0) is reported as in the scope, or in `like`; settings, which nothing marks as
+        ours, are reported where one of the two names them. StepFailed.
+        """
+        self.sweeper.settle(None if scope is None else [i.name for i in scope if isinstance(i, Veth)])
+        sight = Sight(self.hands, {i.key: i for i in (scope or like or ())})
+        try:
+            return sight.everything() if scope is None else sight.scope()
+        except OSError as error:
+            raise StepFailed("observe", errno=error.errno or 0, stderr=str(error)) from error
+        except NftError as error:
+            raise StepFailed("observe the rules", errno=error.errno, stderr=error.words) from error
+
+    def remove_everything(self) -> None:
+        """Take away all that is ours: links, rules, namespaces, what the keeper holds. What can go goes; ExceptionGroup of what could not."""
+        failures: list[Exception] = []
+        there = self.observe(None)
+        first = [Remove(i) for i in there if not isinstance(i, Namespace)]
+        for steps in (first, [Remove(i) for i in there if isinstance(i, Namespace)]):
+            try:
+                self.apply(steps)
+            except Exception as error:  # the rest must still go
+                failures.append(error)
+        try:
+            self.nft.delete_tables()
+        except NftError as error:
+            failures.append(StepFailed("delete the fixed tables", errno=error.errno, stderr=error.words))
+        self.sweeper.settle()
+        for name in self.namespaces.leftovers():
+            self.namespaces.clear(name)
+        if failures:
+            raise ExceptionGroup("not everything could be removed", failures)
+

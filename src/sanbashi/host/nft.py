@@ -1,0 +1,267 @@
+"""nftables through libnftables in this process: transactions of elements, the fixed tables, what is there."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import re
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from ..errors import StepFailed
+from ..network.picture import Element
+from .counts import Counts
+
+TABLE = "sanbashi"
+FAMILIES = ("inet", "bridge")
+FIXED = Path(__file__).with_name("table.nft")
+NUMBERS_OF_ERRORS = {"No such file or directory": 2, "File exists": 17, "Device or resource busy": 16, "Operation not permitted": 1}
+TERSE = 1 << 11  # NFT_CTX_OUTPUT_TERSE: without the elements
+DYNAMIC = frozenset({"admitted4", "admitted6"})  # filled by packets, not by us
+
+# One at a time in the whole process: the library keeps parser state that is not a context's own.
+LIBRARY_LOCK = threading.Lock()
+
+# Stateless: no connection tracking, and 127.0.0.11:53 need not be bound, so that a server of the container's own may hold port 53.
+DNS_EMPTY = "table ip sanbashi { chain dns { type filter hook output priority raw; policy accept; }\n}\nflush chain ip sanbashi dns\n"
+DNS = """table ip sanbashi {{
+    chain dns {{ type filter hook output priority raw; policy accept;
+        ip daddr 127.0.0.11 udp dport 53 notrack udp dport set {port}
+        ip daddr 127.0.0.11 tcp dport 53 notrack tcp dport set {port}
+        ip saddr 127.0.0.11 udp sport {port} notrack udp sport set 53
+        ip saddr 127.0.0.11 tcp sport {port} notrack tcp sport set 53
+    }}
+}}
+"""
+
+
+class NftError(Exception):
+    """What libnftables refused; `errno` is the kernel's where it can be told from the words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words.strip()
+        self.errno = next((number for text, number in NUMBERS_OF_ERRORS.items() if text in words), 0)
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """libnftables, loaded when it is first needed."""
+    lib = ctypes.CDLL("libnftables.so.1")
+    lib.nft_ctx_new.restype = ctypes.c_void_p
+    lib.nft_ctx_new.argtypes = [ctypes.c_uint32]
+    for name in ("nft_ctx_free", "nft_ctx_buffer_output", "nft_ctx_buffer_error"):
+        getattr(lib, name).argtypes = [ctypes.c_void_p]
+    for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+        getattr(lib, name).argtypes = [ctypes.c_void_p]
+        getattr(lib, name).restype = ctypes.c_char_p
+    lib.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
+    lib.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    return lib
+
+
+class Nft:
+    """A libnftables context; it belongs to the namespace of the thread that made it. Use it with `with`, or close it."""
+
+    def __init__(self, counts: Counts) -> None:
+        self.counts = counts
+        with LIBRARY_LOCK:
+            self.context = library().nft_ctx_new(0)
+            library().nft_ctx_buffer_output(self.context)
+            library().nft_ctx_buffer_error(self.context)
+
+    def __enter__(self) -> Nft:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the context back."""
+        with LIBRARY_LOCK:
+            library().nft_ctx_free(self.context)
+
+    def run(self, text: str, *, flags: int = 0) -> str:
+        """Carry out commands as one transaction and return what they print; NftError where anything is refused, then nothing is done."""
+        lib = library()
+        with LIBRARY_LOCK:
+            lib.nft_ctx_output_set_flags(self.context, flags)
+            failed = lib.nft_run_cmd_from_buffer(self.context, text.encode())
+            output, problem = lib.nft_ctx_get_output_buffer(self.context), lib.nft_ctx_get_error_buffer(self.context)
+        if failed:
+            raise NftError(problem.decode(errors="replace"))
+        return str(output.decode(errors="replace"))
+
+    # -- the fixed tables
+
+    def load_tables(self, elements: Iterable[Element] = ()) -> None:
+        """Put the fixed tables in place of what bears their names, with these elements, in one transaction: no moment without rules."""
+        text = "".join(f"table {family} {TABLE}\ndelete table {family} {TABLE}\n" for family in FAMILIES)
+        self.run(text + FIXED.read_text() + render("add", elements))
+        self.counts.add(nft_transactions=1)
+
+    def delete_tables(self) -> None:
+        """Take our tables away; absent is success."""
+        self.run("".join(f"table {family} {TABLE}\ndelete table {family} {TABLE}\n" for family in FAMILIES))
+
+    def definition(self) -> str:
+        """Our tables as the kernel has them, without elements; "" where one is missing."""
+        try:
+            return "".join(self.run(f"list table {family} {TABLE}", flags=TERSE) for family in FAMILIES)
+        except NftError as error:
+            if error.errno == 2:
+                return ""
+            raise
+
+    # -- elements
+
+    def change(self, remove: Collection[Element], add: Collection[Element]) -> None:
+        """Delete and add elements of both tables in one transaction.
+
+        One absent element in a delete, or one of other data in an add, fails all of it; then what is there is looked at, and the rest is done.
+        """
+        try:
+            self.transact(remove, add)
+        except NftError as error:
+            if error.errno not in (2, 17):
+                raise failed(remove, add, error) from error
+            there = {e.key: e for e in self.present([*remove, *add])}
+            late = [e for e in add if there.get(e.key) != e]
+            gone = {e.key: there[e.key] for e in [*remove, *late] if e.key in there}
+            try:
+                self.transact(gone.values(), late)
+            except NftError as again:
+                raise failed(gone.values(), late, again) from again
+
+    def transact(self, remove: Collection[Element], add: Collection[Element]) -> None:
+        if remove or add:
+            self.run(render("delete", remove) + render("add", add))
+            self.counts.add(nft_transactions=1, nft_elements=len(remove) + len(add))
+
+    def present(self, wanted: Iterable[Element]) -> Iterator[Element]:
+        """Those elements of `wanted` whose keys are there, with the data that is there; the cost is theirs alone."""
+        by_set: dict[tuple[str, str], list[Element]] = {}
+        for element in wanted:
+            by_set.setdefault((element.family, element.set), []).append(element)
+        for elements in by_set.values():
+            yield from self.present_in_set(list({e.key: e for e in elements}.values()))
+
+    def present_in_set(self, elements: list[Element]) -> Iterator[Element]:
+        """All of one set in one look-up, and where one is absent each half by itself."""
+        first = elements[0]
+        keys = ", ".join(fields_of(e) for e in elements)
+        try:
+            text = self.run(f"get element {first.family} {TABLE} {first.set} {{ {keys} }}")
+        except NftError as error:
+            if error.errno != 2:
+                raise StepFailed(f"look for {first.family} {first.set}", errno=error.errno, stderr=error.words) from error
+            if len(elements) > 1:
+                middle = len(elements) // 2
+                yield from self.present_in_set(elements[:middle])
+                yield from self.present_in_set(elements[middle:])
+            return
+        yield from parse(text)
+
+    def all(self) -> Iterator[Element]:
+        """Every element of our tables."""
+        for family in FAMILIES:
+            try:
+                yield from parse(self.run(f"list table {family} {TABLE}"))
+            except NftError as error:
+                if error.errno != 2:
+                    raise
+
+
+def failed(remove: Collection[Element], add: Collection[Element], error: NftError) -> StepFailed:
+    """The failure of a transaction, named by the element that the library points at, or by all."""
+    words = error.words
+    pointed = [e for e in [*remove, *add] if any(field in words for field in (fields_of(e),))]
+    named = pointed[0] if len(pointed) == 1 else None
+    step = f"rules: {named}" if named else f"rules: {len(remove)} removed, {len(add)} added"
+    return StepFailed(step, errno=error.errno, stderr=words.splitlines()[0] if words else "nftables refused")
+
+
+def fields_of(element: Element) -> str:
+    """The key of an element as nft reads it."""
+    return " . ".join(quoted(element, i, f) for i, f in enumerate(element.fields))
+
+
+def quoted(element: Element, position: int, field: str) -> str:
+    """Interface names stand in quotes, so that one like `tcp` or `br-1` is never read as a word of the language."""
+    return f'"{field}"' if position in NAMES.get((element.family, element.set), ()) else field
+
+
+def render(verb: str, elements: Iterable[Element]) -> str:
+    """One line a set: add or delete element ..."""
+    by_set: dict[tuple[str, str], list[str]] = {}
+    for e in elements:
+        line = fields_of(e)
+        if verb == "add" and e.data:
+            line += " : " + " . ".join(e.data)
+        by_set.setdefault((e.family, e.set), []).append(line)
+    return "".join(f"{verb} element {family} {TABLE} {name} {{ {', '.join(lines)} }}\n" for (family, name), lines in by_set.items())
+
+
+@functools.cache
+def interface_fields() -> dict[tuple[str, str], tuple[int, ...]]:
+    """Which fields of which sets are interface names, read from the fixed tables themselves."""
+    found: dict[tuple[str, str], tuple[int, ...]] = {}
+    family = ""
+    for line in FIXED.read_text().splitlines():
+        if line.startswith("table "):
+            family = line.split()[1]
+        elif match := re.match(r"\s+(?:set|map) (\w+)\s+\{ type(?:of)? ([^;:]+)", line):
+            words = [w.strip() for w in match[2].split(" . ")]
+            found[family, match[1]] = tuple(i for i, w in enumerate(words) if w in ("ifname", "iifname"))
+    return found
+
+
+NAMES = interface_fields()
+SET = re.compile(r"^\t(?:set|map) (\S+) \{$")
+
+
+def parse(listing: str) -> Iterator[Element]:
+    """The elements in a listing of tables or of single sets."""
+    family = name = ""
+    body: list[str] = []
+    for line in listing.splitlines():
+        if line.startswith("table "):
+            family = line.split()[1]
+        elif match := SET.match(line):
+            name = match[1]
+        elif body or line.startswith("\t\telements = {"):
+            body.append(line.strip().removeprefix("elements = {"))
+            if line.endswith("}"):
+                if name not in DYNAMIC:
+                    for word in " ".join(body).removesuffix("}").split(", "):
+                        yield element(family, name, word.strip())
+                body = []
+
+
+def element(family: str, name: str, word: str) -> Element:
+    """One element as the library prints it."""
+    key, _, data = word.partition(" : ")
+    fields = tuple(canonical(f) for f in key.split(" . "))
+    return Element(family, name, fields, tuple(data.split(" . ")) if data else ())
+
+
+def canonical(field: str) -> str:
+    """A field as an Element has it: names without quotes, a 128-bit number with all of its digits."""
+    if field.startswith('"'):
+        return field.strip('"')
+    if field.startswith("0x"):
+        return f"0x{int(field, 16):032x}"
+    return field
+
+
+def load_dns(nft: Nft, port: int) -> None:
+    """Rewrite 127.0.0.11:53 to a high port in the namespace of this context."""
+    nft.run(DNS_EMPTY + DNS.format(port=port))
+
+
+def unload_dns(nft: Nft) -> None:
+    """Take that away again; absent is success."""
+    nft.run("table ip sanbashi\ndelete table ip sanbashi\n")
+
+
