@@ -18,6 +18,10 @@ CHUNK = 1 << 18
 STALE = 86400.0  # seconds after which a broken transfer is not resumed any more
 
 
+class DigestMismatch(Failed):
+    """What came is not what its digest says."""
+
+
 class Ingest:
     """A blob on its way in. `offset` bytes are written and hashed; `restart` throws them away."""
 
@@ -82,7 +86,7 @@ class Blobs:
     def ingest(self, digest: str) -> Iterator[Ingest]:
         """Write a blob; what an earlier attempt left is there already. The blob stands when the block ends and its digest is right.
 
-        Failed in Docker's words where the digest is wrong (nothing is kept then). Another error keeps what came, to be resumed.
+        DigestMismatch in Docker's words where the digest is wrong (nothing is kept then). Another error keeps what came, to be resumed.
         """
         target = self.path(digest)
         partial = self.root / "ingest" / target.name
@@ -91,7 +95,7 @@ class Blobs:
             yield ingest
             if f"sha256:{ingest.digest.hexdigest()}" != digest:
                 partial.unlink(missing_ok=True)
-                raise Failed(f"filesystem layer verification failed for digest {digest}")
+                raise DigestMismatch(f"filesystem layer verification failed for digest {digest}")
             file.flush()
             os.fsync(file.fileno())
         partial.rename(target)

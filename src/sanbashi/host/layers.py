@@ -10,13 +10,12 @@ import shutil
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
 from ..errors import Failed
 from .blobs import sync_directory
-from .unpack import Unpacked, unpack
+from .unpack import Source, Unpacked, unpack
 
 libc = ctypes.CDLL(None, use_errno=True)
 LINK = 8  # hex digits of a short link: the options of an overlay mount must fit into a page
@@ -71,7 +70,7 @@ class Layers:
         except FileNotFoundError as error:
             raise Failed(f"the layer {diff_id} is missing", hint="remove the image and pull it again") from error
 
-    def unpack(self, source: BinaryIO, *, consumed: Callable[[int], None] = lambda size: None) -> Draft:
+    def unpack(self, source: Source, *, consumed: Callable[[int], None] = lambda size: None) -> Draft:
         """Unpack a blob beside the store; publish or discard the draft."""
         directory = self.root / "tmp" / secrets.token_hex(8)
         (directory / "diff").mkdir(parents=True, mode=0o755)

@@ -13,6 +13,7 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NameResolutionError,
+    NewConnectionError,
     ReadTimeoutError,
     SSLError,
 )
@@ -125,10 +126,10 @@ def unreachable(url: str, error: HTTPError) -> Unreachable:
         return Unreachable(f"{prefix}http: server gave HTTP response to HTTPS client", hint=f"name {parts.netloc} in insecure-registries")
     if any(isinstance(c, NameResolutionError | socket.gaierror) for c in causes):
         return Unreachable(f"{prefix}dial tcp: lookup {host}: no such host", hint="see that the host's resolver answers and the name is right")
-    if any(isinstance(c, ConnectTimeoutError) for c in causes):
-        return Unreachable(f"{prefix}dial tcp {host}:{port}: i/o timeout", hint="is there a way out, or a mirror to configure (registry-mirrors)?")
     if any(isinstance(c, ConnectionRefusedError) for c in causes):
         return Unreachable(f"{prefix}dial tcp {host}:{port}: connect: connection refused", hint=f"nothing listens on {host}:{port}")
+    if any(isinstance(c, ConnectTimeoutError) and not isinstance(c, NewConnectionError) for c in causes):
+        return Unreachable(f"{prefix}dial tcp {host}:{port}: i/o timeout", hint="is there a way out, or a mirror to configure (registry-mirrors)?")
     if any(isinstance(c, ReadTimeoutError | TimeoutError) for c in causes):
         return Unreachable(f"{prefix}net/http: timeout awaiting response", passing=True)
     if any(isinstance(c, ssl.SSLError | SSLError) for c in causes):

@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 from ..errors import Failed, SanbashiError
 from ..images.manifest import ACCEPTED, MAX_MANIFEST, Descriptor, digest_of
 from ..images.reference import DEFAULT_DOMAIN, Reference
-from .blobs import CHUNK, Ingest
+from .blobs import CHUNK, DigestMismatch, Ingest
 from .refusals import Refusals, Unreachable, refusal, unreachable
 
 T = TypeVar("T")
@@ -196,8 +196,8 @@ class Session:
             except Stopped:
                 raise
             except SanbashiError as error:
-                if failure is not None and asked != endpoint.host and not error.hint:
-                    error.hint = f"{asked} said before: {failure.message}"
+                if failure is not None and asked != endpoint.host:
+                    error.hint = "; ".join(filter(None, (f"{asked} said before: {failure.message}", error.hint)))
                 failure, asked = error, endpoint.host
                 continue
             self.at = index
@@ -277,7 +277,8 @@ class Session:
                     self.check()
                     ingest.write(piece)
                     if ingest.offset > descriptor.size > 0:
-                        raise Failed(f"filesystem layer verification failed for digest {descriptor.digest}")
+                        ingest.restart()
+                        raise DigestMismatch(f"filesystem layer verification failed for digest {descriptor.digest}")
                     progress(ingest.offset)
             except HTTPError as error:
                 raise unreachable(url, error) from error

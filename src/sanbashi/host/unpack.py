@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import zstandard
 
@@ -29,6 +29,12 @@ from ..images.layers import place
 CHUNK = 1 << 18
 XATTR = "SCHILY.xattr."
 OPAQUE = "trusted.overlay.opaque"
+
+
+class Source(Protocol):
+    """What can be read."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class Decompressor(Protocol):
@@ -53,10 +59,12 @@ MAGIC: tuple[tuple[bytes, str, Callable[[], Any]], ...] = (
 class Plain:
     """A compressed or plain stream, read as plain bytes. `digest` hashes and `size` counts what came out, `consumed` what went in."""
 
-    def __init__(self, source: BinaryIO, *, consumed: Callable[[int], None] = lambda size: None) -> None:
+    def __init__(self, source: Source, *, consumed: Callable[[int], None] = lambda size: None) -> None:
         self.source = source
         self.consumed = consumed
-        self.head = source.read(8)
+        self.head = b""
+        while len(self.head) < 8 and (more := source.read(8 - len(self.head))):
+            self.head += more
         self.make = next((make for magic, _, make in MAGIC if self.head.startswith(magic)), None)
         self.compression = next((name for magic, name, _ in MAGIC if self.head.startswith(magic)), "")
         self.state: Decompressor | None = self.make() if self.make else None
@@ -109,7 +117,7 @@ class Unpacked:
     size: int
 
 
-def unpack(source: BinaryIO, target: Path, *, consumed: Callable[[int], None] = lambda size: None) -> Unpacked:
+def unpack(source: Source, target: Path, *, consumed: Callable[[int], None] = lambda size: None) -> Unpacked:
     """Unpack a layer into an empty directory; Failed where the tar is damaged or hostile.
 
     `consumed` hears how many compressed bytes were taken and may raise to stop.

@@ -1,0 +1,91 @@
+"""Blobs and layers together: who holds which, and what may go."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..host.blobs import Blobs
+from ..host.layers import Layers
+from ..images.model import Image
+from .state import State
+
+
+class Lease:
+    """Digests (of blobs and layers) that a pull or a load in progress needs: nothing may collect them."""
+
+    def __init__(self, content: Content) -> None:
+        self.content = content
+        self.digests: list[str] = []
+
+    def add(self, digests: Iterable[str]) -> None:
+        """Hold more; waits while a collection runs, so what is found afterwards stays."""
+        with self.content.lock:
+            for digest in digests:
+                self.digests.append(digest)
+                self.content.held[digest] += 1
+
+
+@dataclass
+class Content:
+    """What lies under the data root for images. Methods block and are safe to call from several threads."""
+
+    data_root: Path
+    state: Callable[[], State]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    held: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.blobs = Blobs(self.data_root / "blobs")
+        self.layers = Layers(self.data_root / "layers")
+
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[Lease]:
+        """Hold digests until the block ends, which is after they are in the state or have failed to get there."""
+        lease = Lease(self)
+        try:
+            yield lease
+        finally:
+            with self.lock:
+                self.held.subtract(lease.digests)
+                self.held += Counter()
+
+    def collect(self, doomed: Iterable[Image]) -> int:
+        """Remove what images that have gone from the state leave behind; the bytes of files that this frees."""
+        freed = 0
+        with self.lock:
+            state = self.state()
+            kept = used_layers(state)
+            for image in doomed:
+                if image.id in state.images or self.held[image.id]:
+                    continue
+                for diff_id in image.diff_ids:
+                    if diff_id not in kept and not self.held[diff_id] and self.layers.has(diff_id):
+                        note = self.layers.note(diff_id)
+                        self.layers.remove(diff_id)
+                        freed += note.size
+                        if not self.held[note.blob]:
+                            self.blobs.remove(note.blob)
+                self.blobs.remove(image.id)
+        return freed
+
+    def sweep(self) -> None:
+        """Remove what no image or container of the state needs. For the start, when nothing is pulled."""
+        state = self.state()
+        kept = used_layers(state)
+        self.layers.sweep(kept)
+        notes = (self.layers.note(diff_id) for diff_id in kept if self.layers.has(diff_id))
+        self.blobs.sweep({*state.images, *(note.blob for note in notes)})
+
+    def is_whole(self, image: Image) -> bool:
+        """Whether everything of an image is there."""
+        return self.blobs.has(image.id) and all(self.layers.has(diff_id) for diff_id in image.diff_ids)
+
+
+def used_layers(state: State) -> Collection[str]:
+    """The diff ids that images and containers of a state stand on."""
+    return {d for image in state.images.values() for d in image.diff_ids} | {d for c in state.containers.values() for d in c.layers}

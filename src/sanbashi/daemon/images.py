@@ -1,0 +1,360 @@
+"""Images as the API asks for them: pull, find, list, tag, remove, prune, save, load, import."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import platform as machine
+import threading
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..errors import Invalid, NotFound
+from ..host.registry import Credentials, Registry
+from ..images.changes import apply_changes
+from ..images.filters import LISTING, PRUNING, moment, parse_filters
+from ..images.history import HistoryLine, history
+from ..images.manifest import ARCHITECTURES, Platform, config_of, parse_platform
+from ..images.model import History, Image, ImageConfig
+from ..images.reference import Reference, image_id, missing, parse_reference, parse_stored
+from ..images.removal import Removal, names_of, remove
+from .archives import Archived, Loader, archive
+from .content import Content
+from .events import Events
+from .feed import Feed
+from .pulling import Pulled, Puller
+from .saved import Change
+from .state import State, without_name
+
+Report = Callable[[dict[str, Any]], None]
+T = TypeVar("T")
+
+
+class Images:
+    """The service. Called on the loop's thread; blocking work goes to worker threads."""
+
+    def __init__(
+        self,
+        data_root: Path,
+        *,
+        state: Callable[[], State],
+        commit: Callable[[Sequence[Change]], Awaitable[None]],
+        events: Events,
+        mirrors: Sequence[str] = (),
+        insecure: Sequence[str] = (),
+        max_downloads: int = 3,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.state = state
+        self.commit = commit
+        self.events = events
+        self.clock = clock
+        self.host = Platform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
+        self.content = Content(data_root, state)
+        registry = Registry(tuple(mirrors), tuple(insecure))
+        self.puller = Puller(registry, self.content, self.host, threading.Semaphore(max_downloads))
+        self.pulls: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+
+    async def sweep(self) -> None:
+        """Remove what a death half way has left. For the start, once the state is loaded."""
+        await asyncio.to_thread(self.content.sweep)
+
+    # -- bringing
+
+    async def pull(
+        self,
+        reference: str,
+        *,
+        platform: str = "",
+        auth: Mapping[str, str] | None = None,
+        progress: Report = lambda message: None,
+        all_tags: bool = False,
+    ) -> Image:
+        """Pull by name, tag or digest (`latest` unless given), or all tags of a name (the last image then).
+
+        `auth` is the object of the X-Registry-Auth header; `progress` hears Docker's progress messages, on the loop's thread.
+        """
+        wish = parse_reference(reference)
+        wanted = parse_platform(platform, self.host) if platform else None
+        credentials = msgspec.convert({k: v for k, v in (auth or {}).items() if isinstance(v, str)}, Credentials)
+        if all_tags and not wish.suffix:
+            stopped = threading.Event()
+            tags = await self.work(stopped, lambda: self.puller.registry.session(wish, credentials, stopped).tags())
+            wishes = [Reference(wish.domain, wish.path, tag) for tag in tags]
+            if not wishes:
+                raise NotFound(f"repository {wish.familiar_name} not found: it has no tags")
+        else:
+            wishes = [wish.tagged()]
+        for each in wishes:
+            image = await self.pull_one(each, wanted, credentials, progress)
+        return image
+
+    async def pull_one(self, wish: Reference, platform: Platform | None, credentials: Credentials, progress: Report) -> Image:
+        """Pull one reference; two pulls of the same one take turns, and the second finds all of it there."""
+        loop = asyncio.get_running_loop()
+        stopped = threading.Event()
+
+        def report(message: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(progress, message)
+
+        async with self.pulls[wish.key]:
+            with self.content.lease() as lease:
+                pulled: Pulled = await self.work(stopped, lambda: self.puller.pull(wish, platform, credentials, report, stopped, lease))
+                names = ([] if wish.digest else [wish.key]) + [f"{wish.familiar_name}@{pulled.digest}"]
+                changed = self.names_now(pulled.image.id).issuperset(names)
+                image = await self.store(pulled.image, names)
+        progress({"status": f"Digest: {pulled.digest}"})
+        news = "Image is up to date" if changed and not pulled.is_new else "Downloaded newer image"
+        progress({"status": f"Status: {news} for {wish.familiar}"})
+        self.tell("pull", wish.familiar, wish.familiar_name, image)
+        return image
+
+    def load(self, stream: AsyncIterable[bytes], *, quiet: bool = False, progress: Report = lambda message: None) -> Awaitable[tuple[Image, ...]]:
+        """Load images from a docker-archive or an OCI layout, plain or compressed."""
+        return self.load_all(stream, quiet, progress)
+
+    async def load_all(self, stream: AsyncIterable[bytes], quiet: bool, progress: Report) -> tuple[Image, ...]:
+        loop = asyncio.get_running_loop()
+        stopped = threading.Event()
+
+        def report(message: dict[str, Any]) -> None:
+            if not quiet:
+                loop.call_soon_threadsafe(progress, message)
+
+        with self.content.lease() as lease, Feed(stream, loop) as feed, Loader(self.content, lease, stopped) as loader:
+            found: Sequence[Archived] = await self.work(stopped, lambda: loader.load(feed, report), feed.stop)
+            images = []
+            for archived in found:
+                for name in archived.names:
+                    holder = self.state().image_names.get(name)
+                    if holder is not None and holder != archived.image.id:
+                        text = f"The image {name} already exists, renaming the old one with ID {holder} to empty string\n"
+                        progress({"stream": text})
+                images.append(await self.store(archived.image, archived.names))
+                for line in [f"Loaded image: {name}\n" for name in archived.names] or [f"Loaded image ID: {archived.image.id}\n"]:
+                    progress({"stream": line})
+                self.tell("load", archived.image.id, archived.image.id, archived.image)
+        return tuple(images)
+
+    async def import_(
+        self,
+        stream: AsyncIterable[bytes],
+        *,
+        reference: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        platform: str = "",
+        source: str = "-",
+        progress: Report = lambda message: None,
+    ) -> Image:
+        """Make an image of one tar of a root file system, named `reference` unless that is ""."""
+        wish = parse_reference(reference).tagged() if reference else None
+        if wish is not None and wish.digest:
+            raise Invalid("cannot import digest reference")
+        config = apply_changes(ImageConfig(), changes)
+        target = parse_platform(platform, self.host)
+        stopped = threading.Event()
+        created = self.now()
+        comment = message or f"Imported from {source}"
+        with self.content.lease() as lease, Feed(stream, asyncio.get_running_loop()) as feed, Loader(self.content, lease, stopped) as loader:
+            diff_id, size = await self.work(stopped, lambda: loader.import_layer(feed), feed.stop)
+            image = Image(
+                id="",
+                created=created,
+                architecture=target.architecture,
+                variant=target.variant,
+                os=target.os,
+                comment=comment,
+                config=config,
+                diff_ids=(diff_id,),
+                sizes=(size,),
+                history=(History(created=created, comment=comment),),
+            )
+            document = config_of(image)
+            id_ = await asyncio.to_thread(self.content.blobs.put, document)
+            image = await self.store(msgspec.structs.replace(image, id=id_), [wish.key] if wish else [])
+        progress({"status": image.id})
+        self.tell("import", image.id, wish.familiar if wish else image.id, image)
+        return image
+
+    # -- finding
+
+    def find(self, reference: str) -> Image | None:
+        """By full id, name, or unique prefix of the id; None where there is none."""
+        state = self.state()
+        if id_ := image_id(reference):
+            return state.images.get(id_)
+        named = state.image_names.get(parse_reference(reference).key)
+        if named is not None:
+            return state.images.get(named)
+        prefix = reference.removeprefix("sha256:")
+        found = [i for i in state.images if i.removeprefix("sha256:").startswith(prefix)]
+        return state.images[found[0]] if prefix and len(found) == 1 else None
+
+    def resolve(self, reference: str) -> Image:
+        """As `find`; NotFound in Docker's words."""
+        image = self.find(reference)
+        if image is None:
+            raise NotFound(f"No such image: {missing(reference)}")
+        return image
+
+    def list(self, filters: Mapping[str, Sequence[str]] = {}, *, all: bool = False) -> Sequence[Image]:
+        """Images that suit the filters, the newest first, with the names that the reference filter takes."""
+        wanted = parse_filters(filters, allowed=LISTING, now=self.clock() / 1e9, created=lambda ref: moment(self.resolve(ref).created))
+        images = self.state().images
+        parents = {i.parent for i in images.values()}
+        suiting = [i for i in images.values() if wanted.takes(i) and (all or i.repo_tags or i.repo_digests or i.id not in parents)]
+        suiting.sort(key=lambda i: moment(i.created), reverse=True)
+        return [
+            msgspec.structs.replace(
+                i,
+                repo_tags=tuple(filter(wanted.takes_name, i.repo_tags)),
+                repo_digests=tuple(filter(wanted.takes_name, i.repo_digests)),
+            )
+            if wanted.references
+            else i
+            for i in suiting
+        ]
+
+    def history(self, reference: str) -> tuple[HistoryLine, ...]:
+        """The lines of an image's history, the newest first."""
+        return history(self.resolve(reference))
+
+    # -- names and removal
+
+    async def tag(self, source: str, target: str) -> None:
+        """Give an image another name; whoever had the name loses it."""
+        image = self.resolve(source)
+        wish = parse_reference(target).tagged()
+        if wish.digest:
+            raise Invalid("refusing to create a tag with a digest reference")
+        image = await self.store(image, [wish.key])
+        self.tell("tag", image.id, wish.familiar, image)
+
+    async def remove(self, reference: str, *, force: bool = False, noprune: bool = False) -> Sequence[dict[str, str]]:
+        """`rmi`: {"Untagged": name} and {"Deleted": id} in order; Conflict in Docker's words."""
+        image = self.resolve(reference)
+        is_id = image.id.startswith(reference) or image.id.removeprefix("sha256:").startswith(reference)
+        state = self.state()
+        name = "" if is_id else parse_reference(reference).key
+        removal = remove(state.images, state.containers.values(), image, name, force=force, prune=not noprune)
+        await self.apply(removal)
+        return [{kind: text} for kind, text in removal.lines]
+
+    async def prune(self, filters: Mapping[str, Sequence[str]] = {}) -> tuple[Sequence[dict[str, str]], int]:
+        """Remove images that no container uses: untagged ones, or all with dangling=false; what went, and the bytes that it freed."""
+        wanted = parse_filters(filters, allowed=PRUNING, now=self.clock() / 1e9, created=lambda ref: 0.0, dangling=True)
+        if wanted.dangling is False:
+            wanted = parse_filters(
+                {k: v for k, v in filters.items() if k != "dangling"}, allowed=PRUNING, now=self.clock() / 1e9, created=lambda ref: 0.0
+            )
+        lines: collections.deque[dict[str, str]] = collections.deque()
+        freed = 0
+        for id_ in list(self.state().images):
+            state = self.state()
+            image = state.images.get(id_)
+            used = {c.image_id for c in state.containers.values()} | {i.parent for i in state.images.values()}
+            if image is None or id_ in used or not wanted.takes(image):
+                continue
+            removal = remove(state.images, state.containers.values(), image, "", force=True)
+            freed += await self.apply(removal)
+            lines += [{kind: text} for kind, text in removal.lines]
+        self.events.tell("image", "prune", "", {"reclaimed": str(freed)})
+        return tuple(lines), freed
+
+    async def apply(self, removal: Removal) -> int:
+        """Carry a removal out: the state first, then what is left on the disk; the bytes freed."""
+        gone = {image.id for image in removal.deleted}
+        changes = [Change("image", id_, removal.images[id_]) for id_ in dict.fromkeys(removal.touched) if id_ not in gone]
+        await self.commit([*changes, *(Change("image", id_, None) for id_ in gone)])
+        for kind, text in removal.lines:
+            owner = removal.touched[0] if removal.touched else text
+            if kind == "Untagged":
+                self.events.tell("image", "untag", owner, {"name": owner})
+            elif text in gone:
+                self.events.tell("image", "delete", text, {"name": text})
+        return await asyncio.to_thread(self.content.collect, removal.deleted)
+
+    # -- giving away
+
+    def save(self, references: Sequence[str]) -> AsyncIterator[bytes]:
+        """An archive of images, a docker-archive and an OCI layout at once; NotFound at once, not in the middle of the answer."""
+        chosen: dict[str, tuple[str, ...]] = {}
+        for reference in references:
+            for image, names in self.chosen(reference):
+                chosen[image.id] = tuple(dict.fromkeys((*chosen.get(image.id, ()), *names)))
+        images = self.state().images
+        return self.saved([(images[id_], names) for id_, names in chosen.items()])
+
+    async def saved(self, chosen: Sequence[tuple[Image, tuple[str, ...]]]) -> AsyncIterator[bytes]:
+        with self.content.lease() as lease:
+            lease.add([digest for image, _ in chosen for digest in (image.id, *image.diff_ids)])
+            pieces = archive(self.content, chosen)
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                yield piece
+        for image, _ in chosen:
+            self.tell("save", image.id, image.id, image)
+
+    def chosen(self, reference: str) -> Sequence[tuple[Image, tuple[str, ...]]]:
+        """Images to save and the tags to save them under: the tag named, all of a repository named, none for an id."""
+        images = self.state().images
+        wish = None if image_id(reference) else parse_reference(reference)
+        if wish is not None and not wish.suffix:
+            tags = {i.id: tuple(t for t in i.repo_tags if parse_stored(t).familiar_name == wish.familiar_name) for i in images.values()}
+            if any(tags.values()):
+                return [(images[id_], names) for id_, names in tags.items() if names]
+        image = self.find(reference)
+        if image is None:
+            raise NotFound("reference does not exist")
+        return [(image, tuple(t for t in image.repo_tags if wish is not None and t == wish.key))]
+
+    # -- the state
+
+    async def store(self, image: Image, names: Sequence[str]) -> Image:
+        """Put an image into the state under further names; those who had them are saved without."""
+        state = self.state()
+        image = state.images.get(image.id, image)
+        tags = [n for n in names if "@" not in n]
+        digests = [n for n in names if "@" in n]
+        new = msgspec.structs.replace(
+            image,
+            repo_tags=tuple(dict.fromkeys((*image.repo_tags, *tags))),
+            repo_digests=tuple(dict.fromkeys((*image.repo_digests, *digests))),
+            last_tagged=self.now() if tags else image.last_tagged,
+        )
+        losers: dict[str, Image] = {}
+        for name in names:
+            holder = state.image_names.get(name)
+            if holder is not None and holder != image.id and holder in state.images:
+                losers[holder] = without_name(losers.get(holder, state.images[holder]), name)
+        await self.commit([*(Change("image", id_, loser) for id_, loser in losers.items()), Change("image", new.id, new)])
+        return new
+
+    def names_now(self, id_: str) -> set[str]:
+        image = self.state().images.get(id_)
+        return set(names_of(image)) if image is not None else set()
+
+    def now(self) -> str:
+        """This moment as RFC 3339 with nanoseconds, UTC."""
+        seconds, nanoseconds = divmod(self.clock(), 10**9)
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+
+    def tell(self, action: str, id_: str, name: str, image: Image) -> None:
+        """Announce something that happened to an image, with its labels."""
+        self.events.tell("image", action, id_, {**(image.config.labels or {}), "name": name})
+
+    async def work(self, stopped: threading.Event, call: Callable[[], T], wake: Callable[[], None] = lambda: None) -> T:
+        """Run blocking work in a thread of its own; when the one who asked goes away it is stopped and waited for."""
+        task = asyncio.ensure_future(asyncio.to_thread(call))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            stopped.set()
+            wake()
+            await asyncio.wait([task])
+            raise

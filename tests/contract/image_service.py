@@ -1,0 +1,31 @@
+"""The image service over a data root of its own, with a store that is a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sanbashi.daemon.events import Events
+from sanbashi.daemon.images import Images
+from sanbashi.daemon.saved import Change, changed
+from sanbashi.daemon.state import State
+
+
+class Service:
+    """`images` is the service; `state` what it has committed; `messages` the progress that it told."""
+
+    def __init__(self, root: Path, *, mirrors: Sequence[str] = (), insecure: Sequence[str] = ()) -> None:
+        self.state = State()
+        self.messages: list[dict[str, Any]] = []
+        self.events = Events()
+        self.images = Images(root, state=lambda: self.state, commit=self.commit, events=self.events, mirrors=mirrors, insecure=insecure)
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        self.state = changed(self.state, changes)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+
+    def statuses(self) -> list[str]:
+        return [m["status"] for m in self.messages if "status" in m]
