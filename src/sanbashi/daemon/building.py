@@ -1,0 +1,104 @@
+"""Everything the daemon is made of, made and joined by name."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ..errors import Conflict, SanbashiError
+from ..host.facts import HostFacts, probe
+from ..host.kernel import Kernel
+from ..host.keeper import KeeperClient
+from ..host.monitor import Monitor
+from ..host.mounts import make_shared
+from ..host.runtime import Runtimes
+from ..host.snapshots import Snapshots
+from ..host.surroundings import probe_surroundings
+from ..network.model import NetworkFacts
+from .config import DaemonConfig
+from .core import Core
+from .engine import Engine
+from .images import Images
+from .process import Process
+from .saved import Store
+
+log = logging.getLogger("sanbashi")
+
+
+async def build(config: DaemonConfig) -> Engine:
+    """The engine, its saved state loaded and the host brought to it."""
+    for setting in config.ignored:
+        log.info("the setting %s has no meaning here and is ignored", setting)
+    for folder, mode in ((config.data_root, 0o711), (config.exec_root, 0o711), (config.data_root / "containers", 0o710)):
+        folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    make_shared(config.data_root)
+    facts = probe()
+    for drop in facts.foreign_drops:
+        log.warning("%s", drop)
+    if sentence := facts.held_bridge(config.bridge):
+        raise Conflict(sentence)
+    store = Store(config.data_root / "state.db")
+    state = store.load()
+    store.start()
+    loop = asyncio.get_running_loop()
+    engine: list[Engine] = []
+
+    def keeper_lost() -> None:
+        loop.call_soon_threadsafe(lambda: engine and engine[0].reconcile.keeper_lost())
+
+    keeper = KeeperClient(config.exec_root, on_lost=keeper_lost)
+    kernel = Kernel(config.exec_root, keeper, facts)
+    runtimes = Runtimes(config.exec_root / "runtimes")
+    core = Core(
+        config=config,
+        facts=facts,
+        network_facts=network_facts(config, facts),
+        store=store,
+        kernel=kernel,
+        snapshots=Snapshots(config.data_root),
+        state=state,
+        boot_id=facts.boot_id,
+        runtimes={name: runtime.program for name, runtime in runtimes.by_name.items()},
+        default_runtime=config.default_runtime or runtimes.default,
+    )
+    monitor = Monitor(config.exec_root, runtimes)
+    process = Process(core, monitor, runtimes, probe_surroundings(runtimes))
+    images = Images(
+        config.data_root,
+        state=lambda: core.state,
+        commit=core.commit_changes,
+        events=core.events,
+        mirrors=config.registry_mirrors,
+        insecure=config.insecure_registries,
+    )
+    built = Engine(core, process, images)
+    engine.append(built)
+    process.open(built.lifecycle.exited)
+    for sentence in await core.on_host(kernel.prepare):
+        log.info("%s", sentence)
+    try:
+        await core.on_host(keeper.ensure)
+        await built.reconcile.start_up()
+    except SanbashiError:
+        await built.reconcile.shut_down()
+        raise
+    return built
+
+
+def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
+    """What commands need to know of the host and the settings."""
+    return NetworkFacts(
+        pools=config.pools,
+        avoid=facts.avoid,
+        ephemeral=facts.ephemeral,
+        reserved_ports=facts.reserved_ports,
+        ula=facts.ula,
+        default_ip=config.ip,
+        icc=config.icc,
+        ipv6=config.ipv6,
+        ip6_available=facts.ipv6,
+        mtu=config.mtu,
+        links_present=facts.links_present,
+        default_options=config.default_network_opts.get("bridge", {}),
+    )
+

@@ -1,0 +1,248 @@
+"""The daemon's settings: dockerd's flag names and the same keys in a JSON file; parsed once, frozen."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import Invalid
+from ..network.model import IPAddress, IPInterface, IPNetwork
+
+# Docker's own list (facts.md 3.1).
+DEFAULT_POOLS: tuple[tuple[str, int], ...] = (
+    ("172.17.0.0/16", 16),
+    ("172.18.0.0/16", 16),
+    ("172.19.0.0/16", 16),
+    ("172.20.0.0/14", 16),
+    ("172.24.0.0/14", 16),
+    ("172.28.0.0/14", 16),
+    ("192.168.0.0/16", 20),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonConfig:
+    """What the daemon was told. Field names are dockerd's keys with underscores; `hosts` are URLs."""
+
+    hosts: tuple[str, ...] = ()
+    group: str = "sanbashi"
+    data_root: Path = Path("/var/lib/sanbashi")
+    exec_root: Path = Path("/run/sanbashi")
+    pidfile: Path = Path("/run/sanbashi/sanbashid.pid")
+    debug: bool = False
+    log_level: str = "info"
+    live_restore: bool = True
+    bridge: str = "docker0"
+    bip: IPInterface | None = None
+    fixed_cidr: IPNetwork | None = None
+    fixed_cidr_v6: IPNetwork | None = None
+    default_gateway: IPAddress | None = None
+    default_address_pools: tuple[tuple[IPNetwork, int], ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_opts: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    icc: bool = True
+    ip: IPAddress | None = None
+    ipv6: bool = False
+    ip_forward: bool = True
+    ip_masq: bool = True
+    mtu: int = 0
+    registry_mirrors: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    default_runtime: str = ""
+    init: bool = False
+    shutdown_timeout: int = 15
+    host_gateway_ips: tuple[str, ...] = ()
+    max_concurrent_downloads: int = 3
+    default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    default_ulimits: tuple[str, ...] = ()
+    log_driver: str = "json-file"
+    ignored: tuple[str, ...] = ()  # settings of dockerd's that have no meaning here, each logged once
+
+    @property
+    def pools(self) -> tuple[tuple[IPNetwork, int], ...]:
+        """The address pools in force, lowest first."""
+        return self.default_address_pools or tuple((ipaddress.ip_network(base), size) for base, size in DEFAULT_POOLS)
+
+
+def boolean(text: str) -> bool:
+    """Go's ParseBool."""
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def pool(text: str) -> tuple[IPNetwork, int]:
+    """base=172.80.0.0/16,size=24 -> (network, 24)."""
+    parts = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+    if set(parts) != {"base", "size"}:
+        raise ValueError("wants base=CIDR,size=BITS")
+    base, size = ipaddress.ip_network(parts["base"]), int(parts["size"])
+    if not base.prefixlen <= size <= base.max_prefixlen:
+        raise ValueError(f"size {size} is no part of {base}")
+    return base, size
+
+
+def host_url(text: str) -> str:
+    """-H values: unix://, tcp:// and fd://, a bare path is a unix socket."""
+    if text.startswith(("unix://", "tcp://", "fd://")):
+        return text
+    if text.startswith("/"):
+        return f"unix://{text}"
+    raise ValueError("wants unix:///PATH, tcp://ADDRESS:PORT or fd://")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One flag: `key` of the field, how its text is read, whether it may come several times, its name in the JSON file."""
+
+    flag: str
+    key: str
+    read: Callable[[str], Any]
+    many: bool = False
+    json: str = ""
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("host", "hosts", host_url, True, "hosts"),
+    Setting("group", "group", str),
+    Setting("data-root", "data_root", Path),
+    Setting("exec-root", "exec_root", Path),
+    Setting("pidfile", "pidfile", Path),
+    Setting("debug", "debug", boolean),
+    Setting("log-level", "log_level", str),
+    Setting("live-restore", "live_restore", boolean),
+    Setting("bridge", "bridge", str),
+    Setting("bip", "bip", ipaddress.ip_interface),
+    Setting("fixed-cidr", "fixed_cidr", ipaddress.ip_network),
+    Setting("fixed-cidr-v6", "fixed_cidr_v6", ipaddress.ip_network),
+    Setting("default-gateway", "default_gateway", ipaddress.ip_address),
+    Setting("default-address-pool", "default_address_pools", pool, True, "default-address-pools"),
+    Setting("dns", "dns", lambda t: str(ipaddress.ip_address(t)), True),
+    Setting("dns-opt", "dns_opts", str, True, "dns-opts"),
+    Setting("dns-search", "dns_search", str, True),
+    Setting("icc", "icc", boolean),
+    Setting("ip", "ip", ipaddress.ip_address),
+    Setting("ipv6", "ipv6", boolean),
+    Setting("ip-forward", "ip_forward", boolean),
+    Setting("ip-masq", "ip_masq", boolean),
+    Setting("mtu", "mtu", int),
+    Setting("registry-mirror", "registry_mirrors", str, True, "registry-mirrors"),
+    Setting("insecure-registry", "insecure_registries", str, True, "insecure-registries"),
+    Setting("label", "labels", str, True, "labels"),
+    Setting("default-runtime", "default_runtime", str),
+    Setting("init", "init", boolean),
+    Setting("shutdown-timeout", "shutdown_timeout", int),
+    Setting("host-gateway-ip", "host_gateway_ips", lambda t: str(ipaddress.ip_address(t)), True, "host-gateway-ips"),
+    Setting("max-concurrent-downloads", "max_concurrent_downloads", int),
+    Setting("log-driver", "log_driver", str),
+    Setting("default-ulimit", "default_ulimits", str, True, "default-ulimits"),
+)
+BY_FLAG = {s.flag: s for s in SETTINGS}
+BY_JSON = {s.json or s.flag: s for s in SETTINGS}
+SHORT = {"H": "host", "G": "group", "D": "debug", "l": "log-level", "p": "pidfile", "g": "data-root", "b": "bridge"}
+
+# dockerd's settings that mean nothing here: name -> takes a value
+IGNORED: Mapping[str, bool] = {
+    "iptables": False, "ip6tables": False, "ip-forward-no-drop": False, "userland-proxy": False, "userland-proxy-path": True, "firewall-backend": True,
+    "storage-driver": True, "storage-opt": True, "containerd": True, "containerd-namespace": True, "exec-opt": True, "experimental": False,
+    "selinux-enabled": False, "allow-direct-routing": False, "bridge-accept-fwmark": True, "cgroup-parent": True, "metrics-addr": True,
+    "raw-logs": False, "log-opt": True, "max-concurrent-uploads": True, "max-download-attempts": True, "no-new-privileges": False, "oom-score-adjust": True,
+    "seccomp-profile": True, "add-runtime": True, "authorization-plugin": True, "cpu-rt-period": True, "cpu-rt-runtime": True, "default-cgroupns-mode": True,
+    "default-ipc-mode": True, "default-shm-size": True, "init-path": True, "network-control-plane-mtu": True, "node-generic-resource": True,
+    "swarm-default-advertise-addr": True, "userns-remap": True, "rootless": False, "default-gateway-v6": True, "bip6": True, "api-cors-header": True,
+    "cluster-store": True, "cluster-advertise": True, "feature": True, "features": True, "builder": True, "validate": False, "tls": False,
+}  # fmt: skip
+
+
+def parse(arguments: Sequence[str], read_file: Callable[[Path], str]) -> DaemonConfig:
+    """The settings of a command line; Invalid with dockerd's sentence for a flag that is not known or does not parse. A flag beats the file."""
+    given: dict[str, Any] = {}
+    ignored: list[str] = []
+    config_file: Path | None = None
+    for name, value in flags(arguments):
+        if name == "config-file":
+            config_file = Path(value or "")
+        elif name in IGNORED:
+            ignored.append(name)
+        else:
+            take(given, BY_FLAG[name], value if value is not None else "true", f"--{name}")
+    if config_file is not None:
+        given = {**from_file(config_file, read_file, ignored), **given}
+    exec_root = given.get("exec_root", DaemonConfig().exec_root)
+    given.setdefault("pidfile", exec_root / "sanbashid.pid")
+    given.setdefault("hosts", (f"unix://{exec_root}/sanbashi.sock",))
+    for key in ("default_address_pools", "dns", "dns_opts", "dns_search", "registry_mirrors", "insecure_registries"):
+        given[key] = tuple(given.get(key, ()))
+    config = replace(DaemonConfig(), **{**given, "hosts": tuple(given["hosts"]), "ignored": tuple(dict.fromkeys(ignored))})
+    return replace(config, debug=config.debug or config.log_level == "debug")
+
+
+def flags(arguments: Sequence[str]) -> list[tuple[str, str | None]]:
+    """(name, value) of each flag; value None for a boolean given alone."""
+    found: list[tuple[str, str | None]] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word == "-":
+            raise Invalid(f"unexpected argument {word!r}", hint="see sanbashid --help")
+        name, equals, value = word.lstrip("-").partition("=")
+        name = SHORT.get(name, name)
+        if word[1] != "-" and name == word.lstrip("-")[: len(name)] and name not in BY_FLAG and word[1] in SHORT:  # -Hunix://...
+            name, equals, value = SHORT[word[1]], "=", word[2:]
+        if name not in BY_FLAG and name not in IGNORED and name != "config-file":
+            raise Invalid(f"unknown flag: --{name}", hint="see sanbashid --help")
+        alone = IGNORED[name] is False if name in IGNORED else name in BY_FLAG and BY_FLAG[name].read is boolean
+        if equals:
+            found.append((name, value))
+        elif alone:
+            found.append((name, None))
+        elif rest:
+            found.append((name, rest.pop(0)))
+        else:
+            raise Invalid(f"flag needs an argument: --{name}")
+    return found
+
+
+def take(given: dict[str, Any], setting: Setting, text: str, said: str) -> None:
+    try:
+        value = setting.read(text)
+    except ValueError as error:
+        raise Invalid(f'invalid argument "{text}" for "{said}": {error}') from error
+    if setting.many:
+        given.setdefault(setting.key, []).append(value)
+    else:
+        given[setting.key] = value
+
+
+def from_file(path: Path, read_file: Callable[[Path], str], ignored: list[str]) -> dict[str, Any]:
+    """The settings of a daemon.json."""
+    try:
+        document = json.loads(read_file(path))
+    except OSError as error:
+        raise Invalid(f"unable to configure the daemon with file {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Invalid(f"unable to configure the daemon with file {path}: {error}") from error
+    if not isinstance(document, dict):
+        raise Invalid(f"unable to configure the daemon with file {path}: it must hold one JSON object")
+    given: dict[str, Any] = {}
+    for key, value in document.items():
+        setting = BY_JSON.get(key)
+        if key == "default-network-opts":
+            given["default_network_opts"] = value
+        elif key in IGNORED or key in ("runtimes", "log-opts", "storage-opts", "proxies"):
+            ignored.append(key)
+        elif setting is None:
+            raise Invalid(f"unable to configure the daemon with file {path}: the following directives don't match any configuration option: {key}")
+        else:
+            for item in value if isinstance(value, list) else [value]:
+                text = f"base={item['base']},size={item['size']}" if isinstance(item, dict) and setting.key == "default_address_pools" else item
+                take(given, setting, str(text).lower() if isinstance(item, bool) else str(text), f"{key} in {path}")
+    return given

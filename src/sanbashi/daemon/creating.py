@@ -1,0 +1,133 @@
+"""`create`: a request and an image become a container, with its layer and its volumes."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from ..containers.facts import ContainerFacts
+from ..containers.model import Config, Container, HostConfig, MountPoint
+from ..containers.names import check_name, random_name
+from ..containers.request import container_of
+from ..errors import Conflict, Invalid, NotFound, SanbashiError
+from ..network import commands
+from ..network.model import EndpointWish
+from .core import Core, new_id, now, whole
+from .images import Images
+from .networking import Networking
+from .volumes import Volumes
+
+Wishes = tuple[tuple[str, EndpointWish], ...]
+
+
+@dataclass
+class Creating:
+    """Makes containers."""
+
+    core: Core
+    networking: Networking
+    volumes: Volumes
+    images: Images
+    facts: ContainerFacts
+
+    @whole
+    async def create(self, config: Config, host: HostConfig, wishes: Wishes, *, name: str = "", platform: str = "") -> tuple[str, list[str]]:
+        """`POST /containers/create`: (id, warnings)."""
+        core = self.core
+        image = self.images.resolve(config.image)
+        id_ = new_id()
+        name = self.reserve_name(name, id_)
+        container, warnings = container_of(
+            config,
+            host,
+            self.wished(host, config, wishes),
+            image,
+            id=id_,
+            name=name,
+            created=now(),
+            facts=self.facts,
+            find=core.find_container,
+            default_runtime=core.default_runtime,
+            default_log_driver=core.config.log_driver,
+        )
+        self.check_wishes(container)
+        container = await self.with_volumes(container)
+        await core.on_host(core.snapshots.create, id_, container.layers)
+        await core.on_host(lambda: core.container_dir(id_).mkdir(parents=True, exist_ok=True))
+        try:
+            self.reserve_name(name, id_)
+            await core.put(container)
+        except SanbashiError:
+            await core.on_host(core.snapshots.remove, id_)
+            raise
+        core.tell_container("create", container)
+        return id_, warnings
+
+    def reserve_name(self, name: str, id_: str) -> str:
+        """The name asked for, checked, or a random one; Conflict where another container has it."""
+        taken = self.core.state.container_names
+        if not name:
+            return random_name(taken.__contains__, secrets.SystemRandom())
+        name = name.removeprefix("/")
+        check_name(name)
+        if name in taken:
+            raise Conflict(
+                f'Conflict. The container name "/{name}" is already in use by container "{taken[name]}". '
+                "You have to remove (or rename) that container to be able to reuse that name."
+            )
+        return name
+
+    def wished(self, host: HostConfig, config: Config, wishes: Wishes) -> Wishes:
+        """The networks to join, in order: the network mode's own first, then the others of the request."""
+        mode = host.network_mode or "default"
+        if mode == "default":
+            mode = "bridge"
+        if mode.startswith("container:") or config.network_disabled:
+            return ()
+        named = dict(wishes)
+        if "default" in named:
+            named[mode] = named.pop("default")
+        main = named.pop(mode, None)
+        if main is None:
+            # The mode may be an id or a prefix where the settings are keyed by the network's name, or the reverse.
+            try:
+                network = self.networking.find(mode)
+            except NotFound:
+                main = EndpointWish(network=mode)
+            else:
+                key = next((k for k in named if k in (network.name, network.id)), "")
+                main, mode = (named.pop(key) if key else EndpointWish(network=network.name)), network.name
+        if config.mac_address and not main.mac:
+            main = replace(main, mac=config.mac_address)
+        if host.links and not main.links and mode not in ("bridge", "host", "none"):
+            main = replace(main, links=host.links)
+        return ((mode, main), *named.items())
+
+    def check_wishes(self, container: Container) -> None:
+        """What can be refused now; a network that is not there is refused only at start, as Docker does."""
+        state = self.core.state.network
+        for name, wish in container.networks:
+            try:
+                network = commands.find_network(state, name)
+            except NotFound:
+                continue
+            try:
+                commands.check_wish(state, network, wish)
+            except Invalid as error:
+                raise Invalid(f"invalid config for network {name}: {error.message}", hint=error.hint) from error
+
+    async def with_volumes(self, container: Container) -> Container:
+        """The container with its volumes made: named ones where absent, anonymous ones for the image's and -v /path."""
+        mounts: list[MountPoint] = []
+        anonymous: list[str] = []
+        for mount in container.mounts:
+            if mount.type != "volume":
+                mounts.append(mount)
+                continue
+            volume = await self.volumes.create(mount.name, mount.driver, anonymous=not mount.name)
+            if not mount.name:
+                anonymous.append(volume.name)
+            mounts.append(msgspec.structs.replace(mount, name=volume.name, source=volume.mountpoint, driver="local"))
+        return msgspec.structs.replace(container, mounts=tuple(mounts), anonymous_volumes=tuple(anonymous))

@@ -1,0 +1,102 @@
+"""The engine as its faces see it: every verb of the API, joined from the parts that do the work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import info
+from .core import Core
+from .creating import Creating
+from .execs import Execs
+from .images import Images
+from .lifecycle import Lifecycle
+from .networking import Networking
+from .process import Process
+from .pruning import Pruning
+from .reconcile import Reconcile
+from .streams import Streams
+from .volumes import Volumes
+
+COUNTED = ("netlink_messages", "nft_elements", "nft_transactions", "files_read")
+
+
+class Engine:
+    """All verbs; the parts are public for those who need more than a verb."""
+
+    def __init__(self, core: Core, process: Process, images: Images) -> None:
+        self.core = core
+        self.process = process
+        self.images = images
+        self.networking = Networking(core)
+        self.volumes = Volumes(core)
+        self.lifecycle = Lifecycle(core, self.networking, process)
+        self.creating = Creating(core, self.networking, self.volumes, images, process.facts)
+        self.streams = Streams(core, process)
+        self.execs = Execs(core, process)
+        self.pruning = Pruning(core, self.networking, self.volumes, self.lifecycle)
+        self.reconcile = Reconcile(core, self.networking, self.lifecycle, process)
+        # containers
+        self.find_container = core.find_container
+        self.create_container = self.creating.create
+        self.start = self.lifecycle.start
+        self.stop = self.lifecycle.stop
+        self.restart = self.lifecycle.restart
+        self.kill = self.lifecycle.kill
+        self.pause = self.lifecycle.pause
+        self.unpause = self.lifecycle.unpause
+        self.rename = self.lifecycle.rename
+        self.remove = self.lifecycle.remove
+        self.wait = self.lifecycle.wait
+        self.attach = self.streams.attach
+        self.logs = self.streams.logs
+        self.resize = self.streams.resize
+        self.top = self.streams.top
+        # exec
+        self.create_exec = self.execs.create
+        self.start_exec = self.execs.start
+        self.resize_exec = self.execs.resize
+        self.inspect_exec = self.execs.inspect
+        # networks and volumes
+        self.create_network = self.networking.create
+        self.remove_network = self.networking.remove
+        self.connect = self.networking.connect
+        self.disconnect = self.networking.disconnect
+        self.create_volume = self.volumes.create
+        self.remove_volume = self.volumes.remove
+        self.prune_networks = self.pruning.networks
+        self.prune_containers = self.pruning.containers
+        self.prune_volumes = self.pruning.volumes
+        self.disk_usage = self.pruning.disk_usage
+
+    @property
+    def state(self) -> Any:
+        """The present snapshot."""
+        return self.core.state
+
+    @property
+    def config(self) -> Any:
+        """What the daemon was told."""
+        return self.core.config
+
+    @property
+    def facts(self) -> Any:
+        """What was found out about the host."""
+        return self.core.facts
+
+    @property
+    def events(self) -> Any:
+        """The feed of events."""
+        return self.core.events
+
+    def info(self) -> dict[str, Any]:
+        """`GET /info`."""
+        return info.info(self.core)
+
+    def version(self) -> dict[str, Any]:
+        """`GET /version`."""
+        return info.version(self.core)
+
+    def counters(self) -> dict[str, int]:
+        """What the work has cost since the start; the test of flatness reads it."""
+        counts = self.core.kernel.counts
+        return {n: getattr(counts, n) for n in COUNTED} | {"sql_statements": self.core.store.statements}

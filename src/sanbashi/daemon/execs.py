@@ -1,0 +1,123 @@
+"""exec: processes run in containers that run; known while they run and for a while after."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..containers import lifecycle as moves
+from ..containers.failure import CannotRun, RuntimeFailed
+from ..containers.model import Container, ExecConfig
+from ..containers.spec import exec_process
+from ..errors import Conflict, Invalid, NotFound
+from ..host.attachment import Attachment
+from ..host.exec import Running, execute
+from ..host.rootfs import find_user
+from .core import Core, whole
+from .process import Process
+
+KEPT = 1000  # ended execs that inspect still knows
+
+
+@dataclass
+class ExecState:
+    """One exec: what was asked for and where it stands; `exit_code` None until it has ended."""
+
+    id: str
+    container_id: str
+    config: ExecConfig
+    running: Running | None = None
+    started: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+
+    @property
+    def is_running(self) -> bool:
+        return self.started and self.exit_code is None
+
+
+@dataclass
+class Execs:
+    """All execs of this daemon; they end with the daemon's knowledge of them, the processes do not."""
+
+    core: Core
+    process: Process
+    known: dict[str, ExecState] = field(default_factory=dict)
+
+    async def create(self, ref: str, config: ExecConfig) -> str:
+        """`POST /containers/{id}/exec`: its id."""
+        container = self.core.find_container(ref)
+        moves.check_exec(container)
+        if not config.cmd:
+            raise Invalid("No exec command specified")
+        entry = ExecState(secrets.token_hex(32), container.id, config)
+        if len(self.known) >= KEPT:
+            self.forget_ended()
+        self.known[entry.id] = entry
+        self.core.tell_container(f"exec_create: {' '.join(config.cmd)}", container, execID=entry.id)
+        return entry.id
+
+    def forget_ended(self) -> None:
+        for id_ in [i for i, e in self.known.items() if e.exit_code is not None][: KEPT // 2]:
+            del self.known[id_]
+
+    def inspect(self, exec_id: str) -> ExecState:
+        """Where it stands; NotFound."""
+        entry = self.known.get(exec_id)
+        if entry is None:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        return entry
+
+    @whole
+    async def start(
+        self, exec_id: str, *, detach: bool = False, tty: bool | None = None, console_size: tuple[int, int] | None = None
+    ) -> Attachment | None:
+        """Run it; its streams, or None where it was started detached."""
+        entry = self.inspect(exec_id)
+        if entry.started:
+            raise Conflict(f"exec command {exec_id} is already running" if entry.exit_code is None else f"exec command {exec_id} has already run")
+        container = self.core.find_container(entry.container_id)
+        moves.check_exec(container)
+        config = entry.config
+        entry.started = True
+        try:
+            user = await self.core.on_host(
+                find_user, Path(f"/proc/{container.state.pid}/root"), config.user or container.config.user, container.host_config.group_add or ()
+            )
+            spec = exec_process(container, config, user, self.process.facts)
+            if console_size and any(console_size):
+                spec = {**spec, "consoleSize": {"height": console_size[0], "width": console_size[1]}}
+            running = await execute(
+                self.process.runtime(container), container.id, spec, self.core.config.exec_root / "execs", stdin=config.attach_stdin and not detach
+            )
+        except (CannotRun, RuntimeFailed) as error:
+            entry.exit_code = error.exit_code
+            raise
+        entry.running, entry.pid = running, running.pid
+        self.core.tell_container(f"exec_start: {' '.join(config.cmd or ())}", container, execID=exec_id)
+        running.ended.add_done_callback(lambda ended: self.ended(entry, container, ended.result()))
+        if detach:
+            running.attachment.close()
+            return None
+        return running.attachment
+
+    def ended(self, entry: ExecState, container: Container, code: int) -> None:
+        entry.exit_code = code
+        entry.running = None
+        self.core.tell_container("exec_die", container, execID=entry.id, exitCode=str(code))
+
+    async def wait(self, exec_id: str) -> int:
+        """Its exit code, when it has one."""
+        entry = self.inspect(exec_id)
+        if entry.exit_code is None and entry.running is not None:
+            return await asyncio.shield(entry.running.ended)
+        return entry.exit_code if entry.exit_code is not None else 0
+
+    async def resize(self, exec_id: str, rows: int, columns: int) -> None:
+        """The size of its terminal."""
+        entry = self.inspect(exec_id)
+        if entry.running is None:
+            raise Conflict(f"exec {exec_id} is not running")
+        entry.running.resize(rows, columns)

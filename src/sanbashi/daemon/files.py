@@ -1,0 +1,59 @@
+"""The files that a container sees through bind mounts: hostname, hosts, resolv.conf.
+
+They are written in place (the mount holds the inode) and left alone once a user has edited them: a sidecar keeps the hash of what we wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from ..containers.model import Container
+from ..host.facts import host_resolv_conf
+from ..network.hostfiles import hosts_of, resolv_conf_of
+from .core import Core
+
+
+def write_files(core: Core, container: Container) -> None:
+    """Write the files that follow from the present state; blocking, for a worker thread."""
+    folder = core.container_dir(container.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = core.state.network
+    sandbox = state.sandboxes.get(container.sandbox_id)
+    if sandbox is None:
+        return
+    host_resolv = host_resolv_conf()
+    texts = {"hostname": f"{container.config.hostname}\n"}
+    if sandbox.mode == "host":
+        texts["resolv.conf"] = host_resolv if not sandbox.dns and not sandbox.dns_search and not sandbox.dns_options else ""
+        texts["hosts"] = Path("/etc/hosts").read_text(encoding="utf-8") if not sandbox.extra_hosts else ""
+    for name, text in (
+        ("hosts", texts.get("hosts") or hosts_of(state, sandbox, named=names_of(core, sandbox.host_links))),
+        ("resolv.conf", texts.get("resolv.conf") or resolv_conf_of(state, sandbox, host_resolv)),
+        ("hostname", texts["hostname"]),
+    ):
+        write_unless_edited(folder / name, text, folder / "written.json")
+
+
+def names_of(core: Core, links: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
+    """Of each linked container: (hostname, name)."""
+    containers = core.state.containers
+    return {id_: (containers[id_].config.hostname, containers[id_].name) for _, id_ in links if id_ in containers}
+
+
+def write_unless_edited(path: Path, text: str, sidecar: Path) -> None:
+    """Write a file in place, unless it is no longer what we last wrote."""
+    hashes: dict[str, str] = json.loads(sidecar.read_text()) if sidecar.exists() else {}
+    data = text.encode()
+    if path.exists():
+        present = path.read_bytes()
+        if present == data:
+            return
+        if path.name in hashes and hashlib.sha256(present).hexdigest() != hashes[path.name]:
+            return
+    with path.open("wb") as file:
+        file.write(data)
+    path.chmod(0o644)
+    hashes[path.name] = hashlib.sha256(data).hexdigest()
+    sidecar.write_text(json.dumps(hashes))

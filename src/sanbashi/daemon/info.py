@@ -1,0 +1,115 @@
+"""What `info` and `version` say."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from .core import Core, now
+
+VERSION = "0.1.0"
+NO_SCTP = "this kernel has no SCTP sockets: SCTP ports are translated and held in our own table only"
+
+
+def version(core: Core) -> dict[str, Any]:
+    """`GET /version` without the API's own fields."""
+    return {
+        "Platform": {"Name": "Sanbashi"},
+        "Version": VERSION,
+        "GitCommit": "",
+        "GoVersion": f"python{platform.python_version()}",
+        "Os": "linux",
+        "Arch": architecture(),
+        "KernelVersion": os.uname().release,
+        "BuildTime": "",
+        "Components": [
+            {"Name": "Engine", "Version": VERSION, "Details": {"Os": "linux", "Arch": architecture(), "KernelVersion": os.uname().release}},
+        ],
+    }
+
+
+def architecture() -> str:
+    """Go's name of this machine."""
+    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(os.uname().machine, os.uname().machine)
+
+
+def info(core: Core) -> dict[str, Any]:
+    """`GET /info`; what a foreign firewall does to us stands under Warnings and FirewallBackend."""
+    config, facts, state = core.config, core.facts, core.state
+    statuses = [c.state.status for c in state.containers.values()]
+    return {
+        "ID": core.boot_id,
+        "Containers": len(statuses),
+        "ContainersRunning": sum(s in ("running", "restarting") for s in statuses),
+        "ContainersPaused": statuses.count("paused"),
+        "ContainersStopped": sum(s not in ("running", "restarting", "paused") for s in statuses),
+        "Images": len(state.images),
+        "Driver": "overlay2",
+        "DriverStatus": [["Backing Filesystem", "extfs"], ["Native Overlay Diff", "true"]],
+        "Plugins": {"Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": ["json-file"]},
+        "MemoryLimit": True,
+        "SwapLimit": True,
+        "CpuCfsPeriod": True,
+        "CpuCfsQuota": True,
+        "CPUShares": True,
+        "CPUSet": True,
+        "PidsLimit": True,
+        "IPv4Forwarding": True,
+        "BridgeNfIptables": facts.br_netfilter,
+        "BridgeNfIp6tables": facts.br_netfilter,
+        "Debug": config.debug,
+        "NFd": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - a count, not paths
+        "OomKillDisable": facts.cgroup == 1,
+        "NGoroutines": len(core.locks),
+        "SystemTime": now(),
+        "LoggingDriver": config.log_driver,
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": str(facts.cgroup),
+        "NEventsListener": len(core.events.subscribers),
+        "KernelVersion": os.uname().release,
+        "OperatingSystem": facts.system,
+        "OSVersion": os_release().get("VERSION_ID", ""),
+        "OSType": "linux",
+        "Architecture": os.uname().machine,
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {
+            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
+            "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": list(config.registry_mirrors), "Secure": True, "Official": True}},
+            "Mirrors": list(config.registry_mirrors),
+        },
+        "NCPU": facts.processors,
+        "MemTotal": facts.memory,
+        "GenericResources": None,
+        "DockerRootDir": str(config.data_root),
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Name": os.uname().nodename,
+        "Labels": list(config.labels),
+        "ExperimentalBuild": False,
+        "ServerVersion": VERSION,
+        "Runtimes": {name: {"path": str(path)} for name, path in core.runtimes.items()},
+        "DefaultRuntime": core.default_runtime,
+        "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "", "RemoteManagers": None},
+        "LiveRestoreEnabled": config.live_restore,
+        "Isolation": "",
+        "InitBinary": "docker-init",
+        "ContainerdCommit": {"ID": ""},
+        "RuncCommit": {"ID": ""},
+        "InitCommit": {"ID": ""},
+        "SecurityOptions": ["name=seccomp,profile=builtin"],
+        "DefaultAddressPools": [{"Base": str(base), "Size": size} for base, size in config.pools],
+        "FirewallBackend": {"Driver": "nftables", "Info": [["Tables", "inet sanbashi, bridge sanbashi"], *[["Foreign", str(d)] for d in facts.foreign_drops], *([] if facts.sctp else [["SCTP", NO_SCTP]])]},
+        "Warnings": [str(d) for d in facts.foreign_drops] or None,
+    }
+
+
+def os_release() -> dict[str, str]:
+    """/etc/os-release as a mapping."""
+    try:
+        lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines) if value}

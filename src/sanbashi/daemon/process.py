@@ -1,0 +1,191 @@
+"""A container's process: its root filesystem, its OCI bundle, its monitor and its runtime, from create to destroy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..containers.facts import ContainerFacts, Device
+from ..containers.model import Container, HostConfig
+from ..containers.spec import Placement, spec
+from ..containers.users import User
+from ..errors import Conflict, SanbashiError
+from ..host.attachment import Attachment
+from ..host.monitor import Exit, Monitor
+from ..host.copying import copy_up
+from ..host.rootfs import every_device, find_user, host_device
+from ..host.runtime import Runtime, Runtimes
+from .core import Core
+
+log = logging.getLogger("sanbashi.process")
+
+FILES = {"/etc/hostname": "hostname", "/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf"}
+
+
+@dataclass
+class Process:
+    """All that concerns the process of one container."""
+
+    core: Core
+    monitor: Monitor
+    runtimes: Runtimes
+    facts: ContainerFacts
+    on_exit: Callable[[str, int, bool, int], Awaitable[None]] | None = None
+    listener: asyncio.Task[None] | None = None
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    runs: dict[str, int] = field(default_factory=dict)  # container id -> how often it was created here
+
+    def open(self, on_exit: Callable[[str, int, bool, int], Awaitable[None]]) -> None:
+        """Begin to hear of exits."""
+        self.on_exit = on_exit
+        self.monitor.open()
+        self.listener = asyncio.get_running_loop().create_task(self.listen())
+
+    async def listen(self) -> None:
+        """Hand every exit on, each in a task of its own: one slow teardown holds up no other."""
+        async for ended in self.monitor.exits():
+            task = asyncio.get_running_loop().create_task(self.hand_on(ended, self.runs.get(ended.container_id, 0)))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def hand_on(self, ended: Exit, run: int) -> None:
+        assert self.on_exit is not None
+        try:
+            await self.on_exit(ended.container_id, ended.exit_code, ended.oom, run)
+        except SanbashiError as error:
+            log.error("after the exit of %s: %s", ended.container_id[:12], error.message)
+
+    def runtime(self, container: Container) -> Runtime:
+        """The runtime that a container was created with."""
+        return self.runtimes.choose(container.runtime)
+
+    async def create(self, container: Container, namespace: str, *, shared: Container | None = None) -> tuple[int, int]:
+        """Mount, write the bundle and have the runtime create it: (pid, conmon's pid). It waits for `start`."""
+        core = self.core
+        if shared is None and container.host_config.network_mode.startswith("container:"):
+            shared = core.find_container(container.host_config.network_mode.partition(":")[2])
+
+        def prepare() -> Path:
+            rootfs = core.snapshots.mount(container.id)
+            user = find_user(rootfs, container.config.user, container.host_config.group_add or ())
+            for mount in container.mounts:
+                if mount.type == "volume" and mount.copy_up:
+                    copy_up(rootfs, mount.destination, Path(mount.source))
+            placement = self.placement(container, rootfs, namespace, user, shared)
+            return self.monitor.write_bundle(container.id, spec(container, placement, self.facts))
+
+        bundle = await core.on_host(prepare)
+        self.runs[container.id] = self.runs.get(container.id, 0) + 1
+        config = container.config
+        created = await self.monitor.create(
+            bundle,
+            container.id,
+            self.runtime(container),
+            terminal=config.tty,
+            stdin=config.open_stdin,
+            stdin_once=config.stdin_once,
+            log_path=self.log_path(container),
+            command=container.path,
+        )
+        return created.pid, created.monitor_pid
+
+    def placement(self, container: Container, rootfs: Path, namespace: str, user: User, shared: Container | None) -> Placement:
+        host = container.host_config
+        folder = self.core.container_dir((shared or container).id)
+        files = {inside: str(folder / name) for inside, name in FILES.items() if (folder / name).exists()}
+        return Placement(
+            rootfs=str(rootfs),
+            network=namespace or None,
+            own_network=bool(namespace) and shared is None,
+            hostname=shared.config.hostname if shared else "",
+            files=files,
+            user=user,
+            ipc=self.joined(host.ipc_mode, "ipc"),
+            pid=self.joined(host.pid_mode, "pid"),
+            devices=devices_of(host),
+        )
+
+    def joined(self, mode: str, kind: str) -> str:
+        """The namespace file of a container:X mode, "" for one's own."""
+        if not mode.startswith("container:"):
+            return ""
+        ref = mode.partition(":")[2]
+        other = self.core.find_container(ref)
+        if not other.state.running:
+            raise Conflict(f"cannot join {kind.upper()} namespace of a non running container: container {ref} is {other.state.status}")
+        return f"/proc/{other.state.pid}/ns/{kind}"
+
+    def log_path(self, container: Container) -> Path | None:
+        """Where conmon writes the container's output; None for --log-driver none."""
+        if container.host_config.log_config.type == "none":
+            return None
+        return self.core.container_dir(container.id) / f"{container.id}.log"
+
+    async def start(self, container: Container) -> None:
+        """Let it run."""
+        await self.monitor.start(container.id, self.runtime(container), container.path)
+
+    def attach(self, container: Container, *, stdin: bool) -> Attachment:
+        """A client for its streams; before the start it waits for them."""
+        return self.monitor.attach(container.id, stdin=stdin)
+
+    def release(self, container_id: str) -> None:
+        """End the streams of those who wait for a container that will not start."""
+        self.monitor.release(container_id)
+
+    async def kill(self, container: Container, number: int) -> None:
+        """A signal to its first process; gone already is not an error."""
+        with contextlib.suppress(Conflict):
+            await self.runtime(container).kill(container.id, number)
+
+    async def pause(self, container: Container) -> None:
+        """Freeze all its processes."""
+        await self.runtime(container).pause(container.id)
+
+    async def resume(self, container: Container) -> None:
+        """Thaw them."""
+        await self.runtime(container).resume(container.id)
+
+    async def destroy(self, container: Container) -> None:
+        """Take away the process if it still runs, the runtime's record, the bundle and the mount; gone already is success."""
+        await self.runtime(container).delete(container.id, force=True)
+        self.monitor.forget(container.id)
+        await self.core.on_host(self.core.snapshots.unmount, container.id)
+
+    async def find(self, container: Container) -> int | None:
+        """None where it runs, else the exit code it left (255 where nothing tells)."""
+        found = await self.monitor.find(container.id, self.runtime(container))
+        if found.alive and found.status in ("running", "paused"):
+            return None
+        return found.exit.exit_code if found.exit is not None else 255
+
+    async def remove_strays(self, alive: set[str]) -> None:
+        """What a crash left of containers that do not run: bundles and the runtimes' records."""
+        for container_id in self.monitor.known():
+            if container_id not in alive:
+                for runtime in self.runtimes.by_name.values():
+                    await runtime.delete(container_id, force=True)
+                self.monitor.forget(container_id)
+                await self.core.on_host(self.core.snapshots.unmount, container_id)
+
+    async def pids(self, container: Container) -> tuple[int, ...]:
+        """Its processes, as the host numbers them."""
+        return await self.runtime(container).pids(container.id)
+
+    async def close(self) -> None:
+        """Stop listening; containers go on."""
+        if self.listener is not None:
+            self.listener.cancel()
+        self.monitor.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.runtimes.close)
+
+
+def devices_of(host: HostConfig) -> tuple[Device, ...]:
+    """--device, or all of the host's where privileged."""
+    if host.privileged:
+        return every_device()
+    return tuple(d for m in host.devices or () for d in host_device(m.path_on_host, m.path_in_container, m.cgroup_permissions))

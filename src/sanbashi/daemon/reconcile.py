@@ -1,0 +1,173 @@
+"""Start-up, drift and shut-down: the same plan as any change, from what is there to what is saved."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from ..containers.model import Container
+from ..containers.restart import starts_with_daemon
+from ..errors import SanbashiError
+from ..network import commands
+from ..network.indexes import reindex
+from ..network.picture import Picture
+from ..network.plan import Step, plan
+from ..network.wanted import everything
+from .core import Core, new_id, now
+from .lifecycle import Lifecycle
+from .networking import Networking, Slice
+from .process import Process
+
+log = logging.getLogger("sanbashi.reconcile")
+
+
+@dataclass
+class Reconcile:
+    """Brings the host and the saved state together."""
+
+    core: Core
+    networking: Networking
+    lifecycle: Lifecycle
+    process: Process
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def start_up(self) -> None:
+        """After the saved state was loaded: finish or undo what a crash cut, mend the kernel, take up the running containers."""
+        core = self.core
+        core.state = replace(core.state, network=reindex(core.state.network))
+        await self.finish_removals()
+        alive, ended = await self.take_stock()
+        await self.close_sandboxes_of({c.id for c in alive})
+        await self.make_predefined()
+        steps = await self.difference()
+        if steps:
+            log.info("start-up: %d steps bring the kernel to the saved state", len(steps))
+        await self.networking.apply(steps)
+        await self.process.remove_strays({c.id for c in alive})
+        for container, code in ended:
+            core.tell_container("die", container, exitCode=str(code))
+        self.spawn(self.restart_policies([c.id for c, _ in ended]))
+
+    async def finish_removals(self) -> None:
+        """Containers whose removal was cut half way."""
+        for container in list(self.core.state.containers.values()):
+            if container.state.status == "removing":
+                await self.process.destroy(container)
+                await self.networking.close(container, msgspec.structs.replace(container, sandbox_id=""))
+                await self.lifecycle.remove_whole(self.core.state.containers[container.id], volumes=False)
+
+    async def take_stock(self) -> tuple[list[Container], list[tuple[Container, int]]]:
+        """The containers that still run, and those that ended while nobody looked with their exit codes; both saved."""
+        core = self.core
+        alive: list[Container] = []
+        ended: list[tuple[Container, int]] = []
+        for container in list(core.state.containers.values()):
+            same_boot = container.boot_id == core.boot_id
+            if container.state.status in ("running", "paused"):
+                code = await self.process.find(container) if same_boot else 255
+                if code is None:
+                    alive.append(container)
+                    continue
+                await self.process.destroy(container)
+                ended.append((await self.saved_as_exited(container, code), code))
+            elif container.state.status == "restarting":
+                ended.append((await self.saved_as_exited(container, container.state.exit_code), container.state.exit_code))
+            elif container.sandbox_id:
+                # A start that was reserved and never confirmed: undone, nobody was told that it runs.
+                log.info("undoing the unfinished start of %s", container.name)
+                await self.process.destroy(container)
+                await core.put(msgspec.structs.replace(container, sandbox_id=""))
+                if container.host_config.auto_remove and container.state.status == "created":
+                    await self.lifecycle.remove_whole(core.state.containers[container.id], volumes=True)
+        return alive, ended
+
+    async def saved_as_exited(self, container: Container, code: int) -> Container:
+        state = msgspec.structs.replace(container.state, status="exited", pid=0, exit_code=code, finished_at=now())
+        return await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0))
+
+    async def close_sandboxes_of(self, alive: set[str]) -> None:
+        """Sandboxes whose container does not run go from the state; the kernel follows with the rest."""
+        core = self.core
+        for sandbox in list(core.state.network.sandboxes.values()):
+            if sandbox.container_id not in alive or core.state.containers[sandbox.container_id].sandbox_id != sandbox.id:
+                old = core.state
+                new = commands.close_sandbox(old.network, sandbox.id)
+                await core.commit(replace(old, network=new), Slice(sandboxes=[sandbox.id]).keys(old.network))
+
+    async def make_predefined(self) -> None:
+        """bridge, host and none, where they are not there yet; docker0 follows the settings."""
+        core, config = self.core, self.core.config
+        new = commands.predefined_networks(
+            core.state.network,
+            core.network_facts,
+            ids={name: new_id() for name in ("bridge", "host", "none")},
+            created=now(),
+            bip=config.bip,
+            fixed_cidr=config.fixed_cidr,
+            bridge_name=config.bridge,
+        )
+        keys = [("network", i) for i in {*core.state.network.networks, *new.networks}]
+        await core.commit(replace(core.state, network=new), keys)
+
+    async def restart_policies(self, ended: list[str]) -> None:
+        """Start what should run: always and unless-stopped after a daemon's or the machine's restart, auto-removed ones go."""
+        for container in list(self.core.state.containers.values()):
+            policy = container.host_config.restart_policy
+            if container.id in ended and container.host_config.auto_remove:
+                await self.lifecycle.remove(container.id, volumes=True)
+            elif container.state.status == "exited" and starts_with_daemon(
+                policy, stopped_by_user=container.stopped_by_user, was_running=container.id in ended, exit_code=container.state.exit_code
+            ):
+                try:
+                    await self.lifecycle.start(container.id)
+                except SanbashiError as error:
+                    log.warning("restart policy of %s: %s", container.name, error.message)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def difference(self) -> tuple[Step, ...]:
+        """What must be done so that the kernel and the keeper hold what is saved."""
+        core = self.core
+        wish = everything(core.state.network, core.network_facts)
+        have: Picture = await core.on_host(lambda: core.kernel.observe(None, like=wish))
+        return plan(have, wish)
+
+    async def repair(self) -> None:
+        """After somebody changed what is ours: observe everything and mend the difference."""
+        core = self.core
+        await core.on_host(core.kernel.prepare)
+        steps = await self.difference()
+        if steps:
+            log.warning("somebody changed what is ours: %d steps mend it, the first %s", len(steps), steps[0])
+            await self.networking.apply(steps)
+
+    def keeper_lost(self) -> None:
+        """The keeper died: start the next one, which takes over what the last kept."""
+        self.spawn(self.renew_keeper())
+
+    async def renew_keeper(self) -> None:
+        log.warning("the keeper is gone; starting the next one")
+        for loss in await self.core.on_host(self.core.kernel.keeper.ensure):
+            log.error("the new keeper cannot keep %s: %s", loss.item, loss.error.message)
+
+    async def shut_down(self) -> None:
+        """Go down: with live restore everything goes on, else the containers are stopped as dockerd does."""
+        core = self.core
+        for task in [*self.tasks, *self.lifecycle.restarts.values()]:
+            task.cancel()
+        if not core.config.live_restore:
+            running = [c for c in core.state.containers.values() if c.state.running]
+            timeout = core.config.shutdown_timeout
+            await asyncio.gather(*(self.lifecycle.stop_running(c, timeout, "") for c in running), return_exceptions=True)
+            await core.on_host(core.kernel.remove_everything)
+        await self.process.close()
+        core.store.stop()
+        core.hands.shutdown(wait=True)
