@@ -19,11 +19,12 @@ from sanbashi.keeper import protocol
 from sanbashi.network.picture import Forwarder, HeldPort, Item, Picture, Resolver, bracketed
 
 from .holders import clashes, holder
-from .keeperline import Line, join, reach
+from .keeperline import Line, join, reach, wait_for_lock
 from .namespaces import inside
 
 ADDRESS = "127.0.0.11"  # of the resolver, in every namespace
 ATTEMPTS = 16  # to find a port that is free for UDP and TCP alike
+UNKNOWN = -1  # revision
 RESOLVERS = protocol.MAX_DESCRIPTORS // 3  # in one frame
 
 PathOf = Callable[[str], Path]
@@ -124,9 +125,13 @@ class KeeperClient:
     def end(self) -> None:
         """End the keeper that runs, if one does: everything it holds goes."""
         with self._lock:
+            self._line or self._connect()
+            if self._watch is not None:
+                self._watch[0].left = True  # this end is no loss
             self._repeat(lambda line: line.request({"end": True}))
-            if self._line:
-                self._line.wait_for_end()
+            wait_for_lock(self._root)
+            if self._child is not None:
+                self._child.wait()
             self._items, self._keeper = {}, ""
         self.close()
 
@@ -142,13 +147,18 @@ class KeeperClient:
 
     def _repeat(self, work: Callable[[Line], Result]) -> Result:
         """Do the work with a keeper, with the next one where it dies of old age or is killed in the middle."""
-        for _ in range(3):
+        deaths = 0
+        while deaths < 3:
             try:
-                return work(self._line or self._connect())
+                line = self._line or self._connect()
+                if self._revision == UNKNOWN:
+                    self._learn(line)
+                return work(line)
             except Stale:
-                self._learn(self._line or self._connect())
+                self._revision = UNKNOWN  # another daemon was at it
             except ConnectionError:
                 self._drop()
+                deaths += 1
             except TimeoutError:
                 self._drop()
                 raise Unavailable("the keeper does not answer", hint=f"see {self._root / protocol.LOG}") from None
@@ -162,6 +172,10 @@ class KeeperClient:
     def _connect(self) -> Line:
         line, child = reach(self._root, self._resolv_conf)
         self._line = line
+        if child is not None:
+            self._child = child
+        if self._watch is not None and line.keeper == self._keeper:
+            self._watch[0].close()  # of a line that was given up, not of a keeper that died
         watched = join(self._root)
         thread = threading.Thread(target=self._watch_over, args=(watched, child), name="keeper", daemon=True)
         self._watch = (watched, thread)

@@ -153,6 +153,15 @@ def start(root: Path, place: Exec, resolv_conf: Path) -> subprocess.Popen[bytes]
         os.close(lock)
 
 
+def wait_for_lock(root: Path) -> None:
+    """Until the keeper of an exec root is gone: it holds the lock for its whole life."""
+    lock = os.open(root / protocol.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    finally:
+        os.close(lock)
+
+
 def command(root: Path, lock: int, listener: int, resolv_conf: Path) -> list[str]:
     """The command line: an isolated interpreter without site, which starts in half the time, and the two directories that it needs."""
     package = Path(sanbashi.__file__).parent

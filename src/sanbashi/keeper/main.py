@@ -66,8 +66,8 @@ def serve(exec_root: Path, listener: socket.socket, resolv_conf: Path) -> None:
     def end(because: str) -> None:
         log(f"ends, because {because}")
         path.unlink(missing_ok=True)  # before the lock goes: from then on the path is another's
-        control.close()
         keeping.close()
+        control.close()
         loop.stop()
 
     control = Control(loop, keeping, asking, listener, end)

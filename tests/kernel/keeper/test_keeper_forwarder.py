@@ -1,0 +1,182 @@
+"""The one forwarder: [::]:port to an IPv4-only target, TCP and UDP, with clients and targets that behave badly."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sanbashi.network.picture import Forwarder
+
+pytestmark = pytest.mark.root
+Eventually = Callable[[Callable[[], bool]], None]
+LOOPBACK = ip_address("127.0.0.1")
+
+
+def forward(world: Any, protocol: str = "tcp", target_port: int = 9000) -> None:
+    world.client.change([], [Forwarder(protocol, ip_address("::"), 8000, LOOPBACK, target_port)])  # type: ignore[arg-type]
+
+
+def target() -> socket.socket:
+    listener = socket.create_server(("127.0.0.1", 9000))
+    listener.settimeout(5)
+    return listener
+
+
+def client() -> socket.socket:
+    return socket.create_connection(("::1", 8000), timeout=5)
+
+
+def descriptors(world: Any) -> int:
+    return len(list(Path(f"/proc/{world.client.pid}/fd").iterdir()))
+
+
+def test_both_ways_and_half_closed(world: Any) -> None:
+    """8 MB each way at once; the client closes its half first and still hears the rest."""
+    data = bytes(range(256)) * 32768
+    with target() as listener:
+        forward(world)
+        heard: list[str] = []
+
+        def serve() -> None:
+            accepted, _ = listener.accept()
+            with accepted:
+                received = hashlib.sha256(accepted.makefile("rb").read()).hexdigest()
+                heard.append(received)
+                accepted.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with client() as tcp:
+            tcp.sendall(data)
+            tcp.shutdown(socket.SHUT_WR)
+            assert tcp.makefile("rb").read() == data
+        thread.join()
+    assert heard == [hashlib.sha256(data).hexdigest()]
+
+
+def test_the_target_may_close_first(world: Any, eventually: Eventually) -> None:
+    with target() as listener:
+        forward(world)
+        before = descriptors(world)
+        with client() as tcp:
+            accepted, _ = listener.accept()
+            accepted.sendall(b"bye")
+            accepted.shutdown(socket.SHUT_WR)
+            assert tcp.makefile("rb").read() == b"bye"
+            tcp.sendall(b"and you")
+            tcp.close()
+            assert accepted.makefile("rb").read() == b"and you"
+            accepted.close()
+        eventually(lambda: descriptors(world) == before)
+
+
+def test_a_refusal_is_a_reset(world: Any) -> None:
+    forward(world)
+    with client() as tcp, pytest.raises(ConnectionResetError):
+        tcp.recv(1)
+
+
+def test_a_reset_is_passed_on(world: Any, eventually: Eventually) -> None:
+    with target() as listener:
+        forward(world)
+        before = descriptors(world)
+        with client() as tcp:
+            accepted, _ = listener.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            accepted.close()
+            with pytest.raises(ConnectionResetError):
+                tcp.recv(1)
+        eventually(lambda: descriptors(world) == before)
+
+
+def test_who_does_not_read_holds_up_nobody_and_costs_nothing(world: Any) -> None:
+    with target() as listener:
+        forward(world)
+        with client() as deaf, client() as quick:
+            sources = [listener.accept()[0] for _ in range(2)]
+            sources[0].settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                while True:
+                    sources[0].sendall(b"x" * 65536)
+            sources[1].sendall(b"hello")
+            assert quick.recv(5) == b"hello"
+            before = cpu(world)
+            time.sleep(0.3)
+            assert cpu(world) - before < 0.02
+            assert Path(f"/proc/{world.client.pid}/statm").read_text().split()[1] < "9000"
+            deaf.close()
+            for source in sources:
+                source.close()
+
+
+def cpu(world: Any) -> float:
+    return int(Path(f"/proc/{world.client.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def test_many_at_once(world: Any, eventually: Eventually) -> None:
+    with target() as listener:
+        forward(world)
+        before = descriptors(world)
+        clients = [client() for _ in range(100)]
+        accepted = [listener.accept()[0] for _ in clients]
+        for number, (tcp, at) in enumerate(zip(clients, accepted, strict=True)):
+            tcp.sendall(b"%d" % number)
+            tcp.shutdown(socket.SHUT_WR)
+            at.settimeout(5)
+        assert sorted(int(at.makefile("rb").read()) for at in accepted) == list(range(100))
+        for opened in (*clients, *accepted):
+            opened.close()
+        eventually(lambda: descriptors(world) == before)
+
+
+def test_removing_it_ends_its_connections(world: Any) -> None:
+    with target() as listener:
+        forward(world)
+        with client() as tcp:
+            accepted, _ = listener.accept()
+            world.client.change([Forwarder("tcp", ip_address("::"), 8000, LOOPBACK, 9000)], [])
+            with pytest.raises(ConnectionResetError):
+                tcp.recv(1)
+            accepted.close()
+
+
+def test_datagrams_have_a_session_each(world: Any) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 9000))
+        server.settimeout(5)
+        forward(world, "udp")
+        clients = [socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) for _ in range(3)]
+        for number, udp in enumerate(clients):
+            udp.settimeout(5)
+            udp.connect(("::1", 8000))  # connected: only a reply from the address it asked is heard
+            udp.send(b"%d" % number)
+        for _ in clients:
+            data, source = server.recvfrom(100)
+            server.sendto(b"you are " + data, source)
+        assert [udp.recv(100) for udp in clients] == [b"you are 0", b"you are 1", b"you are 2"]
+        clients[0].send(b"again")
+        data, source = server.recvfrom(100)
+        server.sendto(b"x" * 9000, source)
+        assert len(clients[0].recv(65535)) == 9000
+        for udp in clients:
+            udp.close()
+
+
+def test_datagrams_find_a_target_that_comes_up_later(world: Any) -> None:
+    forward(world, "udp")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        udp.connect(("::1", 8000))
+        udp.send(b"nobody there")
+        world.client.status()  # the datagram has been forwarded when this is answered
+        server.bind(("127.0.0.1", 9000))
+        server.settimeout(5)
+        udp.send(b"now")
+        assert server.recv(100) == b"now"
