@@ -19,6 +19,7 @@ from typing import Any
 from ..containers.failure import CannotRun, RuntimeFailed, failure
 from ..errors import Conflict, Unavailable
 from .attachment import Attachment
+from .exec import set_size
 from .hub import Hub
 from .inotify import Watch
 from .runtime import Runtime, Runtimes, environment, message, search_path
@@ -185,13 +186,9 @@ class Monitor:
     def resize(self, container_id: str, rows: int, columns: int) -> None:
         """Give the container's terminal another size."""
         try:
-            descriptor = os.open(self.bundle(container_id) / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
+            set_size(self.bundle(container_id) / "ctl", rows, columns)
+        except Conflict as error:
             raise Conflict(f"Container {container_id} is not running") from error
-        try:
-            os.write(descriptor, f"1 {rows} {columns}\n".encode())
-        finally:
-            os.close(descriptor)
 
     async def exits(self) -> AsyncIterator[Exit]:
         """Every end of a container created here or found alive, once, as they come."""

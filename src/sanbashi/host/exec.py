@@ -1,0 +1,181 @@
+"""Running something in a container that runs: `conmon --exec`, which has the runtime join the container and tells the end.
+
+runc keeps its own process for as long as anybody holds the exec's pipes, and crun's does not follow a terminal's size; conmon does both
+right for either, answers on the same attach socket as for containers (hub.py) and costs 4 ms. See docs/decisions/0020.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..containers.failure import failure
+from ..errors import Conflict
+from .attachment import Attachment
+from .hub import Hub
+from .runtime import Runtime, environment, message
+
+KILLED = 137
+
+
+class Running:
+    """An exec that runs. `attachment` carries its streams (None where detached), `ended` becomes its exit code; `pid` is the host's number."""
+
+    def __init__(self, folder: Path, sync: int, attachment: Attachment | None, hub: Hub) -> None:
+        self._folder = folder
+        self._sync = sync
+        self._heard = b""
+        self._hub = hub
+        loop = asyncio.get_running_loop()
+        self._began: asyncio.Future[Mapping[str, Any]] = loop.create_future()
+        self.ended: asyncio.Future[int] = loop.create_future()
+        self.attachment = attachment
+        self.pid = 0
+        loop.add_reader(sync, self._hear)
+
+    def _hear(self) -> None:
+        block = os.read(self._sync, 65536)
+        self._heard += block
+        while b"\n" in self._heard:
+            line, self._heard = self._heard.split(b"\n", 1)
+            self._said(json.loads(line))
+        if not block:
+            self._over(KILLED)
+
+    def _said(self, answer: Mapping[str, Any]) -> None:
+        """First the pid (or -1 and a message), then the exit code."""
+        if not self._began.done():
+            self._began.set_result(answer)
+        elif not self.ended.done():
+            self.ended.set_result(int(answer["data"]))
+
+    def _over(self, code: int) -> None:
+        asyncio.get_running_loop().remove_reader(self._sync)
+        os.close(self._sync)
+        if not self._began.done():
+            self._began.set_result({"data": -1})
+        if not self.ended.done():
+            self.ended.set_result(code)
+        self._hub.container_ended()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def began(self) -> Mapping[str, Any]:
+        """What conmon says of the runtime's exec: {"data": pid} or {"data": -1, "message": ...}."""
+        return await self._began
+
+    def said_at_failure(self) -> str:
+        """The runtime's own log, if it wrote one."""
+        log = self._folder / "log"
+        return message(log.read_text()) if log.exists() else ""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the exec's terminal another size; Conflict where it has ended."""
+        set_size(self._folder / "ctl", rows, columns)
+
+
+def set_size(control: Path, rows: int, columns: int) -> None:
+    """Tell conmon the size of the terminal that it holds."""
+    try:
+        descriptor = os.open(control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Conflict("it is not running") from error
+    try:
+        os.write(descriptor, f"1 {rows} {columns}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+async def execute(
+    conmon: Path,
+    runtime: Runtime,
+    container_id: str,
+    process: Mapping[str, Any],
+    folder: Path,
+    *,
+    stdin: bool = False,
+    detach: bool = False,
+) -> Running:
+    """Begin `process` (the OCI process object) in the container; CannotRun or RuntimeFailed in Docker's words where it cannot run.
+
+    `folder` (EXEC_ROOT/execs) gets a directory of the exec's own for as long as it lasts. Returns when the process runs; nothing that it
+    says is lost, since it begins only after we are attached.
+    """
+    terminal = bool(process.get("terminal"))
+    own = Path(tempfile.mkdtemp(prefix="", dir=folder))
+    (own / "process.json").write_text(json.dumps(process))
+    words = [str(conmon), "--api-version", "1", "-c", container_id, "-u", own.name, "-r", str(runtime.program), "-b", str(own)]
+    words += ["-p", str(own / "pid"), "-P", str(own / "conmon.pid"), "--exit-dir", str(own), "--full-attach", "-l", "none", "--no-sync-log"]
+    words += ["--log-level", "error", "-e", "--exec-process-spec", str(own / "process.json"), *([] if detach else ["--exec-attach"])]
+    words += [*(["-t"] if terminal else []), *(["-i"] if stdin else []), *(["--leave-stdin-open"] if stdin and terminal else [])]
+    for word in runtime.command(log=own / "log")[1:]:
+        words += ["--runtime-arg", word]
+    command = str((process.get("args") or [""])[0])
+    sync, start = await runtime.launcher.call(lambda: begin(words, own, wait=not detach))
+    hub = Hub(closable=stdin and not terminal)
+    attachment = None if detach else hub.attach(stdin=stdin)
+    try:
+        if not detach:
+            hub.connect(own)
+            os.write(start, b"\n")  # attached: the process may begin
+    except OSError as error:
+        os.close(sync)
+        shutil.rmtree(own, ignore_errors=True)
+        raise failure("exec", runtime.name, f"conmon does not answer: {error.strerror}", command) from error
+    finally:
+        os.close(start)
+    running = Running(own, sync, attachment, hub)
+    answer = await running.began()
+    running.pid = int(answer.get("data", -1))
+    if running.pid <= 0:
+        said = running.said_at_failure() or message(str(answer.get("message", "")))
+        if attachment is not None:
+            attachment.close()
+        raise failure("exec", runtime.name, said, command)
+    return running
+
+
+def begin(words: list[str], folder: Path, *, wait: bool) -> tuple[int, int]:
+    """Start conmon: our ends of its sync and start pipes. With `wait`, returns when its attach socket is there. Runs in a launcher's thread."""
+    sync, its_sync = os.pipe2(os.O_CLOEXEC)
+    its_start, start = os.pipe2(os.O_CLOEXEC)
+    attached, its_attached = os.pipe2(os.O_CLOEXEC)
+    pipes = [("_OCI_SYNCPIPE", its_sync), ("_OCI_STARTPIPE", its_start), *([("_OCI_ATTACHPIPE", its_attached)] if wait else [])]
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=environment([(name, str(end)) for name, end in pipes]),
+            pass_fds=[end for _, end in pipes],
+            start_new_session=True,
+        )
+    except OSError:
+        os.close(sync)
+        os.close(start)
+        raise
+    finally:
+        for end in (its_sync, its_start, its_attached):
+            os.close(end)
+        if not wait:
+            os.close(attached)
+    os.write(start, b"\n")  # begin at all
+    process.wait()  # its first process, which ends as soon as the monitor proper runs
+    if wait:
+        os.read(attached, 4096)
+        os.close(attached)
+    return sync, start
+
+
+def sweep(folder: Path) -> None:
+    """Make the folder of execs, empty: at the daemon's start none of them is ours any more."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
