@@ -1,0 +1,336 @@
+"""One client's connection: requests in, answers out, and the moment when it stops being HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import select
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any
+
+import h11
+
+from ..errors import Forbidden, Invalid
+from .messages import MAXIMUM, RAW_STREAM, Answer, Hijacked, Request, Response, Streamed, version_text
+from .status import answer as answer_to
+from .status import failure
+
+log = logging.getLogger("sanbashi.api")
+
+PIECE = 64 * 1024  # bytes read at a time, and about what a connection may hold unread
+MAX_HEAD = 256 * 1024  # bytes of a request's head; X-Registry-Auth can be long
+IDLE = 600.0  # seconds that a connection may be kept without a request
+HEAD_TIME = 60.0  # seconds that a request's head may take
+LEFTOVER = 256 * 1024  # bytes of an unread body that are read away to keep the connection
+RECHECK = 1.0  # seconds between looks at a unix client that closed its writing side only
+
+Serve = Callable[[Request], Awaitable[Answer]]
+
+
+class Gone(Exception):
+    """The client went away in the middle of its request."""
+
+
+class Reader(asyncio.StreamReader):
+    """A stream reader that says at once when the client has closed."""
+
+    closed: Callable[[], None] = staticmethod(lambda: None)
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self.closed()
+
+
+@dataclass
+class Raw:
+    """The bytes of a hijacked connection: what came early first."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    early: bytes
+    socket: Any
+
+    async def read(self) -> bytes:
+        if self.early:
+            early, self.early = self.early, b""
+            return early
+        try:
+            return await self.reader.read(PIECE)
+        except ConnectionError:
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def gone(self) -> None:
+        # TCP does not tell a half-closed peer from a closed one: there only a failing write, or keep-alive, tells.
+        while self.socket.family != socket.AF_UNIX or not hung_up(self.socket):
+            await asyncio.sleep(RECHECK)
+
+
+@dataclass(eq=False)
+class Connection:
+    """Serves one client. `serve` answers a request and never raises anything but CancelledError and Gone."""
+
+    reader: Reader
+    writer: asyncio.StreamWriter
+    serve: Serve
+    server_name: str
+    idle: bool = True  # between two requests
+    streaming: bool = False  # answering without an end in sight
+    hijacked: bool = False
+    task: asyncio.Task[None] | None = None
+    upgrade: bool = False
+    http: h11.Connection = field(default_factory=lambda: h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD))
+
+    async def run(self) -> None:
+        """Serve until the client has gone, the connection is to be closed or this task is cancelled."""
+        self.task = asyncio.current_task()
+        self.reader.closed = self.client_closed
+        try:
+            while await self.serve_one():
+                self.http.start_next_cycle()
+        except (Gone, ConnectionError, TimeoutError):
+            pass
+        except h11.LocalProtocolError:
+            log.exception("an answer broke the protocol")
+        finally:
+            self.reader.closed = lambda: None
+            self.writer.close()
+
+    # -- the client goes away
+
+    def client_closed(self) -> None:
+        """The client sends no more: end what we do for it, unless it only closed its writing side and still listens."""
+        if self.task is None or self.idle or self.hijacked:
+            return
+        unix = self.socket.family == socket.AF_UNIX
+        if hung_up(self.socket) if unix else not self.upgrade:
+            self.task.cancel()
+        elif unix:
+            asyncio.get_running_loop().call_later(RECHECK, self.recheck)
+
+    def recheck(self) -> None:
+        if self.task is not None and not self.task.done() and not self.writer.is_closing():
+            self.client_closed()
+
+    @property
+    def socket(self) -> Any:
+        return self.writer.get_extra_info("socket")
+
+    # -- a request
+
+    async def serve_one(self) -> bool:
+        """Serve one request; whether another may follow."""
+        self.idle, self.streaming = True, False
+        try:
+            head = await self.head()
+        except h11.RemoteProtocolError as error:
+            if self.http.our_state is h11.IDLE:
+                await self.respond(failure(error.error_status_hint, f"malformed HTTP: {error}"), b"GET")
+            return False
+        if head is None:
+            return False
+        self.idle = False
+        try:
+            request = self.request_of(head)
+            given = await self.serve(request)
+        except (Forbidden, Invalid) as error:  # of the request's own head
+            given = answer_to(error)
+        if isinstance(given, Hijacked):
+            if await self.skip_body():
+                await self.hijack(given)
+            else:
+                given.close()
+            return False
+        if isinstance(given, Streamed):
+            await self.stream(given, head.method)
+        else:
+            await self.respond(given, head.method)
+        return await self.skip_body() and self.http.their_state is h11.DONE and self.http.our_state is h11.DONE
+
+    async def head(self) -> h11.Request | None:
+        """The next request's head, None at the end of the connection."""
+        limit = asyncio.get_running_loop().time() + IDLE
+        started = False
+        while True:
+            event = self.http.next_event()
+            if isinstance(event, h11.Request):
+                return event
+            if event is not h11.NEED_DATA:
+                return None
+            async with asyncio.timeout_at(limit):
+                data = await self.reader.read(PIECE)
+            self.http.receive_data(data)
+            if not started:
+                started, limit = True, asyncio.get_running_loop().time() + HEAD_TIME
+
+    def request_of(self, head: h11.Request) -> Request:
+        """The request with its body still to come."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+        self.upgrade = headers.get("upgrade", "").lower() == "tcp"
+        if self.socket.family != socket.AF_UNIX:
+            check_origin(headers)
+        path, _, query = head.target.decode("latin-1").partition("?")
+        if "://" in path:  # the absolute form, as through a proxy
+            path = "/" + path.split("://", 1)[1].partition("/")[2]
+        return Request(head.method.decode("latin-1"), path, query, headers, self.body())
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """The body as it comes; Gone where the client stops half way."""
+        while self.http.their_state is h11.SEND_BODY:
+            try:
+                event = self.http.next_event()
+            except h11.RemoteProtocolError as error:
+                raise Gone from error
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+            elif event is h11.NEED_DATA:
+                if self.http.they_are_waiting_for_100_continue:
+                    await self.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
+                self.http.receive_data(await self.reader.read(PIECE))
+            else:
+                return
+
+    async def skip_body(self) -> bool:
+        """Read away what the handler left of the body; False where the connection is better closed."""
+        if self.http.their_state is h11.SEND_BODY:
+            if self.http.they_are_waiting_for_100_continue:
+                return False
+            size = 0
+            async for part in self.body():
+                size += len(part)
+                if size > LEFTOVER:
+                    return False
+        return True
+
+    # -- an answer
+
+    def headers(self, content_type: str, more: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+        return [
+            ("Api-Version", version_text(MAXIMUM)),
+            *([("Content-Type", content_type)] if content_type else []),
+            ("Date", formatdate(usegmt=True)),
+            ("Docker-Experimental", "false"),
+            ("Ostype", "linux"),
+            ("Server", self.server_name),
+            *more,
+        ]
+
+    async def respond(self, given: Response, method: bytes) -> None:
+        """A complete answer; a HEAD request gets its head only."""
+        bodiless = given.status in (204, 304)
+        length = [] if bodiless else [("Content-Length", str(len(given.body)))]
+        kind = given.content_type if given.body else ""
+        out = self.http.send(head_of(given.status, self.headers(kind, (*given.headers, *length)))) or b""
+        if given.body and not bodiless and method != b"HEAD":
+            out += self.http.send(h11.Data(data=given.body)) or b""
+        out += self.http.send(h11.EndOfMessage()) or b""
+        self.writer.write(out)
+        await self.writer.drain()
+
+    async def stream(self, given: Streamed, method: bytes) -> None:
+        """An answer bit by bit. What fails after the head has gone cuts the connection, as nothing else can tell the client."""
+        self.streaming = True
+        bits = given.bits
+        try:
+            first: bytes | None = None
+            if not given.at_once:
+                try:
+                    first = await anext(bits, None)
+                except Exception as error:  # the boundary: whatever it is becomes an answer
+                    if isinstance(error, Gone):
+                        raise
+                    await self.respond(answer_to(error), method)
+                    return
+            await self.send(head_of(200, self.headers(given.content_type, given.headers)))
+            if method != b"HEAD":
+                if first is not None:
+                    await self.send(h11.Data(data=first))
+                async for bit in bits:
+                    if bit:
+                        await self.send(h11.Data(data=bit))
+            await self.send(h11.EndOfMessage())
+        except (Gone, ConnectionError, h11.LocalProtocolError):
+            raise
+        except Exception as error:
+            answer_to(error)  # logs what is strange
+            log.warning("an answer was cut short: %s", error)
+            raise Gone from error
+        finally:
+            close = getattr(bits, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def hijack(self, given: Hijacked) -> None:
+        """Hand the connection over: 101 where the client asked for it, else the old 200 with a raw stream."""
+        self.streaming = self.hijacked = True
+        early = self.http.trailing_data[0]
+        if self.upgrade:
+            head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {given.content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+        else:
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: {given.content_type or RAW_STREAM}\r\n"
+        head += f"Api-Version: {version_text(MAXIMUM)}\r\nOstype: linux\r\nServer: {self.server_name}\r\n\r\n"
+        talking = False
+        try:
+            raw = Raw(self.reader, self.writer, bytes(early), self.socket)
+            await raw.write(head.encode())
+            talking = True
+            await given.talk(raw)
+            if self.writer.can_write_eof():
+                with contextlib.suppress(OSError):
+                    self.writer.write_eof()
+        except (ConnectionError, Gone):
+            pass
+        except Exception as error:
+            answer_to(error)
+        finally:
+            if not talking:
+                given.close()
+
+    async def send(self, event: h11.Event) -> None:
+        data = self.http.send(event)
+        if data:
+            self.writer.write(data)
+            await self.writer.drain()
+
+
+def head_of(status: int, headers: list[tuple[str, str]]) -> h11.Response:
+    """A response's head with the usual reason."""
+    return h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase.encode())
+
+
+def hung_up(sock: Any) -> bool:
+    """Whether the other end of a unix connection is gone altogether, not only its writing side."""
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)  # POLLHUP and POLLERR are always told
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
+def check_origin(headers: dict[str, str]) -> None:
+    """On TCP, refuse what a web page of somebody else's could make a browser send to our loopback address."""
+    host = headers.get("host", "")
+    if not is_loopback(host):
+        raise Forbidden(f"the Host header {host!r} is no loopback address", hint="this address serves local clients only")
+    origin = headers.get("origin", "")
+    if origin and origin.partition("://")[2] != host:
+        raise Forbidden(f"requests from the origin {origin!r} are refused")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a Host header names this machine's loopback; the docker CLI sends "docker" or the address, http+unix clients their own word."""
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    name = name.strip("[]")
+    if name in ("", "localhost", "docker", "api.moby.localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

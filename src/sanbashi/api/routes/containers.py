@@ -1,0 +1,201 @@
+"""/containers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...containers.detach import DetachScanner, parse_keys
+from ...errors import Invalid
+from ..container_filters import ALLOWED, container_matcher
+from ..container_view import Rows, container_json
+from ..filters import PRUNE, parse_filters, prune_matcher
+from ..messages import Answer, Hijacked, Request, Response, Stream, Streamed, empty, json_response
+from ..streams import STDERR, STDOUT, begun, log_bits, stream_type, talk
+from ..times import SECOND, parse_moment
+from ..wire import create_body
+from .execs import size_of
+
+if TYPE_CHECKING:
+    from ...containers.model import Container
+    from ...daemon.engine import Engine
+
+CONDITIONS = ("", "not-running", "next-exit", "removed")
+ROWS = Rows()  # rendered rows are only ever looked up by the very objects that they were made of
+
+
+async def listing(engine: Engine, request: Request) -> Answer:
+    """`ps`: the newest first."""
+    state = engine.state
+    filters = parse_filters(request.text("filters"), ALLOWED)
+    limit = request.integer("limit", 0) or 0
+    everything = request.flag("all") or limit > 0
+    matches = container_matcher(state, filters, everything=everything, find=engine.find_container, find_image=engine.images.find)
+    found = sorted((c for c in state.containers.values() if matches(c)), key=lambda c: c.created, reverse=True)
+    if limit > 0:
+        found = found[:limit]
+    sizes = {c.id: await sizes_of(engine, c) for c in found} if request.flag("size") else None
+    return Response(200, ROWS.render(state, found, request.version, time.time_ns(), sizes))
+
+
+async def sizes_of(engine: Engine, container: Container) -> dict[str, int]:
+    """SizeRw and SizeRootFs."""
+    own = await engine.core.on_host(engine.core.snapshots.size, container.id)
+    image = engine.state.images.get(container.image_id)
+    return {"SizeRw": own, "SizeRootFs": own + (image.size if image else 0)}
+
+
+async def create(engine: Engine, request: Request) -> Answer:
+    """`create`."""
+    config, host, wishes = create_body(await request.json(required=True), request.version)
+    id_, warnings = await engine.create_container(config, host, wishes, name=request.text("name"), platform=request.text("platform"))
+    return json_response({"Id": id_, "Warnings": list(warnings)}, 201)
+
+
+async def inspect(engine: Engine, request: Request) -> Answer:
+    """`inspect`."""
+    container = engine.find_container(request["id"])
+    sizes = await sizes_of(engine, container) if request.flag("size") else None
+    execs = [e.id for e in engine.execs.known.values() if e.container_id == container.id and e.is_running]
+    return json_response(container_json(engine.state, engine.config, container, request.version, execs=execs, sizes=sizes))
+
+
+async def start(engine: Engine, request: Request) -> Answer:
+    """`start`."""
+    parse_keys(request.text("detachKeys"))
+    await engine.start(request["id"])
+    return empty()
+
+
+async def stop(engine: Engine, request: Request) -> Answer:
+    """`stop`."""
+    await engine.stop(request["id"], request.integer("t"), request.text("signal"))
+    return empty()
+
+
+async def restart(engine: Engine, request: Request) -> Answer:
+    """`restart`."""
+    await engine.restart(request["id"], request.integer("t"), request.text("signal"))
+    return empty()
+
+
+async def kill(engine: Engine, request: Request) -> Answer:
+    """`kill`."""
+    await engine.kill(request["id"], request.text("signal") or "KILL")
+    return empty()
+
+
+async def pause(engine: Engine, request: Request) -> Answer:
+    """`pause`."""
+    await engine.pause(request["id"])
+    return empty()
+
+
+async def unpause(engine: Engine, request: Request) -> Answer:
+    """`unpause`."""
+    await engine.unpause(request["id"])
+    return empty()
+
+
+async def rename(engine: Engine, request: Request) -> Answer:
+    """`rename`."""
+    await engine.rename(request["id"], request.text("name"))
+    return empty()
+
+
+async def remove(engine: Engine, request: Request) -> Answer:
+    """`rm`."""
+    if request.flag("link"):
+        raise Invalid("removing links is not supported: they go with their container")
+    await engine.remove(request["id"], force=request.flag("force"), volumes=request.flag("v"))
+    return empty()
+
+
+async def prune(engine: Engine, request: Request) -> Answer:
+    """`container prune`."""
+    matches = prune_matcher(parse_filters(request.text("filters"), PRUNE), time.time_ns(), lambda c: c.config.labels)
+    removed, freed = await engine.prune_containers(matches)
+    return json_response({"ContainersDeleted": removed or None, "SpaceReclaimed": freed})
+
+
+async def resize(engine: Engine, request: Request) -> Answer:
+    """The size of a container's terminal."""
+    await engine.resize(request["id"], *size_of(request))
+    return Response()
+
+
+async def top(engine: Engine, request: Request) -> Answer:
+    """`top`."""
+    titles, rows = await engine.top(request["id"], request.text("ps_args"))
+    return json_response({"Titles": titles, "Processes": rows})
+
+
+async def wait(engine: Engine, request: Request) -> Answer:
+    """`wait`: we listen before the head goes out, so a start that follows it is not missed."""
+    condition = request.text("condition")
+    if condition not in CONDITIONS:
+        raise Invalid(f'invalid condition: "{condition}"')
+    return Streamed(exit_bits(engine.wait(request["id"], condition or "not-running")))
+
+
+async def exit_bits(exit_code: asyncio.Future[int]) -> AsyncIterator[bytes]:
+    """The one line of `wait`."""
+    yield msgspec.json.encode({"StatusCode": await exit_code}) + b"\n"
+
+
+async def attach(engine: Engine, request: Request) -> Answer:
+    """`attach`, hijacked."""
+    keys = parse_keys(request.text("detachKeys"))
+    container = engine.find_container(request["id"])
+    wanted = {name: request.flag(name) for name in ("stdin", "stdout", "stderr", "stream", "logs")}
+    attachment = await engine.attach(container.id, **wanted)
+    terminal, stdin = container.config.tty, wanted["stdin"] and wanted["stream"]
+    streams = frozenset(n for n, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if wanted[name])
+
+    async def run(client: Stream) -> None:
+        end = await talk(
+            client,
+            attachment,
+            framed=not terminal,
+            stdin=stdin,
+            close_stdin=container.config.stdin_once and not terminal,
+            streams=streams,
+            scanner=DetachScanner(keys) if terminal and stdin else None,
+        )
+        if end == "detached":
+            engine.core.tell_container("detach", container)
+
+    return Hijacked(run, stream_type(request.version, terminal), attachment.close)
+
+
+async def logs(engine: Engine, request: Request) -> Answer:
+    """`logs`."""
+    stdout, stderr = request.flag("stdout"), request.flag("stderr")
+    if not stdout and not stderr:
+        raise Invalid("Bad parameters: you must choose at least one stream")
+    container = engine.find_container(request["id"])
+    now = time.time_ns()
+    tail = request.text("tail")
+    lines = engine.logs(
+        container.id,
+        follow=request.flag("follow"),
+        stdout=stdout,
+        stderr=stderr,
+        since=stamp(parse_moment(request.text("since"), now, "since")),
+        until=stamp(parse_moment(request.text("until"), now, "until")),
+        tail=int(tail) if tail.isdecimal() and tail.isascii() else None,  # "all", and anything else that is no number
+    )
+    terminal = container.config.tty
+    bits = log_bits(await begun(lines), terminal=terminal, timestamps=request.flag("timestamps"))
+    return Streamed(bits, stream_type(request.version, terminal))
+
+
+def stamp(moment: int | None) -> str:
+    """Nanoseconds as RFC 3339, "" for none."""
+    if not moment or moment < 0:
+        return ""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(moment // SECOND))}.{moment % SECOND:09d}Z"

@@ -1,0 +1,100 @@
+"""/images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...errors import Invalid, NotSupported
+from ..filters import parse_filters
+from ..image_view import image_json, summary_json
+from ..messages import TAR, Answer, Request, Response, Streamed, json_response
+from ..streams import progress_bits
+from ..wire import credentials
+
+if TYPE_CHECKING:
+    from ...daemon.engine import Engine
+
+Report = Callable[[dict[str, Any]], None]
+
+
+async def listing(engine: Engine, request: Request) -> Answer:
+    """`images`."""
+    found = engine.images.list(parse_filters(request.text("filters")), all=request.flag("all"))
+    return json_response([summary_json(image, request.version) for image in found])
+
+
+async def inspect(engine: Engine, request: Request) -> Answer:
+    """`image inspect`."""
+    return json_response(image_json(engine.images.resolve(request["name"]), request.version))
+
+
+async def history(engine: Engine, request: Request) -> Answer:
+    """`history`."""
+    return json_response(engine.images.history(request["name"]))
+
+
+async def create(engine: Engine, request: Request) -> Answer:
+    """`pull` (fromImage) and `import` (fromSrc)."""
+    name, tag, source = request.text("fromImage"), request.text("tag"), request.text("fromSrc")
+    platform = request.text("platform")
+    if name:
+        reference = name if not tag else f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
+        auth = credentials(request.headers.get("x-registry-auth", ""))
+
+        async def pull(report: Report) -> None:
+            await engine.images.pull(reference, platform=platform, auth=auth, progress=report, all_tags=not tag)
+
+        return Streamed(progress_bits(pull), at_once=False)
+    if not source:
+        raise Invalid("fromImage or fromSrc must be given")
+    if source != "-":
+        raise NotSupported("importing from an address is not supported", hint="fetch it and pipe it: curl -L ADDRESS | docker import - NAME")
+    repo = request.text("repo")
+
+    async def bring(report: Report) -> None:
+        await engine.images.import_(
+            request.body,
+            reference=f"{repo}:{tag}" if repo and tag else repo,
+            message=request.text("message"),
+            changes=request.texts("changes"),
+            platform=platform,
+            progress=report,
+        )
+
+    return Streamed(progress_bits(bring), at_once=False)
+
+
+async def load(engine: Engine, request: Request) -> Answer:
+    """`load`."""
+
+    async def bring(report: Report) -> None:
+        await engine.images.load(request.body, quiet=request.flag("quiet"), progress=report)
+
+    return Streamed(progress_bits(bring), at_once=False)
+
+
+async def save(engine: Engine, request: Request) -> Answer:
+    """`save`, of one image by path or several by `names`."""
+    names = [request["name"]] if "name" in request.parameters else [n for text in request.texts("names") for n in text.split(",")]
+    if not names:
+        raise Invalid("no image was named")
+    return Streamed(engine.images.save(names), TAR, at_once=False)
+
+
+async def tag(engine: Engine, request: Request) -> Answer:
+    """`tag`."""
+    repo, tag = request.text("repo"), request.text("tag")
+    await engine.images.tag(request["name"], f"{repo}:{tag}" if tag else repo)
+    return Response(201)
+
+
+async def remove(engine: Engine, request: Request) -> Answer:
+    """`rmi`."""
+    return json_response(await engine.images.remove(request["name"], force=request.flag("force"), noprune=request.flag("noprune")))
+
+
+async def prune(engine: Engine, request: Request) -> Answer:
+    """`image prune`."""
+    removed, freed = await engine.images.prune(parse_filters(request.text("filters")))
+    return json_response({"ImagesDeleted": removed or None, "SpaceReclaimed": freed})

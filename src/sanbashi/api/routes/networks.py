@@ -1,0 +1,64 @@
+"""/networks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ...network.model import Network
+from ..filters import NETWORKS, PRUNE, network_matcher, parse_filters, prune_matcher
+from ..messages import Answer, Request, Response, empty, json_response
+from ..network_view import network_json
+from ..wire import ConnectBody, DisconnectBody, decode, endpoint_wish, network_request
+
+if TYPE_CHECKING:
+    from ...daemon.engine import Engine
+
+
+async def listing(engine: Engine, request: Request) -> Answer:
+    """`network ls`."""
+    state = engine.state
+    wished = {name for c in state.containers.values() for name, _ in c.networks}
+
+    def in_use(network: Network) -> bool:
+        return network.name in wished or bool(state.network.network_endpoints.get(network.id))
+
+    matches = network_matcher(parse_filters(request.text("filters"), NETWORKS), in_use)
+    return json_response([network_json(state, n, request.version, listed=True) for n in state.network.networks.values() if matches(n)])
+
+
+async def inspect(engine: Engine, request: Request) -> Answer:
+    """`network inspect`."""
+    return json_response(network_json(engine.state, engine.networking.find(request["id"]), request.version))
+
+
+async def create(engine: Engine, request: Request) -> Answer:
+    """`network create`."""
+    id_, warning = await engine.create_network(network_request(await request.json(required=True)))
+    return json_response({"Id": id_, "Warning": warning}, 201)
+
+
+async def connect(engine: Engine, request: Request) -> Answer:
+    """`network connect`."""
+    body = decode(await request.json(required=True), ConnectBody)
+    await engine.connect(request["id"], body.container, endpoint_wish(request["id"], body.endpoint_config))
+    return Response()
+
+
+async def disconnect(engine: Engine, request: Request) -> Answer:
+    """`network disconnect`."""
+    body = decode(await request.json(required=True), DisconnectBody)
+    await engine.disconnect(request["id"], body.container, body.force)
+    return Response()
+
+
+async def remove(engine: Engine, request: Request) -> Answer:
+    """`network rm`."""
+    await engine.remove_network(request["id"])
+    return empty()
+
+
+async def prune(engine: Engine, request: Request) -> Answer:
+    """`network prune`."""
+    matches = prune_matcher(parse_filters(request.text("filters"), PRUNE), time.time_ns(), lambda n: n.labels)
+    return json_response({"NetworksDeleted": await engine.prune_networks(matches) or None})

@@ -1,0 +1,199 @@
+"""The API's server: its sockets, its connections and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import grp
+import ipaddress
+import logging
+import os
+import socket
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ..errors import Invalid
+from .connection import PIECE, Connection, Gone, Reader
+from .messages import Answer, Request
+from .router import Router
+from .status import answer
+
+if TYPE_CHECKING:
+    from ..daemon.config import DaemonConfig
+    from ..daemon.engine import Engine
+
+log = logging.getLogger("sanbashi.api")
+
+MAX_CONNECTIONS = 2048  # beyond it the longest idle ones are closed
+GRACE = 3.0  # seconds for requests under way when the daemon goes down
+BACKLOG = 512
+FIRST_DESCRIPTOR = 3  # SD_LISTEN_FDS_START
+
+
+@dataclass
+class Server:
+    """Serves an engine on any number of sockets."""
+
+    engine: Engine
+    name: str = "Sanbashi"
+    router: Router = field(default_factory=Router)
+    listening: list[asyncio.AbstractServer] = field(default_factory=list)
+    made: list[Path] = field(default_factory=list)  # socket files that are ours to remove
+    connections: dict[Connection, None] = field(default_factory=dict)  # oldest first
+
+    async def answer(self, request: Request) -> Answer:
+        """The answer to a request, whatever happens."""
+        try:
+            return await self.router.find(request)(self.engine, request)
+        except Gone:
+            raise
+        except Exception as error:  # the boundary: no failure of a handler reaches a client as anything but an answer
+            return answer(error)
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Serve on a listening socket."""
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+        self.listening.append(await create(self.protocol, sock=sock, backlog=BACKLOG))
+
+    def protocol(self) -> asyncio.Protocol:
+        reader = Reader(limit=PIECE)
+        return asyncio.StreamReaderProtocol(reader, self.connected)
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A client's whole stay."""
+        assert isinstance(reader, Reader)
+        connection = Connection(reader, writer, self.answer, self.name)
+        sock = connection.socket
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that vanished is noticed in the end
+        self.connections[connection] = None
+        self.bound_idle()
+        try:
+            await connection.run()
+        except asyncio.CancelledError:
+            # Ours (the client has gone, the daemon ends): the task is over either way, and asyncio would log it as a failure.
+            pass
+        finally:
+            self.connections.pop(connection, None)
+
+    def bound_idle(self) -> None:
+        """Close idle connections where there are too many."""
+        surplus = len(self.connections) - MAX_CONNECTIONS
+        if surplus > 0:
+            for connection in [c for c in self.connections if c.idle and c.task is not None][:surplus]:
+                assert connection.task is not None
+                connection.task.cancel()
+
+    async def close(self) -> None:
+        """Stop listening, let requests under way finish, end streams, remove our socket files."""
+        for server in self.listening:
+            server.close()
+        for path in self.made:
+            path.unlink(missing_ok=True)
+        for connection in list(self.connections):
+            if (connection.idle or connection.streaming) and connection.task is not None:
+                connection.task.cancel()
+        tasks = [c.task for c in self.connections if c.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=GRACE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+async def serve(engine: Engine, config: DaemonConfig) -> Server:
+    """Listen where the settings say; every socket is open when this returns."""
+    server = Server(engine, f"Sanbashi/{engine.version()['Version']} (linux)")
+    try:
+        for host in config.hosts:
+            for sock in sockets_of(host, config.group, server.made.append):
+                await server.listen(sock)
+    except BaseException:
+        await server.close()
+        raise
+    return server
+
+
+def sockets_of(host: str, group: str, made: Callable[[Path], None]) -> list[socket.socket]:
+    """The listening sockets of one -H: unix://PATH, tcp://LOOPBACK:PORT or fd:// (those that systemd hands over)."""
+    scheme, _, rest = host.partition("://")
+    if scheme == "unix":
+        path = Path(rest)
+        sock = unix_socket(path, group)
+        made(path)
+        return [sock]
+    if scheme == "tcp":
+        return [tcp_socket(host)]
+    if scheme == "fd":
+        return handed_over()
+    raise Invalid(f"invalid host {host!r}", hint="wants unix:///PATH, tcp://127.0.0.1:PORT or fd://")
+
+
+def unix_socket(path: Path, group: str) -> socket.socket:
+    """A unix socket that root and the group may use, nobody else; a left-over of a daemon that is gone is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise Invalid(f"can't create unix socket {path}: a file that is no socket is there")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
+                probe.connect(str(path))
+                raise Invalid(f"can't create unix socket {path}: another daemon listens there", hint="end it, or start this one with another --host")
+        path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # nobody can connect before the group is right
+    try:
+        sock.bind(str(path))
+    except OSError as error:
+        sock.close()
+        raise Invalid(f"can't create unix socket {path}: {error}") from error
+    finally:
+        os.umask(before)
+    if os.geteuid() == 0:
+        try:
+            os.chown(path, 0, grp.getgrnam(group).gr_gid if not group.isdigit() else int(group))
+        except KeyError:
+            log.warning("could not change the group of %s to %s: there is no such group; only root can use it", path, group)
+    path.chmod(0o660)
+    return sock
+
+
+def tcp_socket(host: str) -> socket.socket:
+    """A TCP socket on a loopback address: without TLS nothing else is served, as who reaches the API is root."""
+    try:
+        url = urlsplit(host)
+        name, port = url.hostname or "127.0.0.1", url.port if url.port is not None else 2375
+        address = ipaddress.ip_address("127.0.0.1" if name == "localhost" else name)
+    except ValueError as error:
+        raise Invalid(f"invalid host {host!r}: {error}") from error
+    if not address.is_loopback:
+        raise Invalid(
+            f"refusing to listen on {host}: without TLS only loopback addresses are served",
+            hint="use tcp://127.0.0.1:PORT, or ssh -L to reach it from elsewhere",
+        )
+    sock = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((str(address), port))
+    except OSError as error:
+        sock.close()
+        raise Invalid(f"cannot listen on {host}: {error.strerror}") from error
+    return sock
+
+
+def handed_over() -> list[socket.socket]:
+    """The sockets of systemd's activation."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not os.environ.get("LISTEN_FDS", "").isdigit():
+        raise Invalid("no sockets found via socket activation: make sure the service was started by systemd")
+    found = [socket.socket(fileno=FIRST_DESCRIPTOR + n) for n in range(int(os.environ["LISTEN_FDS"]))]
+    for sock in found:
+        os.set_inheritable(sock.fileno(), False)
+        if sock.family != socket.AF_UNIX and not ipaddress.ip_address(sock.getsockname()[0]).is_loopback:
+            raise Invalid(f"refusing the TCP socket {sock.getsockname()[0]} from systemd: without TLS only loopback addresses are served")
+    return found

@@ -1,0 +1,321 @@
+"""JSON to typed requests: the border where a request is parsed, once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import types
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from ..containers.model import Config, ExecConfig, HostConfig, Wire
+from ..errors import Invalid
+from ..network.model import EndpointWish, IPNetwork, NetworkRequest, SubnetRequest
+from .addresses import parse_address, parse_mac, parse_prefix
+from .messages import Version
+
+T = TypeVar("T")
+INT64 = 2**63
+
+
+class IPAMSettings(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """The addresses that an endpoint wants."""
+
+    ipv4_address: str = msgspec.field(default="", name="IPv4Address")
+    ipv6_address: str = msgspec.field(default="", name="IPv6Address")
+    link_local_ips: tuple[str, ...] = msgspec.field(default=(), name="LinkLocalIPs")
+
+
+class EndpointSettings(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """How a container asks to join a network; what only answers carry is ignored."""
+
+    ipam_config: IPAMSettings | None = msgspec.field(default=None, name="IPAMConfig")
+    links: tuple[str, ...] = ()
+    aliases: tuple[str, ...] | None = None
+    mac_address: str = ""
+    driver_opts: Mapping[str, str] | None = None
+    gw_priority: int = 0
+
+
+class Networking(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """`NetworkingConfig` of create."""
+
+    endpoints_config: Mapping[str, EndpointSettings | None] = {}
+
+
+class Pool(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """One entry of IPAM.Config."""
+
+    subnet: str = ""
+    ip_range: str = msgspec.field(default="", name="IPRange")
+    gateway: str = ""
+    auxiliary_addresses: Mapping[str, str] = {}
+
+
+class IPAM(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """Address management of a network to be."""
+
+    driver: str = ""
+    options: Mapping[str, str] | None = None
+    config: tuple[Pool, ...] = ()
+
+
+class ConfigFrom(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """The network whose settings are taken over."""
+
+    network: str = ""
+
+
+class NetworkBody(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """`POST /networks/create`; CheckDuplicate of old clients is ignored, names are always unique."""
+
+    name: str = ""
+    driver: str = ""
+    scope: str = ""
+    enable_ipv4: bool | None = msgspec.field(default=None, name="EnableIPv4")
+    enable_ipv6: bool | None = msgspec.field(default=None, name="EnableIPv6")
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    config_only: bool = False
+    config_from: ConfigFrom = ConfigFrom()
+    ipam: IPAM = msgspec.field(default=IPAM(), name="IPAM")
+    options: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+
+
+class ConnectBody(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """`POST /networks/{id}/connect`."""
+
+    container: str = ""
+    endpoint_config: EndpointSettings = EndpointSettings()
+
+
+class DisconnectBody(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """`POST /networks/{id}/disconnect`."""
+
+    container: str = ""
+    force: bool = False
+
+
+class VolumeBody(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """`POST /volumes/create`."""
+
+    name: str = ""
+    driver: str = ""
+    driver_opts: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+    cluster_volume_spec: Mapping[str, Any] | None = None
+
+
+class ExecStart(Wire, frozen=True, kw_only=True, rename="pascal"):
+    """`POST /exec/{id}/start`."""
+
+    detach: bool = False
+    tty: bool = False
+    console_size: tuple[int, int] | None = None
+
+
+# -- decoding
+
+
+def decode(document: Any, kind: type[T]) -> T:
+    """A JSON value as one of our structs; nulls are as good as absent, as for Go's decoder. Invalid says where it does not fit."""
+    if document is None:
+        document = {}
+    try:
+        return msgspec.convert(without_nulls(document, kind), kind)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).replace("`", "").partition(" - at ")
+        raise Invalid(f"invalid JSON: {where.removeprefix('$').removeprefix('.') or 'the body'}: {reason[:1].lower()}{reason[1:]}") from error
+    except RecursionError as error:
+        raise Invalid("invalid JSON: it is nested too deeply") from error
+
+
+def without_nulls(value: Any, kind: Any) -> Any:
+    """The value without the nulls that stand for fields of structs; keys that users choose keep theirs. Numbers must fit 64 bits, as Go's do."""
+    if isinstance(value, int):
+        if not -INT64 <= value < INT64:
+            raise Invalid(f"invalid JSON: the number {value} does not fit 64 bits")
+        return value
+    if isinstance(value, list):
+        inner = get_args(kind)[0] if get_origin(kind) is tuple else Any
+        return [without_nulls(v, inner) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = fields_of(kind)
+        return {k: without_nulls(v, fields[k]) for k, v in value.items() if k in fields and v is not None}
+    inner = get_args(kind)[1] if get_origin(kind) is not None and len(get_args(kind)) == 2 else Any
+    inner = not_none(inner)
+    return {k: without_nulls(v, inner) for k, v in value.items()}
+
+
+@functools.cache
+def fields_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """JSON name -> type, with what is optional stripped of its None."""
+    hints = get_type_hints(kind)
+    return {f.encode_name: not_none(hints[f.name]) for f in msgspec.structs.fields(kind)}
+
+
+def not_none(kind: Any) -> Any:
+    """X of X | None."""
+    if get_origin(kind) in (Union, types.UnionType):
+        rest = [a for a in get_args(kind) if a is not type(None)]
+        return rest[0] if len(rest) == 1 else Any
+    return kind
+
+
+# -- containers
+
+
+def create_body(document: Any, version: Version) -> tuple[Config, HostConfig, tuple[tuple[str, EndpointWish], ...]]:
+    """`POST /containers/create`, parsed."""
+    if document is None:
+        raise Invalid("config cannot be empty in order to create a container")
+    if not isinstance(document, dict):
+        raise Invalid("invalid JSON: the body: expected object")
+    config = decode(with_word_lists(document, "Cmd", "Entrypoint", "Shell"), Config)
+    host = decode(part_of(document, "HostConfig"), HostConfig)
+    if host.memory_swappiness == -1:  # the CLI's way to say nothing
+        host = msgspec.structs.replace(host, memory_swappiness=None)
+    if host.pids_limit is not None and host.pids_limit <= 0:
+        host = msgspec.structs.replace(host, pids_limit=None)
+    networking = decode(part_of(document, "NetworkingConfig"), Networking)
+    wishes = []
+    for name, settings in networking.endpoints_config.items():
+        if settings is None:
+            raise Invalid(f"invalid config for network {name}: EndpointsConfig is nil")
+        try:
+            wishes.append((name, endpoint_wish(name, settings)))
+        except BadEndpoint as error:
+            raise Invalid(f"invalid config for network {name}: {error.message}") from error
+    return config, host, tuple(wishes)
+
+
+def part_of(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object inside the body."""
+    part = document.get(name)
+    if part is not None and not isinstance(part, dict):
+        raise Invalid(f"invalid JSON: {name}: expected object")
+    return part or {}
+
+
+def with_word_lists(document: Any, *names: str) -> Any:
+    """Where a list of words may be written as one string, the list."""
+    if not isinstance(document, dict):
+        return document
+    return {**document, **{n: [document[n]] for n in names if isinstance(document.get(n), str)}}
+
+
+def exec_body(document: Any) -> ExecConfig:
+    """`POST /containers/{id}/exec`, parsed."""
+    config = decode(with_word_lists(document, "Cmd"), ExecConfig)
+    if not config.cmd:
+        raise Invalid("no exec command specified")
+    return config
+
+
+class BadEndpoint(Invalid):
+    """Endpoint settings that contradict themselves; create says for which network, connect does not."""
+
+
+def endpoint_wish(network: str, settings: EndpointSettings) -> EndpointWish:
+    """EndpointSettings as what a container wants of one network."""
+    ipam = settings.ipam_config or IPAMSettings()
+    faults = []
+    ipv4 = parse_address(ipam.ipv4_address) if ipam.ipv4_address else None
+    ipv6 = parse_address(ipam.ipv6_address) if ipam.ipv6_address else None
+    if ipv4 is not None and not isinstance(ipv4, IPv4Address):
+        faults.append(f"invalid IPv4 address: {ipv4}")
+    if ipv6 is not None and not isinstance(ipv6, IPv6Address):
+        faults.append(f"invalid IPv6 address: {ipv6}")
+    if faults:
+        raise BadEndpoint("invalid endpoint settings:\n" + joined(faults))
+    return EndpointWish(
+        network=network,
+        aliases=settings.aliases or (),
+        links=settings.links,
+        ipv4=ipv4 if isinstance(ipv4, IPv4Address) else None,
+        ipv6=ipv6 if isinstance(ipv6, IPv6Address) else None,
+        link_local=tuple(parse_address(a) for a in ipam.link_local_ips),
+        mac=parse_mac(settings.mac_address) if settings.mac_address else "",
+        driver_options=dict(settings.driver_opts or {}),
+        gateway_priority=settings.gw_priority,
+        has_ipam=settings.ipam_config is not None,
+        has_aliases=settings.aliases is not None,
+        has_driver_options=settings.driver_opts is not None,
+    )
+
+
+def joined(faults: list[str]) -> str:
+    """Several faults as Docker lists them."""
+    return faults[0] if len(faults) == 1 else "\n".join(f"* {f}" for f in faults)
+
+
+# -- networks
+
+
+def network_request(document: Any) -> NetworkRequest:
+    """`POST /networks/create`, parsed."""
+    body = decode(document, NetworkBody)
+    faults: list[str] = []
+    return_value = NetworkRequest(
+        name=body.name,
+        driver=body.driver or "bridge",
+        scope=body.scope,
+        enable_ipv4=body.enable_ipv4,
+        enable_ipv6=body.enable_ipv6,
+        internal=body.internal,
+        attachable=body.attachable,
+        ingress=body.ingress,
+        config_only=body.config_only,
+        config_from=body.config_from.network,
+        ipam_driver=body.ipam.driver or "default",
+        ipam_options=body.ipam.options,
+        subnets=tuple(subnet_request(pool, faults) for pool in body.ipam.config),
+        options=dict(body.options),
+        labels=dict(body.labels),
+    )
+    if faults:
+        raise Invalid("invalid network config:\n" + joined(faults))
+    return return_value
+
+
+def subnet_request(pool: Pool, faults: list[str]) -> SubnetRequest:
+    """One pool; host bits that are set are faults, as a network cannot have them."""
+
+    def prefix(text: str, what: str) -> IPNetwork | None:
+        if not text:
+            return None
+        network, clean = parse_prefix(text)
+        if not clean:
+            faults.append(f"invalid {what} {text}: it should be {network}")
+        return network
+
+    return SubnetRequest(
+        subnet=prefix(pool.subnet, "subnet"),
+        ip_range=prefix(pool.ip_range, "ip-range"),
+        gateway=parse_address(pool.gateway) if pool.gateway else None,
+        auxiliary={name: parse_address(text) for name, text in pool.auxiliary_addresses.items()},
+    )
+
+
+# -- credentials
+
+
+def credentials(header: str) -> dict[str, str]:
+    """X-Registry-Auth: base64url of {"username", "password", "identitytoken", ...}; {} where there is none."""
+    if not header:
+        return {}
+    try:
+        document = msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise Invalid(f"invalid X-Registry-Auth header: {error}") from error
+    if not isinstance(document, dict):
+        raise Invalid("invalid X-Registry-Auth header: expected an object")
+    return {k: v for k, v in document.items() if isinstance(v, str)}
