@@ -19,6 +19,7 @@ from .netlink import ROUTE, Netlink
 from .sweeping import OURS
 
 PROC = Path("/proc")
+STUBLESS = Path("/run/systemd/resolve/resolv.conf")
 ENGINES = {"dockerd": "Docker", "containerd": "containerd", "podman": "Podman"}
 
 
@@ -141,7 +142,7 @@ def probe() -> HostFacts:
         links=links,
         routes=routes,
         on_link=on_link,
-        resolv_conf=text(Path("/etc/resolv.conf")),
+        resolv_conf=host_resolv_conf(),
         ephemeral=(int(first), int(last)),
         reserved_ports=frozenset(port_list(sysctl.read("net/ipv4/ip_local_reserved_ports", counts) or "")),
         ipv6=(PROC / "sys/net/ipv6").is_dir(),
@@ -157,6 +158,13 @@ def probe() -> HostFacts:
         engines=tuple(engines()),
         controllers=frozenset(controllers),
     )
+
+
+def host_resolv_conf() -> str:
+    """The host's resolver file as it is now; of systemd-resolved the one that names the real servers, for its stub answers on the host alone."""
+    own = text(Path("/etc/resolv.conf"))
+    servers = [words[1] for line in own.splitlines() if len(words := line.split()) > 1 and words[0] == "nameserver"]
+    return (text(STUBLESS) if servers == ["127.0.0.53"] else "") or own
 
 
 Routes = tuple[tuple[IPNetwork, str], ...]

@@ -1,0 +1,75 @@
+"""Elements as nft text and back."""
+
+from __future__ import annotations
+
+from sanbashi.host.nft import NAMES, parse, render
+from sanbashi.network.picture import Element
+
+LISTING = """table inet sanbashi {
+\tmap published4 {
+\t\ttype ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+\t\telements = { 127.0.0.1 . tcp . 8082 : 10.81.1.2 . 80,
+\t\t\t     192.0.2.1 . sctp . 8083 : 10.81.1.2 . 81 }
+\t}
+
+\tmap entering {
+\t\ttype ifname : verdict
+\t\telements = { "docker0" : goto into_nat, "br-1" : drop }
+\t}
+
+\tset masquerade4 {
+\t\ttype ifname
+\t}
+
+\tset admitted4 {
+\t\ttype ipv4_addr . inet_proto . inet_service
+\t\tsize 65536
+\t\tflags dynamic,timeout
+\t\ttimeout 1h
+\t\telements = { 192.0.2.2 . tcp . 8080 expires 59m }
+\t}
+
+\tchain prerouting {
+\t\ttype nat hook prerouting priority dstnat; policy accept;
+\t\tmeta l4proto { tcp, udp } accept
+\t}
+}
+table bridge sanbashi {
+\tset target6 {
+\t\ttypeof iifname . ether saddr . @th,64,128
+\t\telements = { "veth1" . 02:00:00:00:01:02 . 0x64ff9b000000000000000000000002 }
+\t}
+}
+"""
+ELEMENTS = {
+    Element("inet", "published4", ("127.0.0.1", "tcp", "8082"), ("10.81.1.2", "80")),
+    Element("inet", "published4", ("192.0.2.1", "sctp", "8083"), ("10.81.1.2", "81")),
+    Element("inet", "entering", ("docker0",), ("goto into_nat",)),
+    Element("inet", "entering", ("br-1",), ("drop",)),
+    Element("bridge", "target6", ("veth1", "02:00:00:00:01:02", "0x0064ff9b000000000000000000000002")),
+}
+
+
+def test_a_listing_is_read_back_as_elements() -> None:
+    """Names lose their quotes, 128-bit numbers keep their zeros; what packets put in, and rules, are left out."""
+    assert set(parse(LISTING)) == ELEMENTS
+
+
+def test_one_line_a_set() -> None:
+    elements = [
+        Element("inet", "entering", ("docker0",), ("goto into_nat",)),
+        Element("inet", "entering", ("br-1",), ("drop",)),
+        Element("bridge", "guarded", ("tcp",)),
+    ]
+    assert render("add", elements) == (
+        'add element inet sanbashi entering { "docker0" : goto into_nat, "br-1" : drop }\nadd element bridge sanbashi guarded { "tcp" }\n'
+    )
+    # A map's element is deleted by its key.
+    assert render("delete", elements[:1]) == 'delete element inet sanbashi entering { "docker0" }\n'
+
+
+def test_names_of_interfaces_are_known_from_the_table_itself() -> None:
+    assert NAMES["inet", "icc"] == (0, 1)
+    assert NAMES["inet", "shortcut6"] == (0,)
+    assert NAMES["inet", "published4"] == ()
+    assert NAMES["bridge", "target6"] == (0,)
