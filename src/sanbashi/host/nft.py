@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ..errors import StepFailed
 from ..network.picture import Element
+from ..network.ruleset import TABLE, statements, transaction, written
 from .counts import Counts
 
-TABLE = "sanbashi"
 FAMILIES = ("inet", "bridge")
 FIXED = Path(__file__).with_name("table.nft")
 NUMBERS_OF_ERRORS = {"No such file or directory": 2, "File exists": 17, "Device or resource busy": 16, "Operation not permitted": 1}
@@ -98,7 +98,7 @@ class Nft:
     def load_tables(self, elements: Iterable[Element] = ()) -> None:
         """Put the fixed tables in place of what bears their names, with these elements, in one transaction: no moment without rules."""
         text = "".join(f"table {family} {TABLE}\ndelete table {family} {TABLE}\n" for family in FAMILIES)
-        self.run(text + FIXED.read_text() + render("add", elements))
+        self.run(text + FIXED.read_text() + statements("add", elements))
         self.counts.add(nft_transactions=1)
 
     def delete_tables(self) -> None:
@@ -136,7 +136,7 @@ class Nft:
 
     def transact(self, remove: Collection[Element], add: Collection[Element]) -> None:
         if remove or add:
-            self.run(render("delete", remove) + render("add", add))
+            self.run(transaction(remove, add))
             self.counts.add(nft_transactions=1, nft_elements=len(remove) + len(add))
 
     def present(self, wanted: Iterable[Element]) -> Iterator[Element]:
@@ -150,7 +150,7 @@ class Nft:
     def present_in_set(self, elements: list[Element]) -> Iterator[Element]:
         """All of one set in one look-up, and where one is absent each half by itself."""
         first = elements[0]
-        keys = ", ".join(fields_of(e) for e in elements)
+        keys = ", ".join(written(e, with_data=False) for e in elements)
         try:
             text = self.run(f"get element {first.family} {TABLE} {first.set} {{ {keys} }}")
         except NftError as error:
@@ -176,48 +176,12 @@ class Nft:
 def failed(remove: Collection[Element], add: Collection[Element], error: NftError) -> StepFailed:
     """The failure of a transaction, named by the element that the library points at, or by all."""
     words = error.words
-    pointed = [e for e in [*remove, *add] if any(field in words for field in (fields_of(e),))]
+    pointed = [e for e in [*remove, *add] if written(e, with_data=False) in words]
     named = pointed[0] if len(pointed) == 1 else None
     step = f"rules: {named}" if named else f"rules: {len(remove)} removed, {len(add)} added"
     return StepFailed(step, errno=error.errno, stderr=words.splitlines()[0] if words else "nftables refused")
 
 
-def fields_of(element: Element) -> str:
-    """The key of an element as nft reads it."""
-    return " . ".join(quoted(element, i, f) for i, f in enumerate(element.fields))
-
-
-def quoted(element: Element, position: int, field: str) -> str:
-    """Interface names stand in quotes, so that one like `tcp` or `br-1` is never read as a word of the language."""
-    return f'"{field}"' if position in NAMES.get((element.family, element.set), ()) else field
-
-
-def render(verb: str, elements: Iterable[Element]) -> str:
-    """One line a set: add or delete element ..."""
-    by_set: dict[tuple[str, str], list[str]] = {}
-    for e in elements:
-        line = fields_of(e)
-        if verb == "add" and e.data:
-            line += " : " + " . ".join(e.data)
-        by_set.setdefault((e.family, e.set), []).append(line)
-    return "".join(f"{verb} element {family} {TABLE} {name} {{ {', '.join(lines)} }}\n" for (family, name), lines in by_set.items())
-
-
-@functools.cache
-def interface_fields() -> dict[tuple[str, str], tuple[int, ...]]:
-    """Which fields of which sets are interface names, read from the fixed tables themselves."""
-    found: dict[tuple[str, str], tuple[int, ...]] = {}
-    family = ""
-    for line in FIXED.read_text().splitlines():
-        if line.startswith("table "):
-            family = line.split()[1]
-        elif match := re.match(r"\s+(?:set|map) (\w+)\s+\{ type(?:of)? ([^;:]+)", line):
-            words = [w.strip() for w in match[2].split(" . ")]
-            found[family, match[1]] = tuple(i for i, w in enumerate(words) if w in ("ifname", "iifname"))
-    return found
-
-
-NAMES = interface_fields()
 SET = re.compile(r"^\t(?:set|map) (\S+) \{$")
 
 
