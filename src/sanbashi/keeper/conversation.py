@@ -31,7 +31,8 @@ class Conversation:
         self._finished = False  # the client has sent its last question
         self._taking = False  # inside _take, which sends and goes on by itself
         self._closed = False
-        self._timer: Timer = loop.later(IDLE, self.close)
+        self._last = loop.now()
+        self._timer: Timer = loop.later(IDLE, self._look)
         loop.watch(client.fileno(), READ, self._ready)
 
     def _ready(self, events: int) -> None:
@@ -62,7 +63,7 @@ class Conversation:
             data = bytes(self._in[2 : 2 + length])
             del self._in[: 2 + length]
             self._pending += 1
-            self._rest()
+            self._last = self._loop.now()
             self._answerer.consider(data, self._reply)
             self._flush()
         self._taking = False
@@ -83,7 +84,7 @@ class Conversation:
         self._pending -= 1
         self._out += len(whole).to_bytes(2, "big") + whole
         if not self._taking:
-            self._rest()
+            self._last = self._loop.now()
             self._flush()
             self._take()
 
@@ -96,9 +97,13 @@ class Conversation:
         except OSError:
             self.close()
 
-    def _rest(self) -> None:
-        self._timer.cancel()
-        self._timer = self._loop.later(IDLE, self.close)
+    def _look(self) -> None:
+        """Close if nothing happened for long; a timer a question would be far more than one that looks again."""
+        left = self._last + IDLE - self._loop.now()
+        if left <= 0:
+            self.close()
+        else:
+            self._timer = self._loop.later(left, self._look)
 
     def close(self) -> None:
         if not self._closed:

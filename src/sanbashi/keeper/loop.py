@@ -7,21 +7,25 @@ import itertools
 import select
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 READ, WRITE, HUNG = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 Handler = Callable[[int], None]
 
 
-@dataclass(slots=True)
 class Timer:
     """A call to come; `cancel` it when it is no longer wanted."""
 
-    call: Callable[[], None] | None
+    __slots__ = ("_loop", "call")
+
+    def __init__(self, loop: Loop, call: Callable[[], None]) -> None:
+        self._loop = loop
+        self.call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
-        self.call = None
+        if self.call is not None:
+            self.call = None
+            self._loop.cancelled()
 
 
 class Loop:
@@ -33,6 +37,7 @@ class Loop:
         self._masks: dict[int, int] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
+        self._cancelled = 0  # timers, at most, that wait in the heap for nothing
         self._forgotten: set[int] = set()
         self._running = True
         self.now = time.monotonic
@@ -66,9 +71,17 @@ class Loop:
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call once after so many seconds."""
-        timer = Timer(call)
+        timer = Timer(self, call)
         heapq.heappush(self._timers, (self.now() + seconds, next(self._numbers), timer))
         return timer
+
+    def cancelled(self) -> None:
+        """A timer is no longer wanted; the heap is cleared of such when they are the most of it, for a busy hour cancels millions."""
+        self._cancelled += 1
+        if self._cancelled > 256 and self._cancelled > len(self._timers) // 2:
+            self._timers = [entry for entry in self._timers if entry[2].call is not None]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
 
     def stop(self) -> None:
         self._running = False
@@ -83,6 +96,7 @@ class Loop:
         """Wait for events or the next timer (at most `longest` seconds, -1 for ever) and handle what came."""
         while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
+            self._cancelled -= 1
         if self._timers:
             due = max(0.0, self._timers[0][0] - self.now())
             longest = due if longest < 0 else min(due, longest)
@@ -94,6 +108,7 @@ class Loop:
         if self._timers:
             now = self.now()
             while self._timers and self._timers[0][0] <= now:
-                call = heapq.heappop(self._timers)[2].call
+                timer = heapq.heappop(self._timers)[2]
+                call, timer.call = timer.call, None
                 if call is not None:
                     call()

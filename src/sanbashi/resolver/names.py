@@ -58,6 +58,8 @@ class Directory:
         self._tables: dict[str, Table] = {}
 
     def add(self, item: Zone | Names) -> None:
+        if isinstance(item, Names) and not item.names:
+            return
         table = self._tables.setdefault(item.network, Table())
         if isinstance(item, Zone):
             table.name = lower(item.name)
@@ -65,7 +67,7 @@ class Directory:
         addresses = tuple(address.packed for address in item.addresses)
         for name in item.names:
             table.names.setdefault(lower(name), {})[item.endpoint] = addresses
-        for address in addresses if item.names else ():
+        for address in addresses:
             table.first.setdefault(address, {})[item.endpoint] = item.names[0]
 
     def remove(self, item: Zone | Names) -> None:
