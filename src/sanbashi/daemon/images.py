@@ -242,7 +242,7 @@ class Images:
         is_id = image.id.startswith(reference) or image.id.removeprefix("sha256:").startswith(reference)
         state = self.state()
         name = "" if is_id else parse_reference(reference).key
-        removal = remove(state.images, state.containers.values(), image, name, force=force, prune=not noprune)
+        removal = remove(state.images, state.containers.values(), image, name, given=reference, force=force, prune=not noprune)
         await self.apply(removal)
         return [{kind: text} for kind, text in removal.lines]
 
@@ -310,7 +310,7 @@ class Images:
                 return [(images[id_], names) for id_, names in tags.items() if names]
         image = self.find(reference)
         if image is None:
-            raise NotFound("reference does not exist")
+            raise NotFound("reference does not exist" if wish is not None and wish.suffix else f"No such image: {reference}")
         return [(image, tuple(t for t in image.repo_tags if wish is not None and t == wish.key))]
 
     # -- the state

@@ -110,7 +110,7 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What came of a layer: the digest of its plain tar, the tar's length, and the bytes of its files."""
+    """What came of a layer: the digest of its plain tar, the tar's length, and the bytes of its files and links (as Docker counts)."""
 
     diff_id: str
     tar_size: int
@@ -197,6 +197,7 @@ class Tree:
             return
         elif entry.issym():
             os.symlink(entry.linkname, path)
+            self.size += len(os.fsencode(entry.linkname))
         elif entry.ischr() or entry.isblk():
             os.mknod(path, stat.S_IFCHR if entry.ischr() else stat.S_IFBLK, os.makedev(entry.devmajor, entry.devminor))
         elif entry.isfifo():

@@ -72,7 +72,7 @@ def boolean(texts: Sequence[str]) -> bool:
         return True
     if all(t in ("false", "0", "False") for t in texts):
         return False
-    raise Invalid(f"invalid filter 'dangling={list(texts)}'")
+    raise Invalid(f"invalid filter 'dangling=[{' '.join(texts)}]'")
 
 
 def label(text: str) -> tuple[str, str | None]:

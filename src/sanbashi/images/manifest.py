@@ -67,7 +67,7 @@ class Shape(msgspec.Struct, frozen=True, rename="camel"):
 
     media_type: str = ""
     schema_version: int = 0
-    manifests: msgspec.Raw | None = None
+    manifests: msgspec.Raw = msgspec.Raw()
 
 
 class RootFS(msgspec.Struct, frozen=True):
@@ -118,13 +118,14 @@ def digest_of(data: bytes) -> str:
 def parse_manifest(data: bytes, media_type: str = "") -> Manifest | Index:
     """A manifest or a list; Failed where it is neither, in Docker's words for schema 1."""
     try:
+        data = without_nulls(data)
         shape = msgspec.json.decode(data, type=Shape)
         if shape.schema_version == 1:
             raise Failed(
                 "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. "
                 "Suggest the author of the image to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2."
             )
-        listed = (shape.media_type or media_type) in (OCI_INDEX, DOCKER_LIST) or (not shape.media_type and shape.manifests is not None)
+        listed = (shape.media_type or media_type) in (OCI_INDEX, DOCKER_LIST) or (not shape.media_type and bool(bytes(shape.manifests)))
         return msgspec.json.decode(data, type=Index) if listed else msgspec.json.decode(data, type=Manifest)
     except msgspec.DecodeError as error:
         raise Failed(f"the registry's manifest cannot be read: {error}") from error

@@ -74,8 +74,7 @@ def parse_reference(text: str) -> Reference:
     colon = rest.find(":", slash + 1)
     path, tag = (rest[:colon], rest[colon + 1 :]) if colon >= 0 else (rest, "")
     if path and path != path.lower() and PATH.fullmatch(path.lower()):
-        shown = path.removeprefix(OFFICIAL) if domain == DEFAULT_DOMAIN else path
-        raise Invalid(f"invalid reference format: repository name ({shown}) must be lowercase")
+        raise Invalid(f"invalid reference format: repository name ({path}) must be lowercase")
     well_formed = DOMAIN.fullmatch(domain) and PATH.fullmatch(path) and (colon < 0 or TAG.fullmatch(tag)) and (not at or DIGEST.fullmatch(digest))
     if not well_formed:
         raise Invalid("invalid reference format")

@@ -55,15 +55,15 @@ def names_of(image: Image) -> tuple[str, ...]:
 
 
 def remove(
-    images: Mapping[str, Image], containers: Iterable[Container], image: Image, name: str, *, force: bool = False, prune: bool = True
+    images: Mapping[str, Image], containers: Iterable[Container], image: Image, name: str, *, given: str = "", force: bool = False, prune: bool = True
 ) -> Removal:
-    """`rmi`: `name` is the stored name that was given ("httpd:2.4"), "" where it was an id. Conflict in Docker's words (moby, image_delete.go)."""
+    """`rmi`: `name` is the stored name ("httpd:2.4"), `given` as it was typed; "" where an id was. Conflict in Docker's words (image_delete.go)."""
     removal = Removal(dict(images), list(containers))
     quiet = False
     if name:
         if not force and is_single(names_of(image)) and (user := first_user(removal.containers, image.id)) is not None:
             raise Conflict(
-                f'conflict: unable to remove repository reference "{name}" (must force) - '
+                f'conflict: unable to remove repository reference "{given or name}" (must force) - '
                 f"container {user.id[:12]} is using its referenced image {short(image.id)}"
             )
         removal.untag(image.id, name)
