@@ -26,9 +26,9 @@ KILLED = 137
 
 
 class Running:
-    """An exec that runs. `attachment` carries its streams (None where detached), `ended` becomes its exit code; `pid` is the host's number."""
+    """An exec that runs. `attachment` carries its streams (closed already where detached), `ended` becomes its exit code; `pid` is the host's."""
 
-    def __init__(self, folder: Path, sync: int, attachment: Attachment | None, hub: Hub) -> None:
+    def __init__(self, folder: Path, sync: int, attachment: Attachment, hub: Hub) -> None:
         self._folder = folder
         self._sync = sync
         self._heard = b""
@@ -93,7 +93,6 @@ def set_size(control: Path, rows: int, columns: int) -> None:
 
 
 async def execute(
-    conmon: Path,
     runtime: Runtime,
     container_id: str,
     process: Mapping[str, Any],
@@ -108,9 +107,10 @@ async def execute(
     says is lost, since it begins only after we are attached.
     """
     terminal = bool(process.get("terminal"))
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     own = Path(tempfile.mkdtemp(prefix="", dir=folder))
     (own / "process.json").write_text(json.dumps(process))
-    words = [str(conmon), "--api-version", "1", "-c", container_id, "-u", own.name, "-r", str(runtime.program), "-b", str(own)]
+    words = [str(runtime.conmon), "--api-version", "1", "-c", container_id, "-u", own.name, "-r", str(runtime.program), "-b", str(own)]
     words += ["-p", str(own / "pid"), "-P", str(own / "conmon.pid"), "--exit-dir", str(own), "--full-attach", "-l", "none", "--no-sync-log"]
     words += ["--log-level", "error", "-e", "--exec-process-spec", str(own / "process.json"), *([] if detach else ["--exec-attach"])]
     words += [*(["-t"] if terminal else []), *(["-i"] if stdin else []), *(["--leave-stdin-open"] if stdin and terminal else [])]
@@ -119,7 +119,9 @@ async def execute(
     command = str((process.get("args") or [""])[0])
     sync, start = await runtime.launcher.call(lambda: begin(words, own, wait=not detach))
     hub = Hub(closable=stdin and not terminal)
-    attachment = None if detach else hub.attach(stdin=stdin)
+    attachment = hub.attach(stdin=stdin)
+    if detach:
+        attachment.close()
     try:
         if not detach:
             hub.connect(own)
@@ -135,8 +137,7 @@ async def execute(
     running.pid = int(answer.get("data", -1))
     if running.pid <= 0:
         said = running.said_at_failure() or message(str(answer.get("message", "")))
-        if attachment is not None:
-            attachment.close()
+        attachment.close()
         raise failure("exec", runtime.name, said, command)
     return running
 

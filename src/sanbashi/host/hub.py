@@ -115,7 +115,7 @@ class Hub:
             self._socket.shutdown(socket.SHUT_WR)
 
     def left(self, attachment: Attachment) -> None:
-        """A client is gone: a container whose stdin is for one client loses it, and the last one ends the connection where that hurts nobody."""
+        """A client is gone: a container whose stdin is for one client loses it. The connection stays, and is drained, till the container ends."""
         if attachment in self.clients:
             self.clients.remove(attachment)
         if attachment.stdin:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..containers.failure import CannotRun, RuntimeFailed, failure
-from ..errors import Conflict, Unavailable
+from ..errors import Conflict
 from .attachment import Attachment
 from .exec import set_size
 from .hub import Hub
 from .inotify import Watch
-from .runtime import Runtime, Runtimes, environment, message, search_path
+from .runtime import Runtime, Runtimes, environment, message
 
 KILLED = 137  # what is told of a container whose monitor was killed, as Docker tells of one whose shim was
 
@@ -59,11 +59,8 @@ class Found:
 class Monitor:
     """Everything about conmon. `open` before use, in the loop; `close` at the daemon's end, which leaves the containers running."""
 
-    def __init__(self, exec_root: Path, runtimes: Runtimes, *, program: Path | None = None) -> None:
-        found = program or shutil.which("conmon", path=search_path())
-        if found is None:
-            raise Unavailable("conmon was not found", hint="install it: apt-get install conmon")
-        self.program = Path(found)
+    def __init__(self, exec_root: Path, runtimes: Runtimes) -> None:
+        self.program = runtimes.conmon
         self.runtimes = runtimes
         self.bundles = exec_root / "containers"
         self._exits = exec_root / "exits"

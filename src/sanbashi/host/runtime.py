@@ -22,12 +22,13 @@ CGROUP2_SUPER_MAGIC = "cgroup2"
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One runtime: its program, the directory of its state, and what starts it. Every verb waits for the program's end."""
+    """One runtime: its program, the directory of its state, what starts it, and conmon. Every verb waits for the program's end."""
 
     name: str
     program: Path
     state: Path
     launcher: Launcher
+    conmon: Path
 
     def command(self, *words: str, log: Path | None = None) -> list[str]:
         """The program with its global options and these words."""
@@ -113,9 +114,13 @@ class Runtimes:
         found = programs if programs is not None else {name: Path(path) for name in KNOWN if (path := shutil.which(name, path=search_path()))}
         if not found:
             raise Unavailable("no container runtime was found", hint="install one: apt-get install crun")
+        conmon = shutil.which("conmon", path=search_path())
+        if conmon is None:
+            raise Unavailable("conmon was not found", hint="install it: apt-get install conmon")
+        self.conmon = Path(conmon)
         state.mkdir(parents=True, exist_ok=True, mode=0o711)
         self.launcher = Launcher(without_unified="crun" in found and (hybrid_cgroups() if hybrid is None else hybrid))
-        self.by_name = {name: Runtime(name, program, state / name, self.launcher) for name, program in found.items()}
+        self.by_name = {name: Runtime(name, program, state / name, self.launcher, self.conmon) for name, program in found.items()}
         for runtime in self.by_name.values():
             runtime.state.mkdir(exist_ok=True, mode=0o711)
         self.default = next((name for name in KNOWN if name in self.by_name), next(iter(self.by_name)))

@@ -1,0 +1,213 @@
+"""A container's log, as conmon keeps it (k8s-file), read as Docker's clients expect it.
+
+A line of the file is `2016-10-06T00:17:09.669794202+00:00 stdout F text`; P instead of F is a piece of a line without its end. As Docker's own
+log drivers do, pieces are put together to lines of at most 16 KiB, and a line is there when it is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .inotify import IN_CLOSE_WRITE, IN_CREATE, IN_MODIFY, IN_MOVED_TO, Watch
+
+Line = tuple[str, int, bytes]  # RFC 3339 in UTC with nine digits, 1 stdout or 2 stderr, the text with its newline if it had one
+BLOCK = 1 << 16
+PIECE = 16 << 10
+MARGIN = 8  # lines more than asked for: the two streams' pieces may lie between each other
+AGAIN = 0.25  # seconds after which a follower looks whether the container still runs: one that ends without a word changes no log
+STREAMS = {b"stdout": 1, b"stderr": 2}
+
+
+class Joiner:
+    """Puts the pieces of lines together, each stream's apart."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, tuple[str, bytearray]] = {}
+
+    def add(self, line: bytes) -> Iterator[Line]:
+        """One line of the file in, the lines that are whole by it out; a damaged one (the machine died) counts as none."""
+        parts = line.split(b" ", 3)
+        if len(parts) != 4 or parts[1] not in STREAMS or parts[2] not in (b"F", b"P"):
+            return
+        stream = STREAMS[parts[1]]
+        when, text = self._pieces.pop(stream) if stream in self._pieces else (normal_time(parts[0].decode()), bytearray())
+        text += parts[3]
+        if parts[2] == b"F":
+            text += b"\n"
+            yield when, stream, bytes(text)
+        elif len(text) >= PIECE:
+            yield when, stream, bytes(text)
+        else:
+            self._pieces[stream] = (when, text)
+
+    def rest(self) -> Iterator[Line]:
+        """What has no end and will get none."""
+        for stream, (when, text) in sorted(self._pieces.items(), key=lambda item: item[1][0]):
+            yield when, stream, bytes(text)
+        self._pieces.clear()
+
+
+def normal_time(text: str) -> str:
+    """A time as conmon writes it -> UTC with nine digits and Z."""
+    for zone in ("+00:00", "Z"):
+        if text.endswith(zone):
+            whole, _, part = text.removesuffix(zone).partition(".")
+            return f"{whole}.{part:0<9}Z"
+    seconds, _, rest = text.partition(".")
+    digits = rest[: len(rest) - 6]
+    moment = datetime.fromisoformat(seconds + rest[-6:]).astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{digits:0<9}Z"
+
+
+async def read_log(
+    path: Path,
+    *,
+    since: str = "",
+    until: str = "",
+    tail: int | None = None,
+    follow: bool = False,
+    running: Callable[[], bool] = lambda: False,
+) -> AsyncIterator[Line]:
+    """The log's lines in order. `since` and `until` are times in UTC as the lines have them, "" for none; `tail` the last so many of what is there.
+
+    `follow` goes on while `running` says that the container does, and ends when it has said its last or at `until`.
+    """
+    since, until = since and normal_time(since), until and normal_time(until)
+    if follow:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    changed = asyncio.Event()
+    watch = Watch(path.parent, lambda name: changed.set(), mask=IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO) if follow else None
+    joiner = Joiner()
+    reader = Reader(path, from_end=tail)
+    try:
+        for line in last(reader, joiner, since, until, tail, finished=not (follow and running())):
+            yield line
+        while follow:
+            alive = running()
+            found = list(reader.lines())
+            for raw in found:
+                for line in joiner.add(raw):
+                    if until and line[0] > until:
+                        return
+                    if line[0] >= since:
+                        yield line
+            if not found:
+                if not alive:
+                    break
+                await wait(changed)
+            changed.clear()
+        for line in joiner.rest():
+            if line[0] >= since and not (until and line[0] > until):
+                yield line
+    finally:
+        reader.close()
+        if watch is not None:
+            watch.close()
+
+
+async def wait(changed: asyncio.Event) -> None:
+    """Until the log changed, or it is time to look whether the container runs."""
+    try:
+        await asyncio.wait_for(changed.wait(), AGAIN)
+    except TimeoutError:
+        return
+
+
+def last(reader: Reader, joiner: Joiner, since: str, until: str, tail: int | None, *, finished: bool) -> Iterator[Line]:
+    """What is in the log now; only the last `tail` lines of it where that is not None."""
+    kept: deque[Line] = deque(maxlen=None if tail is None else min(tail, 1 << 31))
+    for raw in reader.lines():
+        for line in joiner.add(raw):
+            if line[0] >= since and not (until and line[0] > until):
+                if tail is None:
+                    yield line
+                else:
+                    kept.append(line)
+    if finished:
+        for line in joiner.rest():
+            if line[0] >= since and not (until and line[0] > until):
+                if tail is None:
+                    yield line
+                else:
+                    kept.append(line)
+    yield from kept
+
+
+class Reader:
+    """The lines of a file that grows, each once; the file may come later, or start anew when conmon's size limit is reached."""
+
+    def __init__(self, path: Path, *, from_end: int | None = None) -> None:
+        self._path = path
+        self._descriptor = -1
+        self._rest = b""
+        self._from_end = from_end
+
+    def lines(self) -> Iterator[bytes]:
+        """Every whole line that was written since the last call."""
+        if not self._opened():
+            return
+        while True:
+            block = os.read(self._descriptor, BLOCK)
+            if not block:
+                if not self._started_anew():
+                    return
+                continue
+            *whole, self._rest = (self._rest + block).split(b"\n")
+            yield from whole
+
+    def _opened(self) -> bool:
+        if self._descriptor < 0:
+            try:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
+            if self._from_end is not None:
+                os.lseek(self._descriptor, tail_offset(self._descriptor, self._from_end), os.SEEK_SET)
+                self._from_end = None
+        return True
+
+    def _started_anew(self) -> bool:
+        """Whether the path names another file now, or ours was cut: then read that from its beginning."""
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        ours = os.fstat(self._descriptor)
+        if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+            if ours.st_size >= os.lseek(self._descriptor, 0, os.SEEK_CUR):
+                return False
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            self._rest = b""
+            return True
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._rest = b""
+        return self._opened()
+
+    def close(self) -> None:
+        """Done."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def tail_offset(descriptor: int, lines: int) -> int:
+    """Where to begin so that the last `lines` lines are read: only as much of the end of the file is looked at as they need."""
+    size, length = os.fstat(descriptor).st_size, BLOCK
+    while True:
+        start = max(0, size - length)
+        begins, offset, after_end = [], start, start == 0
+        for number, raw in enumerate(os.pread(descriptor, size - start, start).split(b"\n")[:-1]):
+            if after_end:
+                begins.append(offset)
+            cut = number == 0 and start > 0
+            after_end = not cut and raw.split(b" ", 3)[2:3] == [b"F"]
+            offset += len(raw) + 1
+        if start == 0 or len(begins) >= lines + MARGIN:
+            return begins[-lines - MARGIN] if len(begins) >= lines + MARGIN else 0
+        length *= 4
