@@ -110,5 +110,3 @@ class Attachment:
         """There is no more output; what waits is still read."""
         self._ended = True
         self._news.set()
-
-
