@@ -19,7 +19,7 @@ from sanbashi.keeper import protocol
 from sanbashi.network.picture import Forwarder, HeldPort, Item, Picture, Resolver, bracketed
 
 from .holders import clashes, holder
-from .keeperline import Line, join, reach, wait_for_lock
+from .keeperline import Line, join, reach, runs, wait_for_lock
 from .namespaces import inside
 
 ADDRESS = "127.0.0.11"  # of the resolver, in every namespace
@@ -125,6 +125,9 @@ class KeeperClient:
     def end(self) -> None:
         """End the keeper that runs, if one does: everything it holds goes."""
         with self._lock:
+            if not runs(self._root):
+                self._items, self._keeper = {}, ""
+                return
             self._line or self._connect()
             if self._watch is not None:
                 self._watch[0].left = True  # this end is no loss
@@ -221,11 +224,13 @@ class KeeperClient:
 
     def _change(self, line: Line, remove: Sequence[Item], add: Sequence[Item], path_of: PathOf, *, whole: bool) -> tuple[Item, ...]:
         """One change, in as many frames as its descriptors need; what can fail in the keeper is all in the first."""
-        fresh = [item for item in add if isinstance(item, Resolver) and self._is_new(item)]
-        rest = [item for item in add if item not in fresh] if fresh else list(add)
+        fresh: list[Item] = []
+        rest: list[Item] = []
+        for item in add:
+            (fresh if isinstance(item, Resolver) and self._is_new(item) else rest).append(item)
         stand: list[Item] = []
         batches: list[list[Item]] = [[*rest, *fresh[:RESOLVERS]]]
-        batches += [list(fresh[place : place + RESOLVERS]) for place in range(RESOLVERS, len(fresh), RESOLVERS)]
+        batches += [fresh[place : place + RESOLVERS] for place in range(RESOLVERS, len(fresh), RESOLVERS)]
         for batch in batches:
             stand += self._send(line, remove, batch, path_of, whole)
             remove = ()

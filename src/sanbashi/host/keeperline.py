@@ -153,6 +153,21 @@ def start(root: Path, place: Exec, resolv_conf: Path) -> subprocess.Popen[bytes]
         os.close(lock)
 
 
+def runs(root: Path) -> bool:
+    """Whether a keeper serves an exec root (or is just being started)."""
+    try:
+        lock = os.open(root / protocol.LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def wait_for_lock(root: Path) -> None:
     """Until the keeper of an exec root is gone: it holds the lock for its whole life."""
     lock = os.open(root / protocol.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
