@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -20,10 +19,8 @@ from sanbashi.network.picture import Forwarder, HeldPort, Item, Picture, Resolve
 
 from .holders import clashes, holder
 from .keeperline import Line, join, reach, runs, wait_for_lock
-from .namespaces import inside
+from .listening import ADDRESS, listen
 
-ADDRESS = "127.0.0.11"  # of the resolver, in every namespace
-ATTEMPTS = 16  # to find a port that is free for UDP and TCP alike
 UNKNOWN = -1  # revision
 RESOLVERS = protocol.MAX_DESCRIPTORS // 3  # in one frame
 
@@ -125,14 +122,12 @@ class KeeperClient:
     def end(self) -> None:
         """End the keeper that runs, if one does: everything it holds goes."""
         with self._lock:
-            if not runs(self._root):
-                self._items, self._keeper = {}, ""
-                return
-            self._line or self._connect()
-            if self._watch is not None:
-                self._watch[0].left = True  # this end is no loss
-            self._repeat(lambda line: line.request({"end": True}))
-            wait_for_lock(self._root)
+            if runs(self._root):
+                self._line or self._connect()
+                if self._watch is not None:
+                    self._watch[0].left = True  # this end is no loss
+                self._repeat(lambda line: line.request({"end": True}))
+                wait_for_lock(self._root)
             if self._child is not None:
                 self._child.wait()
             self._items, self._keeper = {}, ""
@@ -308,27 +303,6 @@ class KeeperClient:
         except OSError as error:
             raise Failed(f"{item} on {ADDRESS}:{item.port}: {protocol.reason(error.errno or 0)}", hint=f"its namespace is {path}") from None
         return item, mine
-
-
-def listen(namespace: Path, port: int) -> tuple[socket.socket, socket.socket]:
-    """UDP and TCP sockets on one port of the resolver's address inside a namespace; any port where `port` is 0. OSError."""
-    with inside(namespace):
-        for attempt in range(ATTEMPTS):
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                udp.bind((ADDRESS, port))
-                # After the keeper's death connections of clients may linger on the recorded port.
-                tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                tcp.bind((ADDRESS, udp.getsockname()[1]))
-                tcp.listen(128)
-                return udp, tcp
-            except OSError as error:
-                udp.close()
-                tcp.close()
-                if port or error.errno != errno.EADDRINUSE or attempt == ATTEMPTS - 1:
-                    raise
-    raise AssertionError("the last attempt returns or raises")
 
 
 def clash(one: HeldPort | Forwarder, other: HeldPort | Forwarder) -> bool:
