@@ -149,7 +149,7 @@ class Tree:
     root: str
     size: int = 0
     known: dict[tuple[str, ...], str] = field(default_factory=dict)
-    directories: list[tuple[str, tarfile.TarInfo]] = field(default_factory=list)
+    directories: dict[str, tarfile.TarInfo] = field(default_factory=dict)  # by path; the last entry of a name counts
 
     def __post_init__(self) -> None:
         self.known[()] = self.root
@@ -170,7 +170,7 @@ class Tree:
                     os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
                 return
         if not where.parts:
-            self.directories.append((self.root, entry))
+            self.directories[self.root] = entry
             return
         path = f"{self.directory(where.parts[:-1])}/{where.parts[-1]}"
         try:
@@ -185,7 +185,7 @@ class Tree:
             if not (parts in self.known or self.is_directory(path)):
                 os.mkdir(path, 0o755)
             self.known[parts] = path
-            self.directories.append((path, entry))
+            self.directories[path] = entry
             return
         if entry.isreg():
             self.write(tar, entry, path)
@@ -270,13 +270,13 @@ class Tree:
             shutil.rmtree(path)
             for key in [k for k in self.known if k[: len(parts)] == parts]:
                 del self.known[key]
-            self.directories = [(p, e) for p, e in self.directories if p != path and not p.startswith(f"{path}/")]
+            self.directories = {p: e for p, e in self.directories.items() if p != path and not p.startswith(f"{path}/")}
         else:
             os.unlink(path)
 
     def finish(self) -> None:
         """Give the directories their owners, modes and times, after everything in them has been made."""
-        for path, entry in reversed(self.directories):
+        for path, entry in self.directories.items():
             dress(path, entry)
 
 
