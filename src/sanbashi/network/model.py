@@ -17,6 +17,7 @@ IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
 Protocol = Literal["tcp", "udp", "sctp"]
+Integers = immutables.Map[tuple[int, int], int]  # a sparse set of integers: network/integers.py
 
 MAX_INTERFACE_NAME = 15  # IFNAMSIZ - 1, linux/if.h
 PREDEFINED = ("bridge", "host", "none")
@@ -166,6 +167,7 @@ class Endpoint:
     mac: str = ""
     ipv4: IPv4Interface | None = None
     ipv6: IPv6Interface | None = None
+    link_local: tuple[IPAddress, ...] = ()  # --link-local-ip
     gateway4: IPv4Address | None = None
     gateway6: IPv6Address | None = None
     interface: str = ""  # inside the container: eth0
@@ -214,9 +216,12 @@ class NetworkState:
     network_endpoints: immutables.Map[str, immutables.Map[str, str]] = immutables.Map()  # network id -> container id -> endpoint id
     sandbox_endpoints: immutables.Map[str, tuple[str, ...]] = immutables.Map()  # sandbox id -> endpoint ids, in order
     addresses: immutables.Map[tuple[str, IPAddress], str] = immutables.Map()  # (network id, address) -> holder (endpoint id, "gateway", ...)
-    free_hints: immutables.Map[tuple[str, int], int] = immutables.Map()  # (network id, 4 or 6) -> no address below this integer is free
+    taken: immutables.Map[tuple[str, int], Integers] = immutables.Map()  # (network id, 4 or 6) -> offsets in the subnet that are held
+    blocks: immutables.Map[tuple[int, int, int], bool] = immutables.Map()  # the tree of subnets held, for ipam.choose_subnet
     host_ports: immutables.Map[tuple[str, int], immutables.Map[IPAddress, str]] = immutables.Map()  # (proto, port) -> host ip -> endpoint id
+    busy_ports: immutables.Map[str, int] = immutables.Map()  # proto -> a bit for each port that somebody holds on any address
     linked: immutables.Map[str, tuple[str, ...]] = immutables.Map()  # container id -> endpoint/sandbox ids whose links point at it
+    container_sandboxes: immutables.Map[str, str] = immutables.Map()  # container id -> sandbox id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,5 +242,6 @@ class NetworkFacts:
     ipv6: bool = False  # --ipv6: default of enable_ipv6 on the default network only
     ip6_available: bool = True  # the host has IPv6 at all
     mtu: int = 0  # 0: leave the kernel's default (1500)
+    br_netfilter: bool = False  # bridged packets pass the IP hooks, so that self-access needs hairpin on the port
     links_present: frozenset[str] = frozenset()  # interface names on the host that are not ours
     default_options: Mapping[str, str] = field(default_factory=dict)  # default-network-opts of bridge

@@ -1,0 +1,133 @@
+"""Networks and endpoints to elements of the fixed tables; datapath.md's table is loaded once, only elements ever change.
+
+A network's policy is one element in each map: what may enter its bridge, what may leave it, what may reach the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from .model import Endpoint, IPAddress, Network, Protocol
+from .names import link_local
+from .options import BridgeOptions, bridge_options, guarded
+from .picture import Element
+
+TRANSLATED = ("nat", "nat-unprotected")
+
+
+def inet(set_name: str, *fields: object, data: tuple[object, ...] = ()) -> Element:
+    """An element of the inet table."""
+    return Element("inet", set_name, tuple(map(str, fields)), tuple(map(str, data)))
+
+
+def bridging(set_name: str, *fields: object) -> Element:
+    """An element of the bridge table."""
+    return Element("bridge", set_name, tuple(map(str, fields)))
+
+
+# -- networks
+
+
+def network_elements(network: Network) -> Iterator[Element]:
+    """What stands in the tables for a network, whatever joins it."""
+    options, bridge = bridge_options(network), network.bridge
+    versions = families(network)
+    yield inet("bridges", bridge)
+    if options.icc:
+        yield inet("icc", bridge, bridge)
+    yield inet("entering", bridge, data=(entering(network, options),))
+    for trusted in options.trusted:
+        yield inet("trusted", trusted, bridge)
+    if network.internal:
+        yield inet("leaving", bridge, data=("drop",))
+        addresses = bridge_addresses(network)
+        yield inet("to_host", bridge, data=("goto host_from_internal" if addresses else "drop",))
+        for address in addresses:
+            yield inet(f"gateways{address.version}", bridge, address)
+        return
+    for version, source in ((4, options.source4), (6, options.source6)):
+        if version in versions and options.masquerade and options.mode(version) in TRANSLATED:
+            yield inet(f"masquerade{version}", bridge)
+            if source is not None:
+                yield inet(f"source{version}", bridge, data=(source,))
+
+
+def families(network: Network) -> tuple[int, ...]:
+    """The IP versions that a network speaks."""
+    return (4,) * network.enable_ipv4 + (6,) * network.enable_ipv6
+
+
+def entering(network: Network, options: BridgeOptions) -> str:
+    """The verdict on what is forwarded to a network's bridge: of two families' modes the stricter, since one map serves both."""
+    if network.internal:
+        return "drop"
+    modes = {options.mode(version) for version in families(network)}
+    if modes == {"nat-unprotected"}:
+        return "accept"
+    return "goto into_nat" if "nat" in modes else "goto into_routed"
+
+
+def bridge_addresses(network: Network) -> tuple[IPAddress, ...]:
+    """The addresses that the host has on a network's bridge."""
+    inhibited = bridge_options(network).inhibit_ipv4
+    return tuple(s.gateway for s in network.subnets if s.gateway is not None and not (inhibited and s.version == 4))
+
+
+# -- endpoints
+
+
+def endpoint_elements(network: Network, endpoint: Endpoint, bridges: Iterable[str]) -> Iterator[Element]:
+    """What stands for an endpoint. `bridges`: those of every network that its sandbox has joined, its own among them."""
+    if guarded(network, endpoint.driver_options):
+        yield from ownership(endpoint)
+    if not bridge_options(network).icc:
+        yield bridging("quiet", endpoint.host_interface)
+    yield from published(endpoint)
+    if any(p.host_port for p in endpoint.ports):
+        # Where a container is on the client's network as well, its answer would go there directly and not pass us.
+        for address in (i.ip for i in (endpoint.ipv4, endpoint.ipv6) if i is not None):
+            for bridge in bridges:
+                yield inet(f"shortcut{address.version}", bridge, address)
+            yield inet(f"itself{address.version}", address, address)
+
+
+def ownership(endpoint: Endpoint) -> Iterator[Element]:
+    """What an endpoint may send from and answer for: its addresses; before it has one 0.0.0.0 and ::; its link-local addresses."""
+    port, mac = endpoint.host_interface, endpoint.mac
+    own4: list[object] = [a for a in endpoint.link_local if a.version == 4]
+    own6: list[object] = [a for a in endpoint.link_local if a.version == 6]
+    if endpoint.ipv4 is not None:
+        own4 += [endpoint.ipv4.ip, "0.0.0.0"]
+    if endpoint.ipv6 is not None:
+        own6 += [endpoint.ipv6.ip, link_local(mac), "::"]
+    for address in own4:
+        yield bridging("owned4", port, mac, address)
+    for address in dict.fromkeys(own6):
+        yield bridging("owned6", port, mac, address)
+        if address != "::":
+            yield bridging("target6", port, mac, f"0x{int(address):032x}")  # type: ignore[call-overload]
+    yield bridging("guarded", port)
+
+
+def published(endpoint: Endpoint) -> Iterator[Element]:
+    """An element a port; a routed one is opened untranslated, one that the kernel cannot translate is the forwarder's."""
+    for p in endpoint.ports:
+        interface = endpoint.ipv4 if p.host_ip.version == 4 else endpoint.ipv6
+        if interface is None:
+            continue
+        version, target = p.host_ip.version, (interface.ip, p.container_port)
+        if not p.host_port:
+            yield inet(f"opened{version}", interface.ip, p.protocol, p.container_port)
+        elif p.host_ip.is_unspecified:
+            yield inet(f"published{version}_any", p.protocol, p.host_port, data=target)
+        else:
+            yield inet(f"published{version}", p.host_ip, p.protocol, p.host_port, data=target)
+
+
+def link_elements(client: Endpoint, server: Endpoint, ports: Iterable[tuple[int, Protocol]]) -> Iterator[Element]:
+    """What lets a client reach a linked server's ports where the network lets nobody talk."""
+    for version, ours, theirs in ((4, client.ipv4, server.ipv4), (6, client.ipv6, server.ipv6)):
+        if ours is not None and theirs is not None:
+            for port, protocol in ports:
+                yield inet(f"links{version}", ours.ip, theirs.ip, protocol, port)
+                yield bridging(f"links{version}", ours.ip, theirs.ip, protocol, port)

@@ -1,0 +1,68 @@
+"""A sparse, persistent set of integers that finds its lowest absent member without a scan.
+
+Words of 1,024 bits by (level, index): level 0 holds the members, a bit of level n+1 says that the word below is full. Every operation costs
+the number of levels (two for a /16, seven for a /64), whatever the set holds, and two equal sets have equal words.
+"""
+
+from __future__ import annotations
+
+import immutables
+
+from .model import Integers
+
+BITS = 10
+WIDTH = 1 << BITS
+FULL = (1 << WIDTH) - 1
+LOW = WIDTH - 1
+EMPTY: Integers = immutables.Map()
+
+
+def contains(words: Integers, n: int) -> bool:
+    """Whether n is a member."""
+    return bool(words.get((0, n >> BITS), 0) >> (n & LOW) & 1)
+
+
+def insert(words: Integers, n: int) -> Integers:
+    """The set with n in it."""
+    level = 0
+    while True:
+        key = (level, n >> BITS)
+        word = words.get(key, 0) | 1 << (n & LOW)
+        words = words.set(key, word)
+        if word != FULL:
+            return words
+        level, n = level + 1, n >> BITS
+
+
+def remove(words: Integers, n: int) -> Integers:
+    """The set without n, which may be absent."""
+    level = 0
+    while True:
+        key = (level, n >> BITS)
+        word = words.get(key, 0)
+        left = word & ~(1 << (n & LOW))
+        if left != word:
+            words = words.set(key, left) if left else words.delete(key)
+        if word != FULL:
+            return words
+        level, n = level + 1, n >> BITS
+
+
+def lowest_absent(words: Integers, start: int) -> int:
+    """The lowest integer from `start` on that is no member."""
+    level, n = 0, start
+    while True:
+        free = (FULL ^ words.get((level, n >> BITS), 0)) >> (n & LOW) << (n & LOW)
+        if free:
+            break
+        level, n = level + 1, (n >> BITS) + 1
+    n = n & ~LOW | lowest_bit(free)
+    while level:
+        level -= 1
+        n = n << BITS | lowest_bit(FULL ^ words.get((level, n), 0))
+    return n
+
+
+def lowest_bit(word: int) -> int:
+    """The place of the lowest bit that is set; word > 0."""
+    return (word & -word).bit_length() - 1

@@ -1,0 +1,196 @@
+"""Subnets and addresses: which are chosen, and why; no choice costs more where more is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from ..errors import Failed, Forbidden, Invalid
+from . import blocks, integers
+from .model import Integers, IPAddress, IPNetwork, Network, NetworkFacts, NetworkState, Subnet, SubnetRequest
+
+# Keys of auxiliary addresses that are the containers' default gateway in place of the bridge's own address.
+DEFAULT_GATEWAY = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
+EXHAUSTED = "all predefined address pools have been fully subnetted"
+OVERLAP = "invalid pool request: Pool overlaps with other one on this address space"
+IN_USE = "Address already in use"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A subnet and the reason for it: "lowest free of 172.18.0.0/16", and what was passed over for whom."""
+
+    subnet: IPNetwork
+    because: str
+
+
+# -- subnets
+
+
+def choose_subnet(tree: blocks.Tree, version: int, facts: NetworkFacts, *, size: int | None = None) -> Choice:
+    """The lowest free subnet of the pools (of `size` bits where given) that touches nothing in use on the host; Invalid when there is none."""
+    avoid = [(block, holder) for block, holder in facts.avoid if block.version == version and block.prefixlen]
+    passed: list[str] = []
+    for base, length in pools_of(version, facts):
+        wanted = length if size is None else size
+        if wanted < base.prefixlen:
+            continue
+        start = 0
+        while (block := blocks.lowest_free(tree, base, wanted, start)) is not None:
+            clash = next(((b, holder) for b, holder in avoid if block.overlaps(b)), None)
+            if clash is None:
+                return Choice(block, f"lowest free of {base}" + (f"; passed over {', '.join(passed)}" if passed else ""))
+            passed.append(f"{block} ({clash[0]} is used by {clash[1]})")
+            start = max(int(block.broadcast_address), int(clash[0].broadcast_address)) + 1
+    hint = "remove a network, or give the daemon more pools: --default-address-pool base=10.0.0.0/8,size=24"
+    raise Invalid(EXHAUSTED, hint=hint + (f"; not chosen: {', '.join(passed)}" if passed else ""))
+
+
+def pools_of(version: int, facts: NetworkFacts) -> Iterable[tuple[IPNetwork, int]]:
+    """The pools of a family; the host's own ULA prefix, split in /64s, where none is set for IPv6."""
+    pools = [(base, size) for base, size in facts.pools if base.version == version]
+    return pools if pools or version == 4 or facts.ula is None else [(facts.ula, 64)]
+
+
+def subnets_for(
+    state: NetworkState, requests: Sequence[SubnetRequest], versions: Sequence[int], facts: NetworkFacts
+) -> tuple[tuple[Choice, SubnetRequest], ...]:
+    """A subnet for each request, in order, and one for each family of `versions` that no request is for."""
+    tree, found = state.blocks, []
+    left = list(versions)
+    for request in (*requests, *(SubnetRequest() for _ in versions)):
+        asked = request.subnet
+        if asked is None and not left:
+            break
+        version = asked.version if asked is not None else left[0]
+        if version in left:
+            left.remove(version)
+        if asked is None or (int(asked.network_address) == 0 and asked.prefixlen):
+            choice = choose_subnet(tree, version, facts, size=asked.prefixlen if asked else None)
+        elif blocks.overlaps(tree, asked):
+            raise Forbidden(OVERLAP, hint=overlap_hint(state, asked))
+        else:
+            choice = Choice(asked, "asked for")
+        tree = blocks.with_block(tree, choice.subnet)
+        found.append((choice, request))
+    return tuple(found)
+
+
+def overlap_hint(state: NetworkState, asked: IPNetwork) -> str:
+    """Which network is in the way."""
+    holders = [(n.name, s.subnet) for n in state.networks.values() for s in n.subnets if s.version == asked.version and s.subnet.overlaps(asked)]
+    return "; ".join(f"{subnet} belongs to network {name}" for name, subnet in holders)
+
+
+def overlap_warnings(asked: Iterable[IPNetwork], facts: NetworkFacts) -> tuple[str, ...]:
+    """A sentence for each asked-for subnet that something else on the host uses."""
+    return tuple(
+        f"subnet {subnet} overlaps {block}, which {holder} uses on this host"
+        for subnet in asked
+        for block, holder in facts.avoid
+        if block.version == subnet.version and block.prefixlen and block.overlaps(subnet)
+    )
+
+
+def check_subnets(requests: Iterable[SubnetRequest]) -> None:
+    """Invalid, with Docker's words for everything that is wrong with IPAM.Config."""
+    problems: list[str] = []
+    for request in requests:
+        if request.subnet is not None and (request.subnet.prefixlen == 0 or int(request.subnet.network_address)):
+            problems += list(problems_of(request, request.subnet))
+    if problems:
+        raise Invalid("invalid network config:\n" + listing(problems))
+
+
+def problems_of(request: SubnetRequest, subnet: IPNetwork) -> Iterable[str]:
+    """What is wrong with one entry."""
+    block = f"parent subnet is an IPv{subnet.version} block"
+    inside = f"parent subnet {subnet} doesn't contain this address"
+    if (ip_range := request.ip_range) is not None:
+        if ip_range.version != subnet.version:
+            yield f"invalid ip-range {ip_range}: {block}"
+        elif ip_range.prefixlen < subnet.prefixlen:
+            yield f"invalid ip-range {ip_range}: CIDR block is bigger than its parent subnet {subnet}"
+        elif not ip_range.subnet_of(subnet):  # type: ignore[arg-type]
+            yield f"invalid ip-range {ip_range}: parent subnet {subnet} doesn't contain ip-range"
+    named = [("gateway", str(request.gateway), request.gateway)] if request.gateway is not None else []
+    for word, shown, address in (*named, *(("auxiliary address", name, a) for name, a in request.auxiliary.items())):
+        if address.version != subnet.version:
+            yield f"invalid {word} {shown}: {block}"
+        elif address not in subnet:
+            yield f"invalid {word} {shown}: {inside}"
+
+
+def listing(problems: Sequence[str]) -> str:
+    """Several errors as Docker joins them: one alone, or a starred line each."""
+    return problems[0] if len(problems) == 1 else "\n".join("* " + p.replace("\n", "\n\t") for p in problems)
+
+
+def make_subnet(subnet: IPNetwork, request: SubnetRequest, *, gateway: bool) -> Subnet:
+    """A subnet with its gateway: the user's, else the lowest free of the range; Failed where it is taken by an auxiliary address."""
+    made = Subnet(subnet=subnet, ip_range=request.ip_range, auxiliary=dict(request.auxiliary))
+    if not gateway:
+        return made
+    reserved = set(request.auxiliary.values())
+    chosen = request.gateway
+    if chosen is None:
+        first, last = bounds(made)
+        taken = integers.EMPTY
+        for address in reserved:
+            taken = integers.insert(taken, int(address) - int(subnet.network_address))
+        found = integers.lowest_absent(taken, first)
+        if found > last:
+            raise Failed(f"failed to allocate gateway (): no available addresses in {subnet}")
+        chosen = subnet.network_address + found
+    elif chosen in reserved and request.auxiliary.get(DEFAULT_GATEWAY[subnet.version]) != chosen:
+        raise Failed(f"failed to allocate gateway ({chosen}): {IN_USE}", hint="an auxiliary address is the same")
+    return Subnet(subnet=subnet, gateway=chosen, ip_range=made.ip_range, auxiliary=made.auxiliary)
+
+
+# -- addresses
+
+
+def bounds(subnet: Subnet) -> tuple[int, int]:
+    """First and last offset in the subnet that may be handed out: those of the range, never the network's own or the broadcast address."""
+    whole = subnet.subnet
+    part = subnet.ip_range or whole
+    base = int(whole.network_address)
+    first, last = int(part.network_address) - base, int(part.broadcast_address) - base
+    if whole.max_prefixlen - whole.prefixlen > 1:
+        first = max(first, 1)
+        if whole.version == 4:
+            last = min(last, whole.num_addresses - 2)
+    return first, last
+
+
+def choose_address(state: NetworkState, network: Network, subnet: Subnet, *, prefer: IPAddress | None = None) -> IPAddress:
+    """The address preferred, else the lowest free one of the range.
+
+    Forbidden when the preferred one is held, Failed when none is free: both in Docker's words, with who holds it.
+    """
+    if prefer is not None:
+        if (holder := state.addresses.get((network.id, prefer))) is not None:
+            raise Forbidden(IN_USE, hint=f"{prefer} is held by {holder_name(state, holder)}")
+        return prefer
+    first, last = bounds(subnet)
+    words: Integers = state.taken.get((network.id, subnet.version), integers.EMPTY)
+    offset = integers.lowest_absent(words, first)
+    if offset > last:
+        raise Failed(
+            f"no available IPv{subnet.version} addresses on this network's address pools: {network.name} ({network.id})",
+            hint=f"all of {subnet.ip_range or subnet.subnet} is taken; disconnect a container or make a larger network",
+        )
+    number = int(subnet.subnet.network_address) + offset
+    return IPv4Address(number) if subnet.version == 4 else IPv6Address(number)
+
+
+def holder_name(state: NetworkState, holder: str) -> str:
+    """Who holds an address, for a person: the container's name, or what the network reserved it for."""
+    endpoint = state.endpoints.get(holder)
+    return f"container {endpoint.container_name}" if endpoint is not None else f"the network ({holder})"
+
+
+def default_gateway(subnet: Subnet) -> IPAddress | None:
+    """What containers use as gateway: the auxiliary address of that meaning, else the bridge's own."""
+    return subnet.auxiliary.get(DEFAULT_GATEWAY[subnet.version], subnet.gateway)

@@ -1,0 +1,161 @@
+"""The options of bridge networks and their endpoints, parsed once into values; Docker's keys and words."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Literal
+
+from ..errors import Invalid
+from .model import IPAddress, Network
+from .names import is_interface_name
+
+PREFIX = "com.docker.network."
+ENABLE_IPV4, ENABLE_IPV6, INTERNAL = PREFIX + "enable_ipv4", PREFIX + "enable_ipv6", PREFIX + "internal"
+IFNAME, ENDPOINT_SYSCTLS = PREFIX + "endpoint.ifname", PREFIX + "endpoint.sysctls"
+# Ours: "false" lets a container send from addresses and MACs that we did not give it (VRRP, engines within containers).
+ANTI_SPOOFING = "io.sanbashi.anti_spoofing"
+Mode = Literal["nat", "nat-unprotected", "routed", "isolated"]
+MODES: Mapping[str, Mode] = {"nat": "nat", "nat-unprotected": "nat-unprotected", "routed": "routed", "isolated": "isolated"}
+DEFAULT_MTU = 1500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeOptions:
+    """What `-o` says of a bridge network. `mtu` 0 leaves it to the kernel; `source4`/`source6` replace masquerading."""
+
+    name: str = ""
+    masquerade: bool = True
+    icc: bool = True
+    mode4: Mode = "nat"
+    mode6: Mode = "nat"
+    inhibit_ipv4: bool = False
+    host_binding: IPAddress | None = None
+    default_bridge: bool = False
+    trusted: tuple[str, ...] = ()
+    mtu: int = 0
+    prefix: str = "eth"
+    source4: IPv4Address | None = None
+    source6: IPv6Address | None = None
+    guard: bool = True
+
+    def mode(self, version: int) -> Mode:
+        """The gateway mode of a family."""
+        return self.mode4 if version == 4 else self.mode6
+
+
+def boolean(text: str) -> bool:
+    """Go's ParseBool."""
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+
+
+def gateway_mode(text: str) -> Mode:
+    if text not in MODES:
+        raise ValueError(f"unknown gateway mode {text}")
+    return MODES[text]
+
+
+def mtu(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+    if number < 0 or number > 65535:
+        raise Invalid(f"invalid MTU number: {number}")
+    return 0 if number == DEFAULT_MTU else number
+
+
+def interface(text: str) -> str:
+    if not is_interface_name(text):
+        raise ValueError(f"{text!r} is no name for an interface")
+    return text
+
+
+def interface_prefix(text: str) -> str:
+    interface(text + "0")
+    return text
+
+
+READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    PREFIX + "bridge.name": ("name", interface),
+    PREFIX + "bridge.enable_ip_masquerade": ("masquerade", boolean),
+    PREFIX + "bridge.enable_icc": ("icc", boolean),
+    PREFIX + "bridge.gateway_mode_ipv4": ("mode4", gateway_mode),
+    PREFIX + "bridge.gateway_mode_ipv6": ("mode6", gateway_mode),
+    PREFIX + "bridge.inhibit_ipv4": ("inhibit_ipv4", boolean),
+    PREFIX + "bridge.host_binding_ipv4": ("host_binding", ipaddress.ip_address),
+    PREFIX + "bridge.default_bridge": ("default_bridge", boolean),
+    PREFIX + "bridge.trusted_host_interfaces": ("trusted", lambda text: tuple(interface(t) for t in text.split(":") if t)),
+    PREFIX + "driver.mtu": ("mtu", mtu),
+    PREFIX + "container_iface_prefix": ("prefix", interface_prefix),
+    PREFIX + "host_ipv4": ("source4", IPv4Address),
+    PREFIX + "host_ipv6": ("source6", IPv6Address),
+    ANTI_SPOOFING: ("guard", boolean),
+}
+# Read when the network is created; kept for inspect.
+READ_ELSEWHERE = frozenset({ENABLE_IPV4, ENABLE_IPV6, INTERNAL})
+
+
+def bridge_options(network: Network) -> BridgeOptions:
+    """The options of a network; Invalid quoting the key and the value that cannot be read."""
+    return parsed(frozenset(network.options.items()))
+
+
+@functools.lru_cache(maxsize=256)
+def parsed(options: frozenset[tuple[str, str]]) -> BridgeOptions:
+    fields: dict[str, Any] = {}
+    for key, value in sorted(options):
+        if key in READERS:
+            name, read = READERS[key]
+            try:
+                fields[name] = read(value)
+            except ValueError as error:
+                raise Invalid(f"failed to parse {key} value: {value} ({error})") from error
+    return BridgeOptions(**fields)
+
+
+def unknown_options(options: Mapping[str, str]) -> Iterable[str]:
+    """A sentence for each option that has no effect here."""
+    return [
+        f"option {key} is not known to the bridge driver and has no effect"
+        for key in sorted(options)
+        if key not in READERS and key not in READ_ELSEWHERE
+    ]
+
+
+def option_flag(options: Mapping[str, str], key: str) -> bool | None:
+    """A boolean option, None where it is absent."""
+    if key not in options:
+        return None
+    try:
+        return boolean(options[key])
+    except ValueError as error:
+        raise Invalid(f"failed to parse {key} value: {options[key]} ({error})") from error
+
+
+def guarded(network: Network, driver_options: Mapping[str, str]) -> bool:
+    """Whether an endpoint may send from its own addresses alone; the endpoint's option goes before the network's."""
+    own = option_flag(driver_options, ANTI_SPOOFING)
+    return bridge_options(network).guard if own is None else own
+
+
+def endpoint_sysctls(driver_options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The endpoint's sysctls as (path with IFNAME, value); Invalid in Docker's words."""
+    found = []
+    for setting in filter(None, driver_options.get(ENDPOINT_SYSCTLS, "").split(",")):
+        key, equals, value = setting.strip().partition("=")
+        parts = key.split(".")
+        if not equals or len(parts) != 5 or parts[0] != "net" or parts[1] not in ("ipv4", "ipv6", "mpls") or parts[3] != "IFNAME":
+            raise Invalid(
+                f"unrecognised network interface sysctl '{setting}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', "
+                "'X' must be 'ipv4', 'ipv6' or 'mpls'"
+            )
+        found.append(("/".join(parts), value))
+    return tuple(found)

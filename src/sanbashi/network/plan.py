@@ -1,0 +1,222 @@
+"""plan(have, want): the steps from one picture to another, in the order in which things may come and go.
+
+What goes with its link or namespace has no step of its own; what is on a link that must be made anew is put there again. An Add of a
+bridge, a veth pair, a setting or a neighbour whose key is there changes it in place.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .model import IPAddress, Protocol
+from .picture import (
+    ORDER,
+    Address,
+    Bridge,
+    Element,
+    Forwarder,
+    HeldPort,
+    Item,
+    Names,
+    Namespace,
+    Neighbour,
+    Picture,
+    Resolver,
+    Route,
+    Sysctl,
+    Up,
+    Veth,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Bring an item into being, or give the one of its key this value."""
+
+    item: Item
+
+    def __str__(self) -> str:
+        return f"add {self.item}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take an item away; gone already is success."""
+
+    item: Item
+
+    def __str__(self) -> str:
+        return f"remove {self.item}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Forget tracked flows to a host port: those translated to `address`, or with None those that were not translated."""
+
+    protocol: Protocol
+    port: int
+    address: IPAddress | None = None
+
+    def __str__(self) -> str:
+        return f"forget flows to {self.port}/{self.protocol}" + (f" translated to {self.address}" if self.address else " not translated")
+
+
+Step: TypeAlias = Add | Remove | Forget
+Link = tuple[str, str]  # namespace, name
+
+# A container's end of a veth pair comes up before its routes: they need it, and it reaches nobody before the host's end is up.
+STAGES: tuple[str, ...] = tuple(dict.fromkeys(stage for _, stage in ORDER))
+STAGE_OF: dict[type, str] = {kind: stage for kind, stage in ORDER if kind is not Up}
+RANK: dict[str, int] = {stage: rank for rank, stage in enumerate(STAGES)}
+KIND_RANK: dict[type, int] = {kind: rank for rank, (kind, _) in enumerate(ORDER)}
+IN_PLACE = (Bridge, Sysctl, Neighbour, Names, Resolver)
+FORGOTTEN: Mapping[str, Protocol] = {
+    "udp": "udp",
+    "sctp": "sctp",
+}  # a client of these may send on from the same port for ever; a TCP flow ends with its socket
+
+
+def plan(have: Picture, want: Picture) -> tuple[Step, ...]:
+    """The steps; empty where the pictures are equal.
+
+    First endpoints that go fall silent, then what is new is added, the rules change in one transaction, new endpoints may talk, what is
+    old goes in reverse order; names come last and go first.
+    """
+    if have.items == want.items:
+        return ()
+    gone_links, gone_namespaces = vanishing(have, want)
+    removed: list[Item] = []
+    kept: set[Item] = set()
+    wanted_keys = {item.key: item for item in want}
+    for item in have.items - want.items if not gone_links else have.items:
+        if hangs_on(item, gone_links, gone_namespaces):
+            if is_host_end(item) and item.key not in wanted_keys:
+                removed.append(item)
+        elif item in want.items:
+            kept.add(item)
+        else:
+            removed.append(item)
+    present = kept if gone_links else have.items & want.items
+    added = [item for item in want.items if item not in present]
+    return tuple(ordered(removed, added))
+
+
+def ordered(removed: list[Item], added: list[Item]) -> Iterator[Step]:
+    """The steps of what goes and what comes, stage by stage."""
+    going, coming = by_stage(removed), by_stage(added)
+    new_keys = {item.key for item in added}
+    # A replacement in place needs no removal; other replacements, and what cannot be beside what comes, go right before it.
+    claims = {claim(item) for item in added}
+    for stage in ("names", "endpoint up"):
+        yield from (Remove(i) for i in reversed(going[stage]) if i.key not in new_keys)
+    for stage in STAGES[: RANK["rules"]]:
+        yield from (Remove(i) for i in reversed(going[stage]) if claim(i) in claims and not changes_in_place(i, new_keys))
+        yield from map(Add, coming[stage])
+    yield from map(Remove, going["rules"])
+    yield from map(Add, coming["rules"])
+    yield from map(Add, coming["endpoint up"])
+    yield from forgotten(going["rules"], coming["rules"])
+    for stage in reversed(STAGES[: RANK["rules"]]):
+        yield from (Remove(i) for i in reversed(going[stage]) if claim(i) not in claims)
+    yield from (Remove(i) for i in going["names"] if i.key in new_keys and not changes_in_place(i, new_keys))
+    yield from map(Add, coming["names"])
+
+
+def by_stage(items: Iterable[Item]) -> dict[str, list[Item]]:
+    """Items by stage, in the table's order, like beside like."""
+    stages: dict[str, list[Item]] = {stage: [] for stage in STAGES}
+    for item in items:
+        stages[stage_of(item)].append(item)
+    for stage in stages.values():
+        stage.sort(key=place_of)
+    return stages
+
+
+def place_of(item: Item) -> tuple[object, ...]:
+    """Where an item stands within its stage; the line itself decides last, so that a plan is the same every time."""
+    return KIND_RANK[type(item)], str(item)
+
+
+def stage_of(item: Item) -> str:
+    """The row of ORDER that an item belongs to."""
+    if isinstance(item, Up):
+        return "endpoint up" if is_host_end(item) else "bridge up"
+    return STAGE_OF[type(item)]
+
+
+def is_host_end(item: Item) -> bool:
+    """Whether this is what lets an endpoint talk."""
+    return isinstance(item, Up) and item.endpoint and not item.namespace
+
+
+def changes_in_place(item: Item, new_keys: set[tuple[object, ...]]) -> bool:
+    """Whether the Add of its key is enough."""
+    return isinstance(item, (*IN_PLACE, Veth)) and item.key in new_keys
+
+
+def claim(item: Item) -> tuple[object, ...]:
+    """What two items cannot have at once, beside their key.
+
+    One default route a metric in a namespace; of a port's sockets one on every address and one on a single address.
+    """
+    if isinstance(item, Route) and item.kind == "unicast":
+        return "route", item.namespace, item.destination, item.metric, item.table
+    if isinstance(item, HeldPort | Forwarder):
+        return "held", item.protocol, item.port, item.address.version
+    return item.key
+
+
+# -- links that go
+
+
+def vanishing(have: Picture, want: Picture) -> tuple[set[Link], set[str]]:
+    """The links and namespaces that go or are made anew, and take with them what they hold."""
+    after = {item.key: item for item in want if isinstance(item, Namespace | Bridge | Veth)}
+    links: set[Link] = set()
+    namespaces: set[str] = set()
+    for item in have:
+        there = after.get(item.key) if isinstance(item, Namespace | Bridge | Veth) else None
+        if isinstance(item, Namespace) and there is None:
+            namespaces.add(item.sandbox)
+        elif isinstance(item, Bridge) and there is None and not item.adopted:
+            links.add(("", item.name))
+        elif isinstance(item, Veth) and not (isinstance(there, Veth) and same_pair(item, there)):
+            links |= {("", item.name), (item.namespace, item.peer)}
+    return links, namespaces
+
+
+def same_pair(one: Veth, other: Veth) -> bool:
+    """Whether the pair can stay, and only the bridge, the alias or a flag of it changes."""
+    return (one.namespace, one.peer, one.mac, one.mtu) == (other.namespace, other.peer, other.mac, other.mtu)
+
+
+def hangs_on(item: Item, links: set[Link], namespaces: set[str]) -> bool:
+    """Whether an item goes with one of these links or namespaces."""
+    if isinstance(item, Address | Route | Neighbour | Up):
+        return item.namespace in namespaces or (item.namespace, item.link) in links
+    if isinstance(item, Sysctl):
+        return item.namespace in namespaces or (item.namespace, link_of(item)) in links
+    return False
+
+
+def link_of(setting: Sysctl) -> str:
+    """The interface of a setting like net/ipv4/conf/eth0/route_localnet, "" for others."""
+    parts = setting.path.split("/")
+    return parts[3] if len(parts) == 5 and parts[2] in ("conf", "neigh") else ""
+
+
+# -- flows
+
+
+def forgotten(removed: Collection[Item], added: Collection[Item]) -> Iterator[Forget]:
+    """The flows that would go on to an old target, or to the host itself where a port is new."""
+    found: dict[Forget, None] = {}
+    for item, gone in (*((i, True) for i in removed), *((i, False) for i in added)):
+        if isinstance(item, Element) and item.set.startswith("published"):
+            protocol, port = item.fields[-2:]
+            if protocol in FORGOTTEN:
+                found[Forget(FORGOTTEN[protocol], int(port), ipaddress.ip_address(item.data[0]) if gone else None)] = None
+    yield from found

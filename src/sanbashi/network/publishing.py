@@ -1,0 +1,94 @@
+"""Which endpoint of a sandbox is its gateway, and the ports that are published there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
+
+from ..errors import Failed
+from .indexes import with_endpoint
+from .model import Endpoint, NetworkFacts, NetworkState, PortBinding, PortSpec
+from .options import bridge_options
+from .ports import Assigning, Place, Taken, assigned_first
+
+ANY4, ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")
+
+
+def endpoints_of(state: NetworkState, sandbox_id: str) -> tuple[Endpoint, ...]:
+    """A sandbox's endpoints, the best gateway first: by priority, not internal, with gateways of both families, by network name."""
+    return tuple(sorted((state.endpoints[i] for i in state.sandbox_endpoints.get(sandbox_id, ())), key=lambda e: preference(state, e)))
+
+
+def preference(state: NetworkState, endpoint: Endpoint) -> tuple[object, ...]:
+    """The order of libnetwork's Endpoint.Less."""
+    network = state.networks[endpoint.network_id]
+    both = endpoint.gateway4 is not None and endpoint.gateway6 is not None
+    return -endpoint.gateway_priority, network.internal, not both, network.name
+
+
+def gateway_endpoints(state: NetworkState, sandbox_id: str) -> tuple[Endpoint | None, Endpoint | None]:
+    """The endpoint through which a sandbox's IPv4 goes out, and the one for IPv6; None where there is none."""
+    ordered = endpoints_of(state, sandbox_id)
+    return next((e for e in ordered if e.gateway4 is not None), None), next((e for e in ordered if e.gateway6 is not None), None)
+
+
+def publish(state: NetworkState, sandbox_id: str, facts: NetworkFacts, *, avoid: frozenset[tuple[str, int]] = frozenset()) -> NetworkState:
+    """The state with the sandbox's wished ports on its gateway endpoints, and on no other of its endpoints.
+
+    What stands is kept, ephemeral numbers too. `avoid`: (protocol, port) found busy on the host. Failed, in Docker's words, where a port is taken.
+    """
+    sandbox = state.sandboxes[sandbox_id]
+    endpoints = [state.endpoints[i] for i in state.sandbox_endpoints.get(sandbox_id, ())]
+    standing = [p for e in endpoints for p in e.ports]
+    if not sandbox.ports and not standing:
+        return state
+    for endpoint in endpoints:
+        state = with_endpoint(state, replace(endpoint, ports=()))
+    gateway4, gateway6 = gateway_endpoints(state, sandbox_id)
+    assigning = Assigning(state, facts, avoid, standing)
+    bindings: dict[str, list[PortBinding]] = {}
+    for spec in sorted(sandbox.ports, key=assigned_first):
+        placed = list(places(state, spec, gateway4, gateway6, facts))
+        try:
+            made = assigning.assign(spec, [place for _, place in placed])
+        except Taken as taken:
+            raise cannot_connect(placed[0][0], str(taken), taken.hint(state)) from taken
+        except Failed as failed:
+            raise cannot_connect(placed[0][0], failed.message, failed.hint) from failed
+        for (endpoint, _), binding in zip(placed, made, strict=True):
+            bindings.setdefault(endpoint.id, []).append(binding)
+    for endpoint in endpoints:
+        state = with_endpoint(state, replace(endpoint, ports=tuple(bindings.get(endpoint.id, ()))))
+    return state
+
+
+def places(
+    state: NetworkState, spec: PortSpec, gateway4: Endpoint | None, gateway6: Endpoint | None, facts: NetworkFacts
+) -> Iterator[tuple[Endpoint, Place]]:
+    """On which endpoint and host address a publication stands, for each family that it is for.
+
+    Host IPv6 of a container without a gateway of that family goes to its IPv4 endpoint: the forwarder serves it.
+    """
+    wanted = spec.host_ip
+    if gateway4 is not None:
+        options = bridge_options(state.networks[gateway4.network_id])
+        default = options.host_binding
+        # A network with a host address of its own publishes on that alone.
+        address = wanted if wanted is not None else default if default is not None and default.version == 4 else ANY4
+        if address.version == 4 and (default is None or default.version == 4 or wanted is not None):
+            yield gateway4, Place(address, options.mode4 != "routed")
+    carrier = gateway6 or gateway4
+    if carrier is not None and facts.ip6_available:
+        options = bridge_options(state.networks[carrier.network_id])
+        default = options.host_binding
+        address6 = wanted if wanted is not None else ANY6 if default is None or default == ANY4 else default
+        if address6.version == 6:
+            routed = gateway6 is not None and options.mode6 == "routed"
+            if not (gateway6 is None and options.mode4 == "routed"):
+                yield carrier, Place(address6, not routed)
+
+
+def cannot_connect(endpoint: Endpoint, words: str, hint: str) -> Failed:
+    """Docker's sentence around what went wrong with a port."""
+    return Failed(f"driver failed programming external connectivity on endpoint {endpoint.container_name} ({endpoint.id}): {words}", hint=hint)

@@ -1,0 +1,60 @@
+"""Names: what an endpoint is called in its network's zone, and what the resolver of a sandbox sees and asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .links import linked_endpoints
+from .model import PREDEFINED, Endpoint, IPAddress, Network, NetworkState, Sandbox
+from .picture import Names, Resolver, Zone
+from .publishing import endpoints_of
+
+
+def has_names(network: Network) -> bool:
+    """Whether containers find each other by name: on every network but the predefined ones."""
+    return network.name not in PREDEFINED
+
+
+def zone(network: Network) -> Zone:
+    """A network's zone."""
+    return Zone(network.id, network.name)
+
+
+def names(endpoint: Endpoint) -> Names:
+    """An endpoint's names in its network's zone."""
+    return Names(endpoint.network_id, endpoint.id, endpoint.names, addresses(endpoint))
+
+
+def addresses(endpoint: Endpoint) -> tuple[IPAddress, ...]:
+    """IPv4 first."""
+    return tuple(i.ip for i in (endpoint.ipv4, endpoint.ipv6) if i is not None)
+
+
+def resolver(state: NetworkState, sandbox: Sandbox) -> Resolver | None:
+    """The resolver of a sandbox, None where no network of it has names.
+
+    Networks are looked through in the order of gateways. From an internal network nothing is asked through the host; servers that the
+    user named are asked from the container's own namespace.
+    """
+    endpoints = endpoints_of(state, sandbox.id)
+    named = [e for e in endpoints if has_names(state.networks[e.network_id])]
+    if not named:
+        return None
+    return Resolver(
+        sandbox=sandbox.id,
+        networks=tuple(e.network_id for e in named),
+        upstreams=sandbox.dns,
+        follow_host=not sandbox.dns,
+        forward=any(e.gateway4 is not None or e.gateway6 is not None for e in endpoints),
+        links=tuple(links(state, named)),
+        ndots_set=any(option.partition(":")[0] == "ndots" for option in sandbox.dns_options),
+        search=tuple(domain for domain in sandbox.dns_search if domain != "."),
+        port=sandbox.resolver_port,
+    )
+
+
+def links(state: NetworkState, endpoints: list[Endpoint]) -> Iterator[tuple[str, str, tuple[IPAddress, ...]]]:
+    """(alias, network id, addresses) of each link whose target is there."""
+    for endpoint in endpoints:
+        for alias, target in linked_endpoints(state, endpoint.network_id, endpoint.links):
+            yield alias, endpoint.network_id, addresses(target)
