@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import textwrap
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -78,8 +79,8 @@ class Play:
         """Run one step and mark each of its facts."""
         try:
             command = fill(step.command, self.names)
-        except KeyError as name:
-            self.show.mark("✗", f"{step.command}: {name} is not known, for the step that shows it failed")
+        except KeyError as unknown:
+            self.show.mark("✗", f"{step.command}: {unknown} is not known, for the step that shows it failed")
             return
         typed = re.sub(r"(?<![\w./:-])docker (?=[a-z])", f"{self.kind} ", command)
         if step.where == "terminal":
@@ -100,8 +101,8 @@ class Play:
         for fact in step.facts:
             try:
                 holds = fact.holds(output, self.names)
-            except KeyError as name:
-                self.show.mark("✗", f"{fact.says}: {name} is not known, for the step that shows it failed")
+            except KeyError as unknown:
+                self.show.mark("✗", f"{fact.says}: {unknown} is not known, for the step that shows it failed")
                 continue
             self.show.mark("✓" if holds else "✗", fact.says)
         for name, pattern in step.remember.items():
@@ -129,10 +130,15 @@ class Play:
 
     def perform_typed(self, step: Step, command: str) -> tuple[int | None, str]:
         assert self.terminal is not None
-        if step.size:
+        deadline = time.monotonic() + 10
+        while step.size and time.monotonic() < deadline:
+            # The CLI may not listen yet for the signal that tells of a new size, and no signal comes where the size is what it was.
+            self.terminal.resize(step.size[0], step.size[1] - 1)
             self.terminal.resize(*step.size)
-            # The CLI passes the size on in its own time; the shell draws its prompt anew when it arrives.
-            self.terminal.read(3)
+            self.terminal.type(command)
+            output, _ = self.terminal.read(step.patience)
+            if all(fact.holds(output, self.names) for fact in step.facts):
+                return 0, output.partition("\n")[2].rpartition("\n")[0] + "\n"
         self.terminal.type(command)
         output, prompted = self.terminal.read(step.patience, prompt=not step.closes)
         output = output.partition("\n")[2]  # what was typed comes back first

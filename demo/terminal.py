@@ -15,20 +15,24 @@ import time
 from collections.abc import Mapping, Sequence
 
 PROMPT = re.compile(r"root@[0-9a-f]{12}:/[^\n]*# $")
+# What apt draws on the last line of the screen, between saving the cursor's place and going back to it.
+ASIDE = re.compile(r"\x1b7.*?(?:\x1b8|\Z)", re.DOTALL)
 # One thing that a terminal acts on: the window's title, a control sequence (its parameters and letter in groups), a character.
-TOKEN = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[([0-9;?]*)[ -/]*([@-~])|\x1b[=>()][0-9A-B]?|[^\x1b]|\x1b", re.DOTALL)
+TOKEN = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[([0-9;?]*)[ -/]*([@-~])|\x1b[()][0-9A-B]|\x1b[0-9=>A-Z]|[^\x1b]|\x1b", re.DOTALL)
 
 
 def plain(text: str) -> str:
     """What a person sees of a terminal's output: lines that progress bars write over and over stand as they ended; colours are left out."""
     lines: list[list[str]] = [[]]
     row = column = 0
-    for token in TOKEN.finditer(text):
+    for token in TOKEN.finditer(ASIDE.sub("", text)):
         letter, count = token[2], int(token[1]) if (token[1] or "").isdigit() else 1
         if letter == "A":
             row = max(0, row - count)
         elif letter == "B":
             row += count
+        elif letter == "J":
+            lines[row:] = [lines[row][:column]]
         elif letter == "K":
             lines[row] = [] if token[1] == "2" else lines[row][:column]
         elif token[0] == "\n":

@@ -317,7 +317,7 @@ class Engine:
             deadline = time.monotonic() + timeout
             try:
                 while True:
-                    heard: list[Any] = select.select([channel, ended], [], [], max(0, deadline - time.monotonic()))[0]
+                    heard: Sequence[Any] = select.select([channel, ended], [], [], max(0, deadline - time.monotonic()))[0]
                     if channel in heard:
                         if b"READY=1" in channel.recv(4096):
                             return self

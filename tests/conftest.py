@@ -1,0 +1,64 @@
+"""What every test may ask for: a machine, an engine in it, and the promise that nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from tests.harness import Engine, Kind, Machine, engine, machine, registry
+
+NEEDED = ("unshare", "nsenter", "ip", "nft", "tini", "slirp4netns", "docker-registry")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked root are skipped, and say why, where there is no root or a program is missing."""
+    missing = [program for program in NEEDED if shutil.which(program) is None]
+    reason = "needs root" if os.geteuid() else f"needs {', '.join(missing)}: make setup" if missing else ""
+    if reason:
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def engine_kind() -> Kind:
+    """Whose engine the tests run against: ours, or Debian's dockerd where ENGINE=docker, to see what a test says of it."""
+    return "docker" if os.environ.get("ENGINE") == "docker" else "sanbashi"
+
+
+@pytest.fixture(scope="module")
+def where() -> Iterator[Machine]:
+    """A machine for the tests of one file."""
+    with machine() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def images(where: Machine) -> Iterator[str]:
+    """The URL of a registry in that machine with busybox, httpd:2.4 and ubuntu in it."""
+    with registry(where) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def running(where: Machine, images: str, engine_kind: Kind) -> Iterator[Engine]:
+    """An engine with the three images pulled, for the tests of one file."""
+    with engine(where, engine_kind, options=[f"--registry-mirror={images}"]) as made:
+        for image, tag in (("busybox", "latest"), ("httpd", "2.4"), ("ubuntu", "latest")):
+            status, said = made.call("POST", f"/images/create?fromImage={image}&tag={tag}")
+            assert status == 200, said
+        yield made
+
+
+@pytest.fixture
+def clean(running: Engine) -> Iterator[Engine]:
+    """That engine, and after the test the proof that every link, table, mount, process and descriptor that the test's containers had is gone."""
+    before, descriptors = running.machine.traces(), running.descriptors()
+    yield running
+    running.clear()
+    left = running.machine.left(before)
+    assert not left, f"left behind: {left}"
+    # A connection that was just closed may still be on its way out.
+    assert running.descriptors() <= descriptors + 4, f"{running.descriptors()} descriptors, {descriptors} before"
