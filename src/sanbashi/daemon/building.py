@@ -10,7 +10,7 @@ from ..host.facts import HostFacts, probe
 from ..host.kernel import Kernel
 from ..host.keeper import KeeperClient
 from ..host.monitor import Monitor
-from ..host.mounts import make_shared
+from ..host.mounts import share
 from ..host.runtime import Runtimes
 from ..host.snapshots import Snapshots
 from ..host.surroundings import probe_surroundings
@@ -29,9 +29,9 @@ async def build(config: DaemonConfig) -> Engine:
     """The engine, its saved state loaded and the host brought to it."""
     for setting in config.ignored:
         log.info("the setting %s has no meaning here and is ignored", setting)
-    for folder, mode in ((config.data_root, 0o711), (config.exec_root, 0o711), (config.data_root / "containers", 0o710)):
+    for folder, mode in ((config.data_root, 0o711), (config.exec_root, 0o711), (config.data_root / "containers", 0o710), (config.exec_root / "execs", 0o700)):
         folder.mkdir(parents=True, exist_ok=True, mode=mode)
-    make_shared(config.data_root)
+    share(config.data_root)
     facts = probe()
     for drop in facts.foreign_drops:
         log.warning("%s", drop)
@@ -44,10 +44,14 @@ async def build(config: DaemonConfig) -> Engine:
     engine: list[Engine] = []
 
     def keeper_lost() -> None:
-        loop.call_soon_threadsafe(lambda: engine and engine[0].reconcile.keeper_lost())
+        for one in engine:
+            loop.call_soon_threadsafe(one.reconcile.keeper_lost)
 
     keeper = KeeperClient(config.exec_root, on_lost=keeper_lost)
     kernel = Kernel(config.exec_root, keeper, facts)
+    # Before the runtimes' own mount namespace is made: what is mounted shared by then propagates into it.
+    for sentence in await loop.run_in_executor(None, kernel.prepare):
+        log.info("%s", sentence)
     runtimes = Runtimes(config.exec_root / "runtimes")
     core = Core(
         config=config,
@@ -55,6 +59,7 @@ async def build(config: DaemonConfig) -> Engine:
         network_facts=network_facts(config, facts),
         store=store,
         kernel=kernel,
+        keeper=keeper,
         snapshots=Snapshots(config.data_root),
         state=state,
         boot_id=facts.boot_id,
@@ -74,8 +79,6 @@ async def build(config: DaemonConfig) -> Engine:
     built = Engine(core, process, images)
     engine.append(built)
     process.open(built.lifecycle.exited)
-    for sentence in await core.on_host(kernel.prepare):
-        log.info("%s", sentence)
     try:
         await core.on_host(keeper.ensure)
         await built.reconcile.start_up()

@@ -18,6 +18,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from ..containers.model import Container
 from ..errors import Invalid, NotFound, SanbashiError
 from ..host.facts import HostFacts
+from ..host.keeper import KeeperClient
 from ..host.kernel import Kernel
 from ..host.snapshots import Snapshots
 from ..network.indexes import reindex
@@ -54,7 +55,7 @@ Method = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 def whole(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Method[S, P, T]:
     """A method that runs to its end even when the request that asked for it goes away."""
 
-    async def run(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         task = asyncio.get_running_loop().create_task(method(self, *args, **kwargs))
         task.add_done_callback(lambda t: None if t.cancelled() else t.exception())
         return await asyncio.shield(task)
@@ -72,6 +73,7 @@ class Core:
     network_facts: NetworkFacts
     store: Store
     kernel: Kernel
+    keeper: KeeperClient
     snapshots: Snapshots
     events: Events = field(default_factory=Events)
     state: State = field(default_factory=State)

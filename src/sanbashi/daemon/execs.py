@@ -46,6 +46,11 @@ class Execs:
     process: Process
     known: dict[str, ExecState] = field(default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """Where an exec that runs has its files."""
+        return self.core.config.exec_root / "execs"
+
     async def create(self, ref: str, config: ExecConfig) -> str:
         """`POST /containers/{id}/exec`: its id."""
         container = self.core.find_container(ref)
@@ -90,7 +95,12 @@ class Execs:
             if console_size and any(console_size):
                 spec = {**spec, "consoleSize": {"height": console_size[0], "width": console_size[1]}}
             running = await execute(
-                self.process.runtime(container), container.id, spec, self.core.config.exec_root / "execs", stdin=config.attach_stdin and not detach
+                self.process.runtime(container),
+                container.id,
+                spec,
+                self.folder,
+                stdin=config.attach_stdin and not detach,
+                detach=detach,
             )
         except (CannotRun, RuntimeFailed) as error:
             entry.exit_code = error.exit_code
@@ -98,9 +108,6 @@ class Execs:
         entry.running, entry.pid = running, running.pid
         self.core.tell_container(f"exec_start: {' '.join(config.cmd or ())}", container, execID=exec_id)
         running.ended.add_done_callback(lambda ended: self.ended(entry, container, ended.result()))
-        if detach:
-            running.attachment.close()
-            return None
         return running.attachment
 
     def ended(self, entry: ExecState, container: Container, code: int) -> None:

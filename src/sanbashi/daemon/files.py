@@ -10,9 +10,19 @@ import json
 from pathlib import Path
 
 from ..containers.model import Container
-from ..host.facts import host_resolv_conf
 from ..network.hostfiles import hosts_of, resolv_conf_of
 from .core import Core
+
+
+def host_resolv_conf() -> str:
+    """The text that containers' files are made from: systemd-resolved's own file where the host's names only its stub."""
+    try:
+        text = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    servers = [words[1] for words in map(str.split, text.splitlines()) if len(words) > 1 and words[0] == "nameserver"]
+    real = Path("/run/systemd/resolve/resolv.conf")
+    return real.read_text(encoding="utf-8", errors="replace") if servers == ["127.0.0.53"] and real.exists() else text
 
 
 def write_files(core: Core, container: Container) -> None:

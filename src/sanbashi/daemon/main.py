@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ..errors import Invalid, SanbashiError
@@ -60,6 +59,8 @@ async def run(config: DaemonConfig) -> int:
 
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
+    # Taken out of the environment: the runtimes would take it for theirs.
+    manager = os.environ.pop("NOTIFY_SOCKET", "")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     hold_pidfile(config.pidfile)
@@ -69,10 +70,10 @@ async def run(config: DaemonConfig) -> int:
         # What was made at start lives as long as the daemon: the collector need not look at it at every start of a container.
         gc.collect()
         gc.freeze()
-        tell_systemd("READY=1")
+        tell_systemd(manager, "READY=1")
         log.info("API listen on %s", ", ".join(config.hosts))
         await ended.wait()
-        tell_systemd("STOPPING=1")
+        tell_systemd(manager, "STOPPING=1")
         log.info("going down; containers %s", "go on running" if config.live_restore else "are stopped")
         engine.lifecycle.closing = True
         engine.events.close()
@@ -109,18 +110,15 @@ def release_pidfile(path: Path) -> None:
         path.unlink()
 
 
-def tell_systemd(state: str) -> None:
+def tell_systemd(address: str, state: str) -> None:
     """One line to the service manager, where there is one."""
     import socket
 
-    address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.connect("\0" + address[1:] if address.startswith("@") else address)
             channel.send(state.encode())
 
-
-__all__ = ["main", "replace"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -335,7 +335,8 @@ class Networking:
             if network.driver == "host":
                 raise Invalid("cannot disconnect container from host network - container was created in host network mode")
             joined = dict(container.networks)
-            endpoint_id = core.state.network.network_endpoints.get(network.id, {}).get(container.id)
+            members = core.state.network.network_endpoints.get(network.id)
+            endpoint_id = members.get(container.id) if members is not None else None
             if network.name not in joined:
                 running = container.state.running
                 raise Failed(f"container {container.id} is not connected to {'' if running else 'the '}network {network.name}")
@@ -353,8 +354,7 @@ class Networking:
     async def disconnect_endpoint(self, network: Network, name: str) -> None:
         """`disconnect -f` of a container that is gone: its endpoint is found by name."""
         state = self.core.state.network
-        held = state.network_endpoints.get(network.id, {})
-        for endpoint_id in held.values():
+        for endpoint_id in (state.network_endpoints.get(network.id) or {}).values():
             endpoint = state.endpoints[endpoint_id]
             if endpoint.container_name == name:
                 await self.change(commands.leave(state, endpoint_id), Slice(sandboxes=[endpoint.sandbox_id]))

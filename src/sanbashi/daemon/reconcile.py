@@ -155,7 +155,7 @@ class Reconcile:
 
     async def renew_keeper(self) -> None:
         log.warning("the keeper is gone; starting the next one")
-        for loss in await self.core.on_host(self.core.kernel.keeper.ensure):
+        for loss in await self.core.on_host(self.core.keeper.ensure):
             log.error("the new keeper cannot keep %s: %s", loss.item, loss.error.message)
 
     async def shut_down(self) -> None:
