@@ -59,6 +59,7 @@ def container_of(
         raise Invalid("no command specified")
     check_config(merged)
     check_host(host, facts)
+    warned = warnings(config, host, facts)
     host = settled(host, facts, default_log_driver)
     if not merged.hostname:
         merged = replace(merged, hostname=facts.hostname if host.network_mode == "host" else id[:SHORT])
@@ -78,7 +79,7 @@ def container_of(
         runtime=host.runtime,
         platform=image.os if image is not None else "linux",
     )
-    return container, warnings(config, host, facts)
+    return container, warned
 
 
 def merge(config: Config, image: ImageConfig) -> Config:

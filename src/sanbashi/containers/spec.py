@@ -61,8 +61,6 @@ def spec(container: Container, placement: Placement, facts: ContainerFacts) -> d
     }
     if host.uts_mode != "host":
         result["hostname"] = hostname
-        if config.domainname:
-            result["domainname"] = config.domainname
     return result
 
 
@@ -152,7 +150,7 @@ def linux(container: Container, placement: Placement, facts: ContainerFacts, sec
         "namespaces": namespaces(host, placement, facts),
         "cgroupsPath": posixpath.join("/", host.cgroup_parent or CGROUP_PARENT, container.id),
         "resources": resources(host, placement.devices, facts),
-        "sysctl": sysctls(host, placement),
+        "sysctl": sysctls(container, placement),
         "devices": [node(device) for device in placement.devices],
         "maskedPaths": [] if open_all else list(host.masked_paths or ()),
         "readonlyPaths": [] if open_all else list(host.readonly_paths or ()),
@@ -195,11 +193,14 @@ def own_cgroup_namespace(host: HostConfig, facts: ContainerFacts) -> bool:
     return host.cgroupns_mode == "private" or (not host.cgroupns_mode and facts.cgroup == "v2")
 
 
-def sysctls(host: HostConfig, placement: Placement) -> dict[str, str]:
-    """--sysctl over what Docker sets in a network namespace of one's own: low ports and ping for everybody."""
+def sysctls(container: Container, placement: Placement) -> dict[str, str]:
+    """--sysctl over what Docker sets in namespaces of one's own: low ports and ping for everybody, the NIS domain name."""
+    host = container.host_config
     own = {}
     if placement.network is not None and placement.own_network and host.userns_mode != "host":
         own = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+    if container.config.domainname and host.uts_mode != "host":
+        own["kernel.domainname"] = container.config.domainname
     return own | dict(host.sysctls or {})
 
 

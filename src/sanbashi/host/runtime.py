@@ -170,7 +170,7 @@ def sentence(line: str) -> str:
     if "level=warning" in line:
         return ""
     if "msg=" in line:
-        return line.split("msg=", 1)[1].strip().strip('"').replace('\\"', '"')
+        return line.split("msg=", 1)[1].strip().removeprefix('"').removesuffix('"').replace('\\"', '"')
     stamp, _, rest = line.partition(": ")
     return rest if stamp[:4].isdigit() and "T" in stamp else line
 

@@ -1,0 +1,124 @@
+"""conmon's log as lines."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sanbashi.host.logs import BLOCK, Joiner, Line, normal_time, read_log
+
+T = "2026-11-23T20:02:{:02}.{:09}+00:00"
+
+
+def write(path: Path, entries: list[tuple[str, str, str]]) -> None:
+    path.write_text("".join(f"{T.format(i // 60 % 60, i)} {stream} {tag} {text}\n" for i, (stream, tag, text) in enumerate(entries)))
+
+
+def read(path: Path, **options: object) -> list[Line]:
+    async def collect() -> list[Line]:
+        return [line async for line in read_log(path, **options)]  # type: ignore[arg-type]
+
+    return asyncio.run(collect())
+
+
+def test_times() -> None:
+    assert normal_time("2026-11-23T20:02:36.178008012+00:00") == "2026-11-23T20:02:36.178008012Z"
+    assert normal_time("2026-11-23T20:02:36.5Z") == "2026-11-23T20:02:36.500000000Z"
+    assert normal_time("2026-11-24T05:02:36.178008012+09:00") == "2026-11-23T20:02:36.178008012Z"
+
+
+def test_pieces_are_put_together_each_stream_apart(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    write(log, [("stdout", "P", "a"), ("stderr", "P", "x"), ("stdout", "F", "b"), ("stderr", "F", "y"), ("stdout", "P", "end")])
+    assert [(stream, text) for _, stream, text in read(log)] == [(1, b"ab\n"), (2, b"xy\n"), (1, b"end")]
+
+
+def test_a_long_line_comes_in_pieces_of_16_kib() -> None:
+    joiner = Joiner()
+    raw = [f"{T.format(0, 0)} stdout P {'x' * 8192}".encode()] * 3 + [f"{T.format(0, 0)} stdout F z".encode()]
+    assert [len(text) for line in raw for _, _, text in joiner.add(line)] == [16384, 8194]
+
+
+@pytest.mark.parametrize("tail", [0, 1, 2, 7, 5000, 10**12])
+def test_tail_reads_the_last_lines_and_no_more_of_the_file_than_they_need(tmp_path: Path, tail: int) -> None:
+    log = tmp_path / "log"
+    write(log, [("stdout", "F", f"{i} {'x' * 90}") for i in range(5000)])
+    assert log.stat().st_size > 8 * BLOCK
+    texts = [int(text.split()[0]) for _, _, text in read(log, tail=tail)]
+    assert texts == list(range(5000))[max(0, 5000 - tail) :]
+
+
+@given(st.lists(st.sampled_from([("stdout", "F"), ("stdout", "P"), ("stderr", "F"), ("stderr", "P")]), max_size=40), st.integers(0, 12))
+def test_tail_is_the_end_of_the_whole(tmp_path_factory: pytest.TempPathFactory, kinds: list[tuple[str, str]], tail: int) -> None:
+    log = tmp_path_factory.mktemp("logs") / "log"
+    write(log, [(stream, tag, str(i)) for i, (stream, tag) in enumerate(kinds)])
+    whole = read(log)
+    assert read(log, tail=tail) == whole[max(0, len(whole) - tail) :]
+
+
+def test_since_and_until(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    write(log, [("stdout", "F", str(i)) for i in range(10)])
+    since, until = T.format(0, 3).replace("+00:00", "Z"), T.format(0, 5).replace("+00:00", "Z")
+    assert [text for _, _, text in read(log, since=since, until=until)] == [b"3\n", b"4\n", b"5\n"]
+
+
+def test_damaged_lines_and_no_file_are_no_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert read(log) == []
+    log.write_text("nonsense\n\n2026 stdout X a\n")
+    assert read(log) == []
+
+
+def test_following_ends_when_the_container_has(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    async def follow() -> list[bytes]:
+        alive = True
+        found: list[bytes] = []
+
+        async def collect() -> None:
+            async for _, _, text in read_log(log, follow=True, running=lambda: alive):
+                found.append(text)
+
+        task = asyncio.create_task(collect())
+        await asyncio.sleep(0)
+        with log.open("a") as file:
+            for i in range(3):
+                file.write(f"{T.format(0, i)} stdout F {i}\n")
+                file.flush()
+                await asyncio.sleep(0)
+            file.write(f"{T.format(0, 4)} stdout P end\n")
+        alive = False
+        await task
+        return found
+
+    assert asyncio.run(follow()) == [b"0\n", b"1\n", b"2\n", b"end"]
+
+
+def test_a_log_that_starts_anew_is_read_from_its_beginning(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    write(log, [("stdout", "F", "a long first line")])
+
+    async def follow() -> list[bytes]:
+        alive = True
+        found: list[bytes] = []
+        first = asyncio.Event()
+
+        async def collect() -> None:
+            async for _, _, text in read_log(log, follow=True, running=lambda: alive):
+                found.append(text)
+                first.set()
+
+        task = asyncio.create_task(collect())
+        await first.wait()
+        write(log, [("stdout", "F", "new")])
+        alive = False
+        await task
+        return found
+
+    assert asyncio.run(follow()) == [b"a long first line\n", b"new\n"]
