@@ -1,0 +1,127 @@
+"""Go's encoding/json: maps by key, structs by field, no HTML escaping; and its textual indenting and compacting of what a daemon sent."""
+
+from _json import encode_basestring
+
+from sanbashi.cli.gotemplate.values import Duration, Instant, Map, Methods, Nil, Number, Slice, Struct, unbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def encode(value: "Any") -> str:
+    """JSON on one line, as json.NewEncoder with SetEscapeHTML(false) writes it."""
+    value = unbox(value)
+    if value is None or isinstance(value, Nil):
+        return "null"
+    if isinstance(value, Number):
+        return str.__str__(value) or "0"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Duration):
+        return int.__repr__(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return encode_string(value)
+    if isinstance(value, float):
+        return encode_float(value)
+    if isinstance(value, dict):
+        if isinstance(value, Map) and value.nil:
+            return "null"
+        return "{" + ",".join(f"{encode_string(key)}:{encode(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list | tuple):
+        if isinstance(value, Slice) and value.nil:
+            return "null"
+        return "[" + ",".join(map(encode, value)) + "]"
+    if isinstance(value, Struct):
+        pairs = (
+            f"{encode_string(value.names.get(name, name))}:{encode(each)}"
+            for name, each in value.fields.items()
+            if value.names.get(name) != "-" and not (name in value.quiet and is_empty(each))
+        )
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, Methods):
+        return "{" + ",".join(f"{encode_string(name)}:{encode(value.column(name))}" for name in sorted(value.columns)) + "}"
+    return "{}"
+
+
+def is_empty(value: "Any") -> bool:
+    """What omitempty leaves out: false, 0, nil, an empty string, slice or map."""
+    if isinstance(value, Struct | Methods | Instant):
+        return False
+    return value is None or isinstance(value, Nil) or not value
+
+
+def encode_string(text: str) -> str:
+    """A JSON string with Go's escapes."""
+    quoted = encode_basestring(text)
+    if "\u2028" in quoted or "\u2029" in quoted:
+        quoted = quoted.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return quoted.replace("\x7f", "\x7f")
+
+
+def encode_float(value: float) -> str:
+    """A number as Go writes it: exponent form below 1e-6 and from 1e21 on."""
+    if value == int(value) and abs(value) < 1e21:
+        return str(int(value))
+    text = repr(value)
+    if "e" in text:
+        mantissa, _, exponent = text.partition("e")
+        return f"{mantissa}e{exponent[0]}{exponent[1:].lstrip('0')}" if exponent[0] in "+-" else f"{mantissa}e+{exponent}"
+    return text
+
+
+def _tokens(text: str) -> "list[str]":
+    """The JSON text in pieces: strings whole, punctuation single, the rest as it stands."""
+    out: list[str] = []
+    at, size = 0, len(text)
+    while at < size:
+        char = text[at]
+        if char == '"':
+            end = at + 1
+            while text[end] != '"':
+                end += 2 if text[end] == "\\" else 1
+            end += 1
+        elif char in "{}[],:":
+            end = at + 1
+        elif char in " \t\r\n":
+            at += 1
+            continue
+        else:
+            end = at + 1
+            while end < size and text[end] not in "{}[],: \t\r\n":
+                end += 1
+        out.append(text[at:end])
+        at = end
+    return out
+
+
+def compact(text: str) -> str:
+    """json.Compact: the same text without white space between its pieces."""
+    return "".join(_tokens(text))
+
+
+def indent(text: str, step: str = "    ") -> str:
+    """json.Indent: the same pieces, an element a line."""
+    out: list[str] = []
+    pieces = _tokens(text)
+    depth = 0
+    for index, piece in enumerate(pieces):
+        if piece in ("{", "["):
+            out.append(piece)
+            if index + 1 < len(pieces) and pieces[index + 1] not in ("}", "]"):
+                depth += 1
+                out.append("\n" + step * depth)
+        elif piece in ("}", "]"):
+            if pieces[index - 1] not in ("{", "["):
+                depth -= 1
+                out.append("\n" + step * depth)
+            out.append(piece)
+        elif piece == ",":
+            out.append(",\n" + step * depth)
+        elif piece == ":":
+            out.append(": ")
+        else:
+            out.append(piece)
+    return "".join(out)

@@ -1,0 +1,104 @@
+"""The table of verbs: where each lives (module and key in its COMMANDS) and what it is in one line."""
+
+Verb = tuple[str, str, str]
+
+_CONTAINER: dict[str, Verb] = {
+    "attach": ("attach", "attach", "Attach local standard input, output, and error streams to a running container"),
+    "create": ("run", "create", "Create a new container"),
+    "exec": ("exec", "exec", "Execute a command in a running container"),
+    "inspect": ("inspect", "container inspect", "Display detailed information on one or more containers"),
+    "kill": ("lifecycle", "kill", "Kill one or more running containers"),
+    "logs": ("logs", "logs", "Fetch the logs of a container"),
+    "ls": ("ps", "ps", "List containers"),
+    "pause": ("lifecycle", "pause", "Pause all processes within one or more containers"),
+    "port": ("look", "port", "List port mappings or a specific mapping for the container"),
+    "prune": ("prune", "container prune", "Remove all stopped containers"),
+    "rename": ("lifecycle", "rename", "Rename a container"),
+    "restart": ("lifecycle", "restart", "Restart one or more containers"),
+    "rm": ("lifecycle", "rm", "Remove one or more containers"),
+    "run": ("run", "run", "Create and run a new container from an image"),
+    "start": ("start", "start", "Start one or more stopped containers"),
+    "stats": ("stats", "stats", "Display a live stream of container(s) resource usage statistics"),
+    "stop": ("lifecycle", "stop", "Stop one or more running containers"),
+    "top": ("look", "top", "Display the running processes of a container"),
+    "unpause": ("lifecycle", "unpause", "Unpause all processes within one or more containers"),
+    "wait": ("lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"),
+}
+_IMAGE: dict[str, Verb] = {
+    "history": ("images", "history", "Show the history of an image"),
+    "import": ("transfer", "import", "Import the contents from a tarball to create a filesystem image"),
+    "inspect": ("inspect", "image inspect", "Display detailed information on one or more images"),
+    "load": ("transfer", "load", "Load an image from a tar archive or STDIN"),
+    "ls": ("images", "images", "List images"),
+    "prune": ("prune", "image prune", "Remove unused images"),
+    "pull": ("transfer", "pull", "Download an image from a registry"),
+    "rm": ("images", "rmi", "Remove one or more images"),
+    "save": ("transfer", "save", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
+    "tag": ("images", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
+}
+_NETWORK: dict[str, Verb] = {
+    "connect": ("networks", "connect", "Connect a container to a network"),
+    "create": ("networks", "create", "Create a network"),
+    "disconnect": ("networks", "disconnect", "Disconnect a container from a network"),
+    "inspect": ("inspect", "network inspect", "Display detailed information on one or more networks"),
+    "ls": ("networks", "ls", "List networks"),
+    "prune": ("prune", "network prune", "Remove all unused networks"),
+    "rm": ("networks", "rm", "Remove one or more networks"),
+}
+_VOLUME: dict[str, Verb] = {
+    "create": ("volumes", "create", "Create a volume"),
+    "inspect": ("inspect", "volume inspect", "Display detailed information on one or more volumes"),
+    "ls": ("volumes", "ls", "List volumes"),
+    "prune": ("prune", "volume prune", "Remove unused local volumes"),
+    "rm": ("volumes", "rm", "Remove one or more volumes"),
+}
+_SYSTEM: dict[str, Verb] = {
+    "df": ("df", "df", "Show disk usage"),
+    "events": ("events", "events", "Get real time events from the server"),
+    "info": ("info", "info", "Display system-wide information"),
+    "prune": ("prune", "system prune", "Remove unused data"),
+}
+_COMPLETION: dict[str, Verb] = {shell: ("completion", shell, f"Generate the autocompletion script for {shell}") for shell in ("bash", "fish", "zsh")}
+
+GROUPS: dict[str, tuple[str, dict[str, Verb]]] = {
+    "container": ("Manage containers", _CONTAINER),
+    "image": ("Manage images", _IMAGE),
+    "network": ("Manage networks", _NETWORK),
+    "system": ("Manage Sanbashi", _SYSTEM),
+    "volume": ("Manage volumes", _VOLUME),
+    "completion": ("Generate the autocompletion script for the specified shell", _COMPLETION),
+}
+GROUP_ALIASES = {
+    "container": {"list": "ls", "ps": "ls", "remove": "rm"},
+    "image": {"list": "ls", "remove": "rm", "rmi": "rm"},
+    "network": {"list": "ls", "remove": "rm"},
+    "volume": {"list": "ls", "remove": "rm"},
+}
+COMMON: dict[str, Verb] = {
+    "run": _CONTAINER["run"],
+    "exec": _CONTAINER["exec"],
+    "ps": _CONTAINER["ls"],
+    "pull": _IMAGE["pull"],
+    "images": _IMAGE["ls"],
+    "version": ("version", "version", "Show the Sanbashi version information"),
+    "info": _SYSTEM["info"],
+}
+OTHER: dict[str, Verb] = (
+    {
+        name: verb
+        for name, verb in _CONTAINER.items()
+        if name not in ("run", "exec", "ls", "inspect", "prune")
+    }
+    | {name: _IMAGE[name] for name in ("history", "import", "load", "save", "tag")}
+    | {
+        "events": _SYSTEM["events"],
+        "inspect": ("inspect", "inspect", "Return low-level information on Sanbashi objects"),
+        "rmi": _IMAGE["rm"],
+    }
+)  # fmt: skip
+TOP: dict[str, Verb] = COMMON | OTHER
+
+LATER = frozenset(
+    "build builder buildx checkpoint commit compose config context cp diff export login logout manifest node plugin push search secret service "
+    "stack swarm trust update".split()
+)
