@@ -86,6 +86,7 @@ class Connection:
     idle: bool = True  # between two requests
     streaming: bool = False  # answering without an end in sight
     hijacked: bool = False
+    last: bool = False  # the present request is the last one
     task: asyncio.Task[None] | None = None
     upgrade: bool = False
     http: h11.Connection = field(default_factory=lambda: h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD))
@@ -95,7 +96,7 @@ class Connection:
         self.task = asyncio.current_task()
         self.reader.closed = self.client_closed
         try:
-            while await self.serve_one():
+            while await self.serve_one() and not self.last:
                 self.http.start_next_cycle()
         except (Gone, ConnectionError, TimeoutError):
             pass
@@ -144,8 +145,9 @@ class Connection:
             given = await self.serve(request)
         except (Forbidden, Invalid) as error:  # of the request's own head
             given = answer_to(error)
+        withheld = self.http.they_are_waiting_for_100_continue  # a body that was never asked for is not to be waited for
         if isinstance(given, Hijacked):
-            if await self.skip_body():
+            if not withheld and await self.skip_body():
                 await self.hijack(given)
             else:
                 given.close()
@@ -154,7 +156,7 @@ class Connection:
             await self.stream(given, head.method)
         else:
             await self.respond(given, head.method)
-        return await self.skip_body() and self.http.their_state is h11.DONE and self.http.our_state is h11.DONE
+        return not withheld and await self.skip_body() and self.http.their_state is h11.DONE and self.http.our_state is h11.DONE
 
     async def head(self) -> h11.Request | None:
         """The next request's head, None at the end of the connection."""
@@ -202,8 +204,6 @@ class Connection:
     async def skip_body(self) -> bool:
         """Read away what the handler left of the body; False where the connection is better closed."""
         if self.http.their_state is h11.SEND_BODY:
-            if self.http.they_are_waiting_for_100_continue:
-                return False
             size = 0
             async for part in self.body():
                 size += len(part)

@@ -97,6 +97,7 @@ class Server:
         for path in self.made:
             path.unlink(missing_ok=True)
         for connection in list(self.connections):
+            connection.last = True
             if (connection.idle or connection.streaming) and connection.task is not None:
                 connection.task.cancel()
         tasks = [c.task for c in self.connections if c.task is not None]

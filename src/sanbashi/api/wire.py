@@ -123,15 +123,19 @@ class ExecStart(Wire, frozen=True, kw_only=True, rename="pascal"):
 # -- decoding
 
 
-def decode(document: Any, kind: type[T]) -> T:
-    """A JSON value as one of our structs; nulls are as good as absent, as for Go's decoder. Invalid says where it does not fit."""
+def decode(document: Any, kind: type[T], inside: str = "") -> T:
+    """A JSON value as one of our structs; nulls are as good as absent, as for Go's decoder. Invalid says where it does not fit.
+
+    `inside` names the part of the body that the value is.
+    """
     if document is None:
         document = {}
     try:
         return msgspec.convert(without_nulls(document, kind), kind)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).replace("`", "").partition(" - at ")
-        raise Invalid(f"invalid JSON: {where.removeprefix('$').removeprefix('.') or 'the body'}: {reason[:1].lower()}{reason[1:]}") from error
+        path = ".".join(filter(None, (inside, where.removeprefix("$").removeprefix("."))))
+        raise Invalid(f"invalid JSON: {path or 'the body'}: {reason[:1].lower()}{reason[1:]}") from error
     except RecursionError as error:
         raise Invalid("invalid JSON: it is nested too deeply") from error
 
@@ -180,12 +184,12 @@ def create_body(document: Any, version: Version) -> tuple[Config, HostConfig, tu
     if not isinstance(document, dict):
         raise Invalid("invalid JSON: the body: expected object")
     config = decode(with_word_lists(document, "Cmd", "Entrypoint", "Shell"), Config)
-    host = decode(part_of(document, "HostConfig"), HostConfig)
+    host = decode(part_of(document, "HostConfig"), HostConfig, "HostConfig")
     if host.memory_swappiness == -1:  # the CLI's way to say nothing
         host = msgspec.structs.replace(host, memory_swappiness=None)
     if host.pids_limit is not None and host.pids_limit <= 0:
         host = msgspec.structs.replace(host, pids_limit=None)
-    networking = decode(part_of(document, "NetworkingConfig"), Networking)
+    networking = decode(part_of(document, "NetworkingConfig"), Networking, "NetworkingConfig")
     wishes = []
     for name, settings in networking.endpoints_config.items():
         if settings is None:

@@ -61,7 +61,9 @@ async def inspect(engine: Engine, request: Request) -> Answer:
     container = engine.find_container(request["id"])
     sizes = await sizes_of(engine, container) if request.flag("size") else None
     execs = [e.id for e in engine.execs.known.values() if e.container_id == container.id and e.is_running]
-    return json_response(container_json(engine.state, engine.config, container, request.version, execs=execs, sizes=sizes))
+    document = container_json(engine.state, engine.config, container, request.version, execs=execs, sizes=sizes)
+    # Docker makes the answers for older clients from maps, so theirs are sorted; inspect prints them as they come.
+    return json_response(document, in_order=request.version >= (1, 52))
 
 
 async def start(engine: Engine, request: Request) -> Answer:

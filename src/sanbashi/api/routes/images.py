@@ -26,7 +26,7 @@ async def listing(engine: Engine, request: Request) -> Answer:
 
 async def inspect(engine: Engine, request: Request) -> Answer:
     """`image inspect`."""
-    return json_response(image_json(engine.images.resolve(request["name"]), request.version))
+    return json_response(image_json(engine.images.resolve(request["name"]), request.version), in_order=request.version >= (1, 52))
 
 
 async def history(engine: Engine, request: Request) -> Answer:
