@@ -56,21 +56,26 @@ class Content:
 
     def collect(self, doomed: Iterable[Image]) -> int:
         """Remove what images that have gone from the state leave behind; the bytes of files that this frees."""
+        doomed = list(doomed)
+        freed = self.drop(diff_id for image in doomed for diff_id in image.diff_ids)
+        with self.lock:
+            for image in doomed:
+                if image.id not in self.state().images and not self.held[image.id]:
+                    self.blobs.remove(image.id)
+        return freed
+
+    def drop(self, diff_ids: Iterable[str]) -> int:
+        """Remove those of these layers that nobody needs, with the blobs that they came as; the bytes of files that this frees."""
         freed = 0
         with self.lock:
-            state = self.state()
-            kept = used_layers(state)
-            for image in doomed:
-                if image.id in state.images or self.held[image.id]:
-                    continue
-                for diff_id in image.diff_ids:
-                    if diff_id not in kept and not self.held[diff_id] and self.layers.has(diff_id):
-                        note = self.layers.note(diff_id)
-                        self.layers.remove(diff_id)
-                        freed += note.size
-                        if not self.held[note.blob]:
-                            self.blobs.remove(note.blob)
-                self.blobs.remove(image.id)
+            kept = used_layers(self.state())
+            for diff_id in diff_ids:
+                if diff_id not in kept and not self.held[diff_id] and self.layers.has(diff_id):
+                    note = self.layers.note(diff_id)
+                    self.layers.remove(diff_id)
+                    freed += note.size
+                    if not self.held[note.blob]:
+                        self.blobs.remove(note.blob)
         return freed
 
     def sweep(self) -> None:

@@ -103,7 +103,7 @@ class Images:
             loop.call_soon_threadsafe(progress, message)
 
         async with self.pulls[wish.key]:
-            with self.content.lease() as lease:
+            async with self.lease() as lease:
                 pulled: Pulled = await self.work(stopped, lambda: self.puller.pull(wish, platform, credentials, report, stopped, lease))
                 names = ([] if wish.digest else [wish.key]) + [f"{wish.familiar_name}@{pulled.digest}"]
                 changed = self.names_now(pulled.image.id).issuperset(names)
@@ -126,7 +126,8 @@ class Images:
             if not quiet:
                 loop.call_soon_threadsafe(progress, message)
 
-        with self.content.lease() as lease, Feed(stream, loop) as feed, Loader(self.content, lease, stopped) as loader:
+        async with self.lease() as lease:
+          with Feed(stream, loop) as feed, Loader(self.content, lease, stopped) as loader:
             found: Sequence[Archived] = await self.work(stopped, lambda: loader.load(feed, report), feed.stop)
             images = []
             for archived in found:
@@ -161,8 +162,9 @@ class Images:
         stopped = threading.Event()
         created = self.now()
         comment = message or f"Imported from {source}"
-        with self.content.lease() as lease, Feed(stream, asyncio.get_running_loop()) as feed, Loader(self.content, lease, stopped) as loader:
-            diff_id, size = await self.work(stopped, lambda: loader.import_layer(feed), feed.stop)
+        async with self.lease() as lease:
+            with Feed(stream, asyncio.get_running_loop()) as feed, Loader(self.content, lease, stopped) as loader:
+                diff_id, size = await self.work(stopped, lambda: loader.import_layer(feed), feed.stop)
             image = Image(
                 id="",
                 created=created,

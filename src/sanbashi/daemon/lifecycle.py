@@ -31,6 +31,7 @@ log = logging.getLogger("sanbashi.containers")
 
 PORT_ATTEMPTS = 10  # as Docker: how often another ephemeral port is tried when the host has the chosen one
 STOP_TIMEOUT = 10
+SIGKILL = 9
 
 
 @dataclass
@@ -274,11 +275,15 @@ class Lifecycle:
         wanted = signal or container.config.stop_signal or "SIGTERM"
         if timeout is None:
             timeout = container.config.stop_timeout if container.config.stop_timeout is not None else STOP_TIMEOUT
-        await self.send(container, signal_number(wanted))
+        number = signal_number(wanted)
+        await self.send(container, number)
+        if number == SIGKILL:
+            await gone
+            return
         try:
             await asyncio.wait_for(asyncio.shield(gone), None if timeout < 0 else timeout)
         except TimeoutError:
-            await self.send(container, 9)
+            await self.send(container, SIGKILL)
             await gone
 
     async def mark_stopped(self, container_id: str) -> Container:
@@ -317,9 +322,9 @@ class Lifecycle:
         if container.state.status == "restarting":
             await self.stop_running(container, 0, "")
             return
-        if number in (9, signal_number(container.config.stop_signal or "SIGTERM")):
+        if number in (SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
             await self.mark_stopped(container.id)
-        gone = self.exits.wait(self.exits.stopped, container.id) if number == 9 else None
+        gone = self.exits.wait(self.exits.stopped, container.id) if number == SIGKILL else None
         await self.send(container, number)
         if gone is not None:
             await asyncio.wait_for(gone, 10)

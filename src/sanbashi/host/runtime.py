@@ -47,7 +47,7 @@ class Runtime:
         done = await self.launcher.run(self.command(*words))
         if done.returncode != 0:
             said = message(done.stderr)
-            if any(words in said for words in ("not running", "No such process", "does not exist", "no such process", "already finished", "stopped")):
+            if not (self.state / container_id).exists() or any(words in said for words in ("not running", "No such process", "does not exist", "no such process", "already finished", "stopped")):
                 raise Conflict(f"container {container_id} is not running")
             raise RuntimeFailed(f"{self.name}: {said}")
 
