@@ -47,7 +47,8 @@ class Runtime:
         done = await self.launcher.run(self.command(*words))
         if done.returncode != 0:
             said = message(done.stderr)
-            if not (self.state / container_id).exists() or any(words in said for words in ("not running", "No such process", "does not exist", "no such process", "already finished", "stopped")):
+            # crun removes its status file before the folder: in between it cannot open the one and the other is still there.
+            if not (self.state / container_id).exists() or any(words in said for words in GONE):
                 raise Conflict(f"container {container_id} is not running")
             raise RuntimeFailed(f"{self.name}: {said}")
 
@@ -153,6 +154,10 @@ def hybrid_cgroups() -> bool:
     """Whether this host has v1 hierarchies and a v2 one without controllers beside them, which crun refuses."""
     lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
     return any(line.split(" - ")[1].startswith(CGROUP2_SUPER_MAGIC) and line.split(" ")[4] == str(UNIFIED) for line in lines)
+
+
+# What the runtimes say of a container whose processes have ended, or that is being deleted.
+GONE = ("not running", "No such process", "does not exist", "no such process", "already finished", "stopped", "/status`: No such file or directory")
 
 
 def message(said: str) -> str:
