@@ -20,7 +20,7 @@ NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
 LINK, ADDR, RT, NEIGH = struct.Struct("=BxHiII"), struct.Struct("=BBBBi"), struct.Struct("=BBBBBBBBI"), struct.Struct("=BxxxiHBB")
 IFF_UP, LINK_ADDRESS, LINK_NAME, LINK_MTU, LINK_PEER, LINK_MASTER, LINK_INFO = 1, 1, 3, 4, 5, 10, 18
-LINK_ALIAS, LINK_SPEC, LINK_NETNS, LINK_EXT_MASK = 20, 26, 28, 29
+LINK_QUEUE, LINK_ALIAS, LINK_SPEC, LINK_NETNS, LINK_EXT_MASK = 13, 20, 26, 28, 29
 SKIP_STATISTICS = 8
 INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
 BRIDGE_FORWARD_DELAY, BRIDGE_STP, BRIDGE_SNOOPING = 1, 5, 23
@@ -55,16 +55,19 @@ def link_local(mac: bytes) -> IPv6Interface:
 # -- requests
 
 
-def new_bridge(name: str, mac: bytes, mtu: int) -> Message:
-    """A bridge without spanning tree; its MAC is set, for one left to the kernel changes with the ports."""
+def new_bridge(name: str, mac: bytes) -> Message:
+    """A bridge without spanning tree; its MAC is set, for one left to the kernel changes with the ports.
+
+    An MTU is set afterwards: one given here would change with the ports as well.
+    """
     data = nested(INFO_DATA, number(BRIDGE_FORWARD_DELAY, 0), number(BRIDGE_STP, 0), attribute(BRIDGE_SNOOPING, b"\0"))
-    body = text(LINK_NAME, name) + attribute(LINK_ADDRESS, mac) + (number(LINK_MTU, mtu) if mtu else b"")
+    body = text(LINK_NAME, name) + attribute(LINK_ADDRESS, mac) + number(LINK_QUEUE, 0)
     return Message(NEWLINK, CREATE | EXCLUSIVE, LINK.pack(0, 0, 0, 0, 0) + body + nested(LINK_INFO, text(INFO_KIND, "bridge"), data))
 
 
 def new_veth(name: str, master: int, peer: str, mac: bytes, netns: int, mtu: int) -> Message:
     """A veth pair: `name` a port of the link `master`, its peer straight in the namespace of descriptor `netns`."""
-    mtus = number(LINK_MTU, mtu) if mtu else b""
+    mtus = (number(LINK_MTU, mtu) if mtu else b"") + number(LINK_QUEUE, 0)  # a queue of none, as Docker's links have
     there = LINK.pack(0, 0, 0, 0, 0) + text(LINK_NAME, peer) + attribute(LINK_ADDRESS, mac) + mtus + number(LINK_NETNS, netns)
     info = nested(LINK_INFO, text(INFO_KIND, "veth"), nested(INFO_DATA, attribute(VETH_PEER, there)))
     body = text(LINK_NAME, name) + mtus + number(LINK_MASTER, master) + info
