@@ -63,7 +63,10 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, line: str) -> None:
-        os.write(self.master, line.encode() + b"\n")
+        self.send(line.encode() + b"\n")
+
+    def send(self, keys: bytes) -> None:
+        os.write(self.master, keys)
 
     def read(self, patience: float, *, prompt: bool = True) -> tuple[str, bool]:
         """(what came, whether the prompt came at its end): until the prompt, the end of the command, or for `patience` seconds."""

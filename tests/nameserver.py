@@ -25,7 +25,7 @@ def answer(question: bytes, names: Mapping[str, str]) -> bytes:
     record = b""
     if known and kind == A:
         record = b"\xc0\x0c" + struct.pack("!HHIH", A, 1, 60, 4) + ipaddress.IPv4Address(names[name]).packed
-    extra = b"\0" + struct.pack("!HHIH", OPT, 1232, 0, 0) if question[10:12] != b"\0\0" else b""
+    extra = b"\0" + struct.pack("!HHIH", OPT, 8192, 0, 0) if question[10:12] != b"\0\0" else b""
     flags = 0x8180 | (0 if known else NXDOMAIN)
     return question[:2] + struct.pack("!HHHHH", flags, 1, bool(record), 0, bool(extra)) + asked + record + extra
 

@@ -1,0 +1,179 @@
+"""A person's day with the docker CLI, every one that is found, and with ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from demo.terminal import PROMPT, Terminal
+from tests.harness import Done, Engine, docker_clis, sanbashi_cli
+
+pytestmark = pytest.mark.root
+
+CLIS = {**{f"docker-{version}": path for path, version in docker_clis().items()}, "sanbashi": sanbashi_cli()}
+Run = Callable[..., Done]
+
+
+@pytest.fixture(params=list(CLIS), ids=list(CLIS))
+def cli(request: pytest.FixtureRequest) -> str:
+    return CLIS[request.param]
+
+
+@pytest.fixture
+def run(clean: Engine, cli: str) -> Run:
+    """Run one command of the CLI against the engine."""
+
+    def call(*words: str, check: bool = True, given: str = "") -> Done:
+        return clean.cli(*words, program=cli, check=check, given=given)
+
+    return call
+
+
+def test_life_of_a_container(run: Run) -> None:
+    assert re.fullmatch(r"[0-9a-f]{64}\n", run("create", "--name", "life", "busybox", "sleep", "100").stdout)
+    assert run("inspect", "-f", "{{.State.Status}}", "life").stdout == "created\n"
+    assert run("start", "life").stdout == "life\n"
+    assert run("inspect", "-f", "{{.State.Status}} {{.State.Running}}", "life").stdout == "running true\n"
+    assert run("pause", "life").stdout == "life\n"
+    assert "(Paused)" in run("ps", "--filter", "name=life").stdout
+    run("unpause", "life")
+    first = run("inspect", "-f", "{{.State.Pid}}", "life").stdout
+    assert run("restart", "-t", "0", "life").stdout == "life\n"
+    assert run("inspect", "-f", "{{.State.Pid}}", "life").stdout != first
+    run("rename", "life", "lives")
+    assert run("stop", "-t", "0", "lives").stdout == "lives\n"
+    assert run("wait", "lives").stdout == "137\n"
+    assert "Exited (137)" in run("ps", "-a", "--filter", "name=lives").stdout
+    assert run("rm", "lives").stdout == "lives\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["busybox", "sh", "-c", "exit 7"], 7),
+        (["busybox", "nosuchcmd"], 127),
+        (["busybox", "/etc"], 126),
+        (["--net", "nosuch", "busybox", "true"], 125),
+        (["busybox", "sh", "-c", "kill -TERM $$"], 143),
+    ],
+)
+def test_exit_status_of_run(run: Run, words: list[str], status: int) -> None:
+    assert run("run", "--rm", *words, check=False).exit == status
+
+
+def test_streams_are_apart_and_input_ends(run: Run) -> None:
+    done = run("run", "--rm", "-i", "busybox", "sh", "-c", "cat; echo said >&2", given="one\ntwo\n")
+    assert (done.stdout, done.stderr) == ("one\ntwo\n", "said\n")
+
+
+def test_much_output_arrives_whole(run: Run) -> None:
+    done = run("run", "--rm", "busybox", "seq", "200000")
+    assert done.stdout == "".join(f"{n}\n" for n in range(1, 200001))
+
+
+def test_logs(run: Run) -> None:
+    run("run", "-d", "--name", "talks", "busybox", "sh", "-c", "echo one; echo two >&2; echo three")
+    run("wait", "talks")
+    done = run("logs", "talks")
+    assert (done.stdout, done.stderr) == ("one\nthree\n", "two\n")
+    assert run("logs", "--tail", "1", "talks").stdout == "three\n"
+    assert run("logs", "-f", "talks").stdout == "one\nthree\n"
+    assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z one\n", run("logs", "-t", "talks").stdout)
+
+
+def test_exec(run: Run) -> None:
+    run("run", "-d", "--name", "works", "-e", "COLOUR=red", "busybox", "sleep", "100")
+    assert run("exec", "works", "sh", "-c", "echo $COLOUR; exit 3", check=False) == Done(3, "red\n", "")
+    assert run("exec", "-i", "works", "cat", given="to and fro").stdout == "to and fro"
+    assert run("exec", "-u", "nobody", "-w", "/tmp", "works", "sh", "-c", "id -un; pwd").stdout == "nobody\n/tmp\n"
+    assert run("exec", "works", "nosuchcmd", check=False).exit == 127
+    assert run("exec", "-d", "works", "touch", "/tmp/there").text == ""
+    assert "sleep 100" in run("top", "works").stdout
+
+
+def test_terminal(clean: Engine, cli: str) -> None:
+    where = clean.machine
+    clean.cli("run", "-d", "--name", "screen", "ubuntu", "sleep", "100")
+    terminal = Terminal(where.command([cli, "exec", "-it", "screen", "bash"]), where.variables(clean.variables()))
+    try:
+        output, prompted = terminal.read(20)
+        assert prompted and PROMPT.search(output), output
+        terminal.type("tty; test -t 0 && echo interactive")
+        assert "interactive" in terminal.read(10)[0]
+        terminal.type("exit 5")
+        terminal.read(10, prompt=False)
+        assert terminal.wait() == 5
+    finally:
+        terminal.close()
+
+
+def test_detach_and_attach(clean: Engine, cli: str) -> None:
+    where = clean.machine
+    terminal = Terminal(where.command([cli, "run", "-it", "--name", "aside", "ubuntu"]), where.variables(clean.variables()))
+    try:
+        assert terminal.read(30)[1]
+        terminal.send(b"\x10\x11")  # ctrl-p ctrl-q
+        terminal.read(10, prompt=False)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    assert clean.cli("inspect", "-f", "{{.State.Status}}", "aside").stdout == "running\n"
+    terminal = Terminal(where.command([cli, "attach", "aside"]), where.variables(clean.variables()))
+    try:
+        terminal.type("echo back again")
+        assert "back again" in terminal.read(10)[0]
+        terminal.type("exit")
+        terminal.read(10, prompt=False)
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+
+
+def test_networks_and_names(run: Run) -> None:
+    assert re.fullmatch(r"[0-9a-f]{64}\n", run("network", "create", "--subnet", "10.77.0.0/24", "town").stdout)
+    run("run", "-d", "--name", "house", "--net", "town", "--network-alias", "home", "busybox", "sleep", "100")
+    for name in ("house", "home", "house.town"):
+        assert "10.77.0.2" in run("run", "--rm", "--net", "town", "busybox", "nslookup", "-type=a", name).stdout
+    run("run", "-d", "--name", "guest", "busybox", "sleep", "100")
+    assert run("exec", "guest", "ping", "-c1", "-W1", "house", check=False).exit != 0
+    run("network", "connect", "--ip", "10.77.0.9", "town", "guest")
+    assert run("exec", "guest", "ping", "-c1", "-W2", "house").exit == 0
+    assert "10.77.0.9/24" in run("network", "inspect", "town").stdout
+    assert "active endpoints" in run("network", "rm", "town", check=False).stderr
+    run("network", "disconnect", "town", "guest")
+    run("rm", "-f", "house")
+    assert run("network", "rm", "town").stdout == "town\n"
+
+
+def test_published_port(run: Run, clean: Engine) -> None:
+    run("run", "-d", "--name", "web", "-p", "8080:80", "-p", "127.0.0.1:8081:80", "httpd:2.4")
+    assert "80/tcp -> 0.0.0.0:8080" in run("port", "web").stdout
+    fetch = ["curl", "-s", "--max-time", "5", "--retry", "20", "--retry-connrefused", "--retry-delay", "1"]
+    assert "It works!" in clean.machine.run([*fetch, "http://127.0.0.1:8080/"]).stdout
+    assert "It works!" in clean.machine.run([*fetch, "http://[::1]:8080/"]).stdout
+    assert "It works!" in clean.machine.run([*fetch, "http://127.0.0.1:8081/"]).stdout
+    neighbour = clean.machine.outside
+    assert "It works!" in neighbour.run([*fetch, "http://198.51.100.2:8080/"]).stdout
+    assert "It works!" in neighbour.run([*fetch, "http://[2001:db8:51::2]:8080/"]).stdout
+    assert neighbour.run(["curl", "-s", "--max-time", "2", "http://198.51.100.2:8081/"], check=False).exit != 0
+    taken = run("run", "-d", "--name", "late", "-p", "8080:80", "busybox", "sleep", "1", check=False)
+    assert taken.exit == 125
+    assert "Bind for 0.0.0.0:8080 failed: port is already allocated" in taken.stderr
+
+
+def test_volumes_and_files(run: Run) -> None:
+    run("volume", "create", "kept")
+    run("run", "--rm", "-v", "kept:/data", "busybox", "sh", "-c", "echo here > /data/file")
+    assert run("run", "--rm", "--mount", "type=volume,src=kept,dst=/data", "busybox", "cat", "/data/file").stdout == "here\n"
+    assert run("run", "--rm", "--tmpfs", "/quick", "busybox", "stat", "-f", "-c", "%T", "/quick").stdout == "tmpfs\n"
+    assert run("volume", "rm", "kept").stdout == "kept\n"
+
+
+def test_events(run: Run, clean: Engine) -> None:
+    since = clean.machine.run(["date", "+%s.%N"]).stdout.strip()
+    run("run", "--rm", "--name", "seen", "busybox", "true")
+    until = clean.machine.run(["date", "+%s.%N"]).stdout.strip()
+    said = run("events", "--since", since, "--until", until, "--format", "{{.Type}} {{.Action}}").stdout.splitlines()
+    wanted = ["container create", "network connect", "container start", "container die", "network disconnect", "container destroy"]
+    assert [line for line in said if line in wanted] == wanted
