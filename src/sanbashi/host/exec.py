@@ -52,7 +52,8 @@ class Running:
     def _said(self, answer: Mapping[str, Any]) -> None:
         """First the pid (or -1 and a message), then the exit code."""
         if not self._began.done():
-            self._began.set_result(answer)
+            logged = self._log() if answer["data"] <= 0 else ""
+            self._began.set_result({**answer, "message": logged or message(str(answer.get("message", "")))})
         elif not self.ended.done():
             self.ended.set_result(int(answer["data"]))
 
@@ -60,7 +61,7 @@ class Running:
         asyncio.get_running_loop().remove_reader(self._sync)
         os.close(self._sync)
         if not self._began.done():
-            self._began.set_result({"data": -1})
+            self._said({"data": -1})
         if not self.ended.done():
             self.ended.set_result(code)
         self._hub.container_ended()
@@ -70,8 +71,8 @@ class Running:
         """What conmon says of the runtime's exec: {"data": pid} or {"data": -1, "message": ...}."""
         return await self._began
 
-    def said_at_failure(self) -> str:
-        """The runtime's own log, if it wrote one."""
+    def _log(self) -> str:
+        """What the runtime wrote into its log, which goes with the folder."""
         log = self._folder / "log"
         return message(log.read_text()) if log.exists() else ""
 
@@ -136,9 +137,8 @@ async def execute(
     answer = await running.began()
     running.pid = int(answer.get("data", -1))
     if running.pid <= 0:
-        said = running.said_at_failure() or message(str(answer.get("message", "")))
         attachment.close()
-        raise failure("exec", runtime.name, said, command)
+        raise failure("exec", runtime.name, str(answer["message"]), command)
     return running
 
 

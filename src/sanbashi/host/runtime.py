@@ -31,8 +31,8 @@ class Runtime:
     conmon: Path
 
     def command(self, *words: str, log: Path | None = None) -> list[str]:
-        """The program with its global options and these words."""
-        logging = ["--log", str(log), "--log-format", "json"] if log is not None else []
+        """The program with its global options and these words; the log in plain text, since crun writes in its format into the container too."""
+        logging = ["--log", str(log)] if log is not None else []
         return [str(self.program), "--root", str(self.state), *logging, *words]
 
     async def start(self, container_id: str, command: str = "") -> None:

@@ -1,0 +1,525 @@
+"""What the engine may rely on of a runtime under conmon; crun and runc pass the same suite, in a mount namespace of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import secrets
+import shutil
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from dataclasses import replace as with_fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sanbashi.containers.facts import ContainerFacts
+from sanbashi.containers.failure import CannotRun, RuntimeFailed
+from sanbashi.containers.model import Config, Container, ExecConfig, HostConfig, Ulimit
+from sanbashi.containers.request import container_of
+from sanbashi.containers.spec import Placement, exec_process, spec
+from sanbashi.errors import Conflict
+from sanbashi.host import attachment as attachment_module
+from sanbashi.host.attachment import Attachment
+from sanbashi.host.exec import execute
+from sanbashi.host.monitor import Created, Exit, Monitor
+from sanbashi.host.mounts import MS_BIND, MS_PRIVATE, MS_REC, libc, mount, share, unmount
+from sanbashi.host.rootfs import every_device, find_user
+from sanbashi.host.runtime import Runtime, Runtimes
+from sanbashi.host.surroundings import probe_surroundings
+
+pytestmark = pytest.mark.root
+CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
+PARENT = f"/sanbashi-test-{os.getpid()}"
+SOON = 10.0  # seconds after which something that should happen has not
+APPLETS = (
+    "sh",
+    "cat",
+    "echo",
+    "sleep",
+    "true",
+    "id",
+    "ls",
+    "seq",
+    "stty",
+    "mount",
+    "unshare",
+    "touch",
+    "tail",
+    "ps",
+    "head",
+    "kill",
+    "hostname",
+    "ip",
+)
+
+
+@pytest.fixture(scope="module")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = shutil.which("busybox")
+    if program is None:
+        pytest.skip("needs busybox-static: make setup")
+    root = tmp_path_factory.mktemp("rootfs")
+    root.chmod(0o755)
+    (root.parent).chmod(0o711)
+    for directory in ("bin", "etc", "proc", "sys", "dev", "tmp"):
+        (root / directory).mkdir()
+    shutil.copy(program, root / "bin" / "busybox")
+    for applet in APPLETS:
+        (root / "bin" / applet).symlink_to("busybox")
+    (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\nwww:x:33:34::/var/www:/bin/sh\n")
+    (root / "etc" / "group").write_text("root:x:0:\nwww:x:34:\nadm:x:4:www\n")
+    return root
+
+
+@pytest.fixture(params=["crun", "runc"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iterator[Callable[[Callable[[World], Awaitable[None]]], None]]:
+    """Runs a test's coroutine in a thread with mounts of its own; afterwards nothing of it may be left."""
+    if shutil.which(request.param) is None:
+        pytest.skip(f"needs {request.param}: make setup")
+
+    def run(work: Callable[[World], Awaitable[None]]) -> None:
+        failed: list[BaseException] = []
+
+        def inside() -> None:
+            try:
+                assert libc.unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
+                mount("none", Path("/"), flags=MS_PRIVATE | MS_REC)
+                share(tmp_path)
+                asyncio.run(asyncio.wait_for(within(request.param, tmp_path, busybox, work), 60))
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=inside)
+        thread.start()
+        thread.join()
+        if failed:
+            raise failed[0]
+
+    yield run
+    left = [text for path in Path("/proc").glob("[0-9]*") if str(tmp_path) in (text := command_line(path))]
+    groups = [path for path in Path("/sys/fs/cgroup").glob(f"**{PARENT}/*") if path.is_dir()]
+    for path in [*groups, *Path("/sys/fs/cgroup").glob(f"**{PARENT}")]:
+        with suppress(OSError):
+            path.rmdir()
+    assert not left, f"processes are left: {left}"
+    assert not groups, f"control groups are left: {groups}"
+
+
+def command_line(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@dataclass
+class World:
+    """One runtime, a monitor, and containers of busybox."""
+
+    runtime: Runtime
+    monitor: Monitor
+    facts: ContainerFacts
+    root: Path
+    rootfs: Path
+
+    def make(self, *command: str, network: str | None = None, **options: Any) -> Container:
+        config = {key: options.pop(key) for key in list(options) if key in Config.__struct_fields__}
+        host = HostConfig(network_mode="bridge" if network else "host", cgroup_parent=PARENT, **options)
+        container, _ = container_of(
+            Config(cmd=command, **config), host, (), None, id=secrets.token_hex(32), name="test", created="", facts=self.facts
+        )
+        place = Placement(
+            rootfs=str(self.rootfs),
+            network=network,
+            user=find_user(self.rootfs, container.config.user),
+            devices=every_device() if host.privileged else (),
+        )
+        self.monitor.write_bundle(container.id, spec(container, place, self.facts))
+        return container
+
+    async def create(self, container: Container) -> Created:
+        config = container.config
+        return await self.monitor.create(
+            self.monitor.bundle(container.id),
+            container.id,
+            self.runtime,
+            terminal=config.tty,
+            stdin=config.open_stdin,
+            stdin_once=config.stdin_once,
+            log_path=self.root / f"{container.id}.log",
+            command=container.path,
+        )
+
+    async def ended(self) -> Exit:
+        return await asyncio.wait_for(anext(self.monitor.exits()), SOON)
+
+    async def finish(self, container: Container) -> None:
+        await self.runtime.delete(container.id, force=True)
+        self.monitor.forget(container.id)
+
+    @asynccontextmanager
+    async def running(self, *command: str, **options: Any) -> AsyncIterator[Container]:
+        container = self.make(*command, **options)
+        await self.create(container)
+        try:
+            await self.monitor.start(container.id, self.runtime)
+            yield container
+        finally:
+            await self.finish(container)
+
+    async def output(self, *command: str, **options: Any) -> tuple[str, Exit]:
+        """Run to the end."""
+        container = self.make(*command, **options)
+        client = self.monitor.attach(container.id)
+        await self.create(container)
+        await self.monitor.start(container.id, self.runtime)
+        said = await everything(client)
+        ended = await self.ended()
+        await self.finish(container)
+        return said.decode(), ended
+
+    async def execute(self, container: Container, *command: str, stdin: bool = False, **options: Any) -> Any:
+        config = ExecConfig(cmd=command, **options)
+        return await execute(
+            self.runtime,
+            container.id,
+            exec_process(container, config, find_user(self.rootfs, config.user), self.facts),
+            self.root / "execs",
+            stdin=stdin,
+            detach=config.detach,
+        )
+
+
+async def within(name: str, root: Path, rootfs: Path, work: Callable[[World], Awaitable[None]]) -> None:
+    runtimes = Runtimes(root / "runtimes")
+    monitor = Monitor(root, runtimes)
+    monitor.open()
+    try:
+        await work(World(runtimes.choose(name), monitor, probe_surroundings(runtimes), root, rootfs))
+    finally:
+        for container_id in monitor.known():
+            await runtimes.choose(name).delete(container_id, force=True)
+        monitor.close()
+        runtimes.close()
+
+
+async def everything(client: Attachment) -> bytes:
+    async def collect() -> bytes:
+        said = b""
+        while (packet := await client.read()) is not None:
+            said += packet[1]
+        return said
+
+    return await asyncio.wait_for(collect(), SOON)
+
+
+async def until(client: Attachment, text: bytes) -> bytes:
+    said = b""
+    while text not in said:
+        packet = await asyncio.wait_for(client.read(), SOON)
+        assert packet is not None, f"it ended with {said!r}"
+        said += packet[1]
+    return said
+
+
+Run = Callable[[Callable[[World], Awaitable[None]]], None]
+
+
+def test_output_input_and_the_exit_code_are_whole(world: Run) -> None:
+    async def work(w: World) -> None:
+        container = w.make("sh", "-c", "echo out; echo err >&2; cat; seq 1 20000; exit 7", open_stdin=True, stdin_once=True)
+        client = w.monitor.attach(container.id, stdin=True)
+        onlooker = w.monitor.attach(container.id)
+        await w.create(container)
+        await w.monitor.start(container.id, w.runtime)
+        first = await asyncio.wait_for(onlooker.read(), SOON)
+        onlooker.close()  # must not take the container's stdin away
+        await client.write(b"x" * 100_000 + b"\n")
+        await client.close_stdin()
+        streams: dict[int, bytes] = {1: b"", 2: b""}
+        while (packet := await asyncio.wait_for(client.read(), SOON)) is not None:
+            streams[packet[0]] += packet[1]
+        assert first == (1, b"out\n")
+        assert streams[2] == b"err\n"
+        assert streams[1] == b"out\n" + b"x" * 100_000 + b"\n" + b"".join(b"%d\n" % i for i in range(1, 20001))
+        ended = await w.ended()
+        assert (ended.container_id, ended.exit_code, ended.oom) == (container.id, 7, False)
+        await w.finish(container)
+
+    world(work)
+
+
+def test_a_terminal_echoes_and_has_a_size(world: Run) -> None:
+    async def work(w: World) -> None:
+        container = w.make("sh", "-c", "stty size; read x; stty size; echo got $x", tty=True, open_stdin=True, console_size=(31, 101))
+        client = w.monitor.attach(container.id, stdin=True)
+        await w.create(container)
+        await w.monitor.start(container.id, w.runtime)
+        assert b"31 101" in await until(client, b"\n")
+        w.monitor.resize(container.id, 11, 22)
+        await client.close_stdin()  # a terminal stays open
+        while b"11 22" not in (said := await size_now(w, container)):
+            assert said
+        await client.write(b"hello\n")
+        said = await everything(client)
+        assert b"hello\r\n" in said and b"11 22" in said and b"got hello" in said
+        assert (await w.ended()).exit_code == 0
+        with pytest.raises(Conflict):
+            w.monitor.resize("no such", 1, 1)
+        await w.finish(container)
+
+    async def size_now(w: World, container: Container) -> bytes:
+        running = await w.execute(container, "sh", "-c", "stty size < /proc/1/fd/0")
+        return await everything(running.attachment)
+
+    world(work)
+
+
+@pytest.mark.parametrize(
+    ("command", "cause", "code"),
+    [
+        ("nosuchcmd", 'exec: "nosuchcmd": executable file not found in $PATH: unknown', 127),
+        ("/no/such", 'exec: "/no/such": stat /no/such: no such file or directory: unknown', 127),
+        ("/etc/passwd", 'exec: "/etc/passwd": permission denied: unknown', 126),
+    ],
+)
+def test_a_command_that_cannot_run(world: Run, command: str, cause: str, code: int) -> None:
+    async def work(w: World) -> None:
+        container = w.make(command)
+        client = w.monitor.attach(container.id)
+        with pytest.raises(CannotRun) as failed:
+            await w.create(container)
+        assert (failed.value.message.endswith(f"error during container init: {cause}"), failed.value.exit_code) == (True, code)
+        assert failed.value.message.startswith(
+            "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
+        )
+        await w.finish(container)
+        assert await everything(client) == b""
+        async with w.running("sleep", "60") as other:
+            for tty in (False, True):
+                with pytest.raises(CannotRun) as failed:
+                    await w.execute(other, command, tty=tty)
+                assert failed.value.message == f"OCI runtime exec failed: exec failed: unable to start container process: {cause}"
+                assert failed.value.exit_code == code
+
+    world(work)
+
+
+def test_execs(world: Run) -> None:
+    async def work(w: World) -> None:
+        async with w.running("sleep", "60") as container:
+            piped = await w.execute(container, "sh", "-c", "read x; echo got $x; echo err >&2; seq 1 30000; id; exit 9", stdin=True, user="www")
+            await piped.attachment.write(b"foo\n")
+            said = await everything(piped.attachment)
+            assert said.startswith(b"got foo\n") and b"30000\n" in said and b"uid=33(www) gid=34(www) groups=4(adm),34(www)" in said
+            assert await asyncio.wait_for(piped.ended, SOON) == 9
+            fed = await w.execute(container, "cat", stdin=True)
+            await fed.attachment.write(b"to the end")
+            await fed.attachment.close_stdin()
+            assert await everything(fed.attachment) == b"to the end"
+            terminal = await w.execute(container, "sh", "-c", "trap 'stty size; exit 3' WINCH; echo ready; while :; do sleep 0.01; done", tty=True)
+            await until(terminal.attachment, b"ready")
+            terminal.resize(12, 34)
+            assert b"12 34" in await everything(terminal.attachment)
+            assert await asyncio.wait_for(terminal.ended, SOON) == 3
+            begun = time.monotonic()
+            holder = await w.execute(container, "sh", "-c", "sleep 50 & echo hi; exit 4")
+            assert await everything(holder.attachment) == b"hi\n"
+            assert (await asyncio.wait_for(holder.ended, SOON), time.monotonic() - begun < SOON) == (4, True)
+            detached = await w.execute(container, "sh", "-c", "exit 5", detach=True)
+            assert await asyncio.wait_for(detached.ended, SOON) == 5
+        assert list((w.root / "execs").iterdir()) == []
+
+    world(work)
+
+
+def test_a_container_is_confined_as_dockers_are(world: Run) -> None:
+    async def work(w: World) -> None:
+        probe = "cat /proc/self/status; mount -t tmpfs x /tmp; unshare -m true; touch /proc/sys/kernel/x /sys/x; head -c1 /proc/keys"
+        said, _ = await w.output("sh", "-c", f"{{ {probe}; }} 2>&1")
+        assert "CapEff:\t00000000a80425fb" in said and "CapInh:\t0000000000000000" in said and "Seccomp:\t2" in said
+        assert "unshare(0x20000): Operation not permitted" in said and "mount: permission denied" in said
+        said, ended = await w.output(
+            "sh", "-c", "mount -t tmpfs x /tmp && grep -E 'Seccomp:|NoNewPrivs:' /proc/self/status; ls /dev/null", privileged=True
+        )
+        assert ended.exit_code == 0
+        said, _ = await w.output(
+            "sh", "-c", "cat /proc/self/status; touch /x", cap_drop=("ALL",), security_opt=("no-new-privileges",), readonly_rootfs=True
+        )
+        assert "CapBnd:\t0000000000000000" in said and "NoNewPrivs:\t1" in said and "touch: /x: Read-only file system" in said
+        said, _ = await w.output("id", user="www", group_add=())
+        assert said == "uid=33(www) gid=34(www) groups=4(adm),34(www)\n"
+
+    world(work)
+
+
+def test_limits_hold_and_out_of_memory_is_told(world: Run) -> None:
+    async def work(w: World) -> None:
+        if "memory" not in w.facts.controllers:
+            pytest.skip("this host has no memory controller")
+        _, ended = await w.output("tail", "/dev/zero", memory=8 << 20, memory_swap=8 << 20)
+        assert (ended.exit_code, ended.oom) == (137, True)
+        said, _ = await w.output("sh", "-c", "ulimit -n; ulimit -Hn", ulimits=(Ulimit(name="nofile", soft=100, hard=200),))
+        assert said == "100\n200\n"
+        if w.facts.nofile_hard < 1 << 20 and "CAP_SYS_RESOURCE" not in w.facts.capabilities:
+            container = w.make("true", ulimits=(Ulimit(name="nofile", soft=1 << 20, hard=1 << 20),))
+            with pytest.raises(RuntimeFailed) as failed:
+                await w.create(container)
+            assert "CAP_SYS_RESOURCE" in failed.value.hint
+            await w.finish(container)
+
+    world(work)
+
+
+def test_init_reaps_and_the_domain_name_is_set(world: Run) -> None:
+    async def work(w: World) -> None:
+        if not w.facts.init:
+            pytest.skip("needs tini: make setup")
+        said, _ = await w.output(
+            "sh", "-c", "head -c 17 /proc/1/cmdline; cat /proc/sys/kernel/domainname; hostname", init=True, domainname="example.org", hostname="h"
+        )
+        assert said == "/sbin/docker-initexample.org\nh\n"
+
+    world(work)
+
+
+def test_containers_outlive_the_daemon_and_are_found_again(world: Run) -> None:
+    async def work(w: World) -> None:
+        staying, ending = w.make("sh", "-c", "read x; echo $x; exit 6", open_stdin=True), w.make("sh", "-c", "read x < /tmp/go; exit 3")
+        os.mkfifo(w.rootfs / "tmp" / "go")
+        waiting = w.make("true")
+        for container in (staying, ending, waiting):
+            await w.create(container)
+        for container in (staying, ending):
+            await w.monitor.start(container.id, w.runtime)
+        w.monitor.close()  # the daemon dies
+        (w.rootfs / "tmp" / "go").write_text("go\n")
+        again = Monitor(w.root, w.monitor.runtimes)
+        while not (w.root / "exits" / ending.id).exists():
+            await asyncio.sleep(0.01)
+        again.open()
+        w.monitor = again
+        assert set(again.known()) == {staying.id, ending.id, waiting.id}
+        found = await again.find(ending.id, w.runtime)
+        assert found.exit is not None and (found.alive, found.exit.exit_code) == (False, 3)
+        assert (await again.find(waiting.id, w.runtime)).status == "created"
+        found = await again.find(staying.id, w.runtime)
+        assert (found.alive, found.status, found.pid > 0) == (True, "running", True)
+        client = again.attach(staying.id, stdin=True)
+        await client.write(b"still here\n")
+        assert await everything(client) == b"still here\n"
+        ended = await w.ended()
+        assert (ended.container_id, ended.exit_code) == (staying.id, 6)
+        for container in (staying, ending, waiting):
+            await w.finish(container)
+        assert again.known() == ()
+        assert not (await again.find(staying.id, w.runtime)).alive
+        (w.rootfs / "tmp" / "go").unlink()
+
+    world(work)
+
+
+def test_a_killed_monitor_is_a_killed_container(world: Run) -> None:
+    async def work(w: World) -> None:
+        container = w.make("sleep", "60")
+        created = await w.create(container)
+        await w.monitor.start(container.id, w.runtime)
+        os.kill(created.monitor_pid, signal.SIGKILL)
+        assert (await w.ended()).exit_code == 137
+        assert await w.runtime.state_of(container.id) == ""
+        await w.finish(container)
+
+    world(work)
+
+
+def test_freezing_signals_and_processes(world: Run) -> None:
+    async def work(w: World) -> None:
+        async with w.running("sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.01; done") as container:
+            assert len(await w.runtime.pids(container.id)) >= 1
+            await w.runtime.pause(container.id)
+            assert await w.runtime.state_of(container.id) == "paused"
+            await w.runtime.resume(container.id)
+            assert await w.runtime.state_of(container.id) == "running"
+            await w.runtime.kill(container.id, signal.SIGTERM)
+            assert (await w.ended()).exit_code == 5
+            with pytest.raises(Conflict):
+                await w.runtime.kill(container.id, signal.SIGKILL)
+
+    world(work)
+
+
+def test_mounts_made_later_are_seen_by_the_runtime_and_pinned_by_nothing(world: Run) -> None:
+    async def work(w: World) -> None:
+        namespace, layers = w.root / "netns", w.root / "layers"
+        namespace.touch()
+        pin_network(namespace)
+        for name in ("lower", "upper", "work", "merged"):
+            (layers / name).mkdir(parents=True)
+        shutil.copytree(w.rootfs, layers / "lower", symlinks=True, dirs_exist_ok=True)
+        merged = layers / "merged"
+        mount("overlay", merged, "overlay", options=f"lowerdir={layers}/lower,upperdir={layers}/upper,workdir={layers}/work")
+        inside = World(w.runtime, w.monitor, w.facts, w.root, merged)
+        said, ended = await inside.output(
+            "sh", "-c", "ip -o link; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; touch /new", network=str(namespace)
+        )
+        assert ended.exit_code == 0
+        assert "lo:" in said and "eth0" not in said and said.endswith("\n0\n")
+        assert (layers / "upper" / "new").exists()
+        assert unmount(merged) and unmount(namespace)
+
+        def mounted() -> str:
+            return Path("/proc/thread-self/mountinfo").read_text()
+
+        assert str(merged) not in await w.runtime.launcher.call(mounted)
+
+    world(work)
+
+
+def pin_network(path: Path) -> None:
+    def pin() -> None:
+        assert libc.unshare(CLONE_NEWNET) == 0
+        mount("/proc/thread-self/ns/net", path, flags=MS_BIND)
+
+    thread = threading.Thread(target=pin)
+    thread.start()
+    thread.join()
+
+
+def test_a_slow_client_is_cut_and_the_container_goes_on(world: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attachment_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(attachment_module, "BUFFER", 1 << 14)
+
+    async def work(w: World) -> None:
+        container = w.make("seq", "1", "200000")
+        slow, quick = w.monitor.attach(container.id), w.monitor.attach(container.id)
+        await w.create(container)
+        await w.monitor.start(container.id, w.runtime)
+        assert (await everything(quick)).endswith(b"\n200000\n")
+        assert slow.cut and not quick.cut
+        assert (await w.ended()).exit_code == 0
+        await w.finish(container)
+
+    world(work)
+
+
+def test_a_container_can_be_started_again(world: Run) -> None:
+    async def work(w: World) -> None:
+        container = w.make("sh", "-c", "exit 1")
+        for _ in range(3):
+            w.monitor.write_bundle(container.id, spec(container, Placement(rootfs=str(w.rootfs), network=None), with_fields(w.facts)))
+            client = w.monitor.attach(container.id)
+            await w.create(container)
+            await w.monitor.start(container.id, w.runtime)
+            assert await everything(client) == b""
+            assert (await w.ended()).exit_code == 1
+            await w.runtime.delete(container.id)
+        await w.finish(container)
+
+    world(work)
