@@ -135,6 +135,7 @@ class Lifecycle:
         if mode.startswith("container:"):
             self.networking.shared_with(container)
             return (), (), await core.put(container)
+        await self.networking.settled(container)
         old = core.state
         try:
             new, sandbox_id = self.networking.reserve(container, avoid)
@@ -148,6 +149,9 @@ class Lifecycle:
         crash_point("reserved")
         first, rest = self.networking.steps_up(old.network, part)
         await core.on_host(write_files, core, container)
+        for other in part.sandboxes:
+            if other != sandbox_id:
+                await self.networking.refresh_files(other)
         for endpoint_id in core.state.network.sandbox_endpoints.get(sandbox_id, ()):
             endpoint = core.state.network.endpoints[endpoint_id]
             self.networking.tell("connect", core.state.network.networks[endpoint.network_id], container=container.id)

@@ -100,8 +100,10 @@ class Networking:
     @whole
     async def create(self, request: NetworkRequest) -> tuple[str, str]:
         """`network create`: (id, warning)."""
-        new, network, warnings = commands.create_network(self.core.state.network, request, self.core.network_facts, id=new_id(), created=now())
-        await self.change(new, Slice(networks=[network.id]))
+        id_ = new_id()
+        async with self.core.locked(id_):
+            new, network, warnings = commands.create_network(self.core.state.network, request, self.core.network_facts, id=id_, created=now())
+            await self.change(new, Slice(networks=[id_]))
         for warning in warnings:
             log.warning("network %s: %s", network.name, warning)
         self.tell("create", network)
@@ -118,6 +120,15 @@ class Networking:
     def find(self, ref: str) -> Network:
         """By id, name or prefix."""
         return commands.find_network(self.core.state.network, ref)
+
+    async def settled(self, container: Container) -> None:
+        """Wait until the networks that a container wants are no longer being made or removed."""
+        state = self.core.state.network
+        for name, wish in container.networks:
+            id_ = wish.network_id or state.network_names.get(name, "")
+            if id_ in self.core.locks:
+                async with self.core.locked(id_):
+                    continue
 
     def tell(self, action: str, network: Network, **attributes: str) -> None:
         self.core.events.tell("network", action, network.id, {"name": network.name, "type": network.driver, **attributes})
@@ -259,7 +270,7 @@ class Networking:
         crash_point("network down")
         new = commands.close_sandbox(core.state.network, container.sandbox_id)
         await core.commit(replace(core.state, network=new).with_container(after), keys)
-        for other in part.sandboxes[1:] if isinstance(part.sandboxes, tuple) else ():
+        for other in part.sandboxes:
             await self.refresh_files(other)
 
     async def refresh_files(self, sandbox_id: str) -> None:

@@ -168,6 +168,8 @@ class Reconcile:
             timeout = core.config.shutdown_timeout
             await asyncio.gather(*(self.lifecycle.stop_running(c, timeout, "") for c in running), return_exceptions=True)
             await core.on_host(core.kernel.remove_everything)
+            await core.on_host(core.keeper.end)
         await self.process.close()
+        await core.on_host(core.keeper.close)
         core.store.stop()
         core.hands.shutdown(wait=True)
