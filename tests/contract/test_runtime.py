@@ -103,13 +103,19 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iter
             raise failed[0]
 
     yield run
-    left = [text for path in Path("/proc").glob("[0-9]*") if str(tmp_path) in (text := command_line(path))]
+    deadline = time.monotonic() + SOON
+    while (left := leftovers(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.01)  # a conmon ends some milliseconds after it has told the end
     groups = [path for path in Path("/sys/fs/cgroup").glob(f"**{PARENT}/*") if path.is_dir()]
     for path in [*groups, *Path("/sys/fs/cgroup").glob(f"**{PARENT}")]:
         with suppress(OSError):
             path.rmdir()
     assert not left, f"processes are left: {left}"
     assert not groups, f"control groups are left: {groups}"
+
+
+def leftovers(root: Path) -> list[str]:
+    return [text for path in Path("/proc").glob("[0-9]*") if str(root) in (text := command_line(path))]
 
 
 def command_line(process: Path) -> str:
