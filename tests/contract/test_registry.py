@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import socket
+import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,6 +18,8 @@ from tests.contract.faulty_registry import DOCKER, DOCKER_LIST, Faulty, layer, s
 from tests.contract.image_service import Service
 
 from sanbashi.errors import Failed, NotFound, SanbashiError
+from sanbashi.host.registry import Answer, Credentials, Endpoint, Registry, Session
+from sanbashi.images.reference import parse_reference
 
 pytestmark = pytest.mark.root  # layers have owners, devices and trusted attributes
 
@@ -70,35 +76,69 @@ def test_pull_through_a_mirror_then_by_digest_then_save_and_load(tmp_path: Path)
         missing = refusal(service, f"{url.removeprefix('http://')}/library/busybox:nope")
         assert isinstance(missing, NotFound)
         assert missing.message == f"manifest for {url.removeprefix('http://')}/library/busybox:nope not found: manifest unknown: manifest unknown"
-    archive = asyncio.run(gathered(service.images.save(["httpd:2.4", "ubuntu"])))
+    archive = tmp_path / "archive.tar"
+    saved = asyncio.run(written(service.images.save(["httpd:2.4", "ubuntu"]), archive))
     other = Service(tmp_path / "two")
     asyncio.run(other.images.load(pieces(archive), progress=other.hear))
     assert [m["stream"] for m in other.messages if "stream" in m] == ["Loaded image: httpd:2.4\n", "Loaded image: ubuntu:latest\n"]
     assert other.images.resolve("httpd:2.4").id == web.id
-    assert asyncio.run(gathered(other.images.save(["httpd:2.4", "ubuntu"]))) == archive, "what is saved does not depend on how it came"
+    again_saved = asyncio.run(written(other.images.save(["httpd:2.4", "ubuntu"]), tmp_path / "again.tar"))
+    assert again_saved == saved, "what is saved does not depend on how it came"
 
 
 def images_page() -> str:
     return "<html><body><h1>It works!</h1></body></html>\n"
 
 
-async def gathered(stream: AsyncIterator[bytes]) -> bytes:
-    return b"".join([piece async for piece in stream])
+async def written(stream: AsyncIterator[bytes], file: Path) -> str:
+    """Write a stream to a file; its digest."""
+    digest = hashlib.sha256()
+    with file.open("wb") as out:
+        async for piece in stream:
+            digest.update(piece)
+            out.write(piece)
+    return digest.hexdigest()
 
 
-async def pieces(data: bytes, size: int = 50_000) -> AsyncIterator[bytes]:
-    for at in range(0, len(data), size):
-        yield data[at : at + size]
+async def pieces(file: Path) -> AsyncIterator[bytes]:
+    with file.open("rb") as source:
+        while piece := source.read(100_000):
+            yield piece
 
 
 def test_load_what_the_test_images_are(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    data = images.build("busybox").read_bytes()
-    loaded = asyncio.run(service.images.load(pieces(data), progress=service.hear))
+    loaded = asyncio.run(service.images.load(pieces(images.build("busybox")), progress=service.hear))
     assert [i.repo_tags for i in loaded] == [("busybox:latest",)]
     directory = service.images.content.layers.directory(loaded[0].diff_ids[0])
     assert (directory / "bin/sh").stat().st_nlink > 100, "busybox's applets are hard links"
     assert (directory / "tmp").stat().st_mode & 0o7777 == 0o1777
+
+
+def test_certificates(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {key} -out {certificate} -days 2 -subj /CN=tests"
+    subprocess.run([*command.split(), "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    port = images.free_port()
+    http = {"addr": f"127.0.0.1:{port}", "tls": {"certificate": str(certificate), "key": str(key)}}
+    with images.serve(port=port, extra={"http": http}) as url:
+        host = url.removeprefix("https://")
+        service = Service(tmp_path / "careless")
+        assert pull(service, f"{host}/library/busybox").repo_tags == (f"{host}/library/busybox:latest",)  # type: ignore[attr-defined]
+        certs = tmp_path / "certs.d"
+        reference = parse_reference(f"{host}/library/busybox:latest")
+
+        def asked() -> Answer:
+            registry = Registry(certificates=(certs,))
+            return Session(registry, reference, Credentials(), threading.Event(), [Endpoint(url)]).manifest("latest")
+
+        with pytest.raises(Failed) as caught:
+            asked()
+        assert caught.value.message.startswith(f'Get "{url}/v2/": tls: failed to verify certificate: x509: self-signed certificate')
+        assert "insecure-registries" in caught.value.hint
+        (certs / host).mkdir(parents=True)
+        (certs / host / "ca.crt").write_bytes(certificate.read_bytes())
+        assert asked().media_type == "application/vnd.oci.image.manifest.v1+json"
 
 
 # A registry that misbehaves
@@ -175,8 +215,6 @@ def test_other_compressions(service: Service, faulty: Faulty, host: str, pack: o
 def test_a_list_is_searched_for_the_platform(service: Service, faulty: Faulty, host: str) -> None:
     arm, mine = faulty.add("arm", BIG, architecture="arm64"), faulty.add("mine", BIG)
     entries = [(arm, {"os": "linux", "architecture": "arm64", "variant": "v8"}), (mine, {"os": "linux", "architecture": "amd64"})]
-    import json
-
     data = json.dumps(
         {
             "schemaVersion": 2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import platform as machine
 import threading
 import time
@@ -24,7 +25,7 @@ from ..images.model import History, Image, ImageConfig
 from ..images.reference import Reference, image_id, missing, parse_reference, parse_stored
 from ..images.removal import Removal, names_of, remove
 from .archives import Archived, Loader, archive
-from .content import Content
+from .content import Content, Lease
 from .events import Events
 from .feed import Feed
 from .pulling import Pulled, Puller
@@ -114,11 +115,8 @@ class Images:
         self.tell("pull", wish.familiar, wish.familiar_name, image)
         return image
 
-    def load(self, stream: AsyncIterable[bytes], *, quiet: bool = False, progress: Report = lambda message: None) -> Awaitable[tuple[Image, ...]]:
-        """Load images from a docker-archive or an OCI layout, plain or compressed."""
-        return self.load_all(stream, quiet, progress)
-
-    async def load_all(self, stream: AsyncIterable[bytes], quiet: bool, progress: Report) -> tuple[Image, ...]:
+    async def load(self, stream: AsyncIterable[bytes], *, quiet: bool = False, progress: Report = lambda message: None) -> tuple[Image, ...]:
+        """Load the images of a docker-archive or an OCI layout, plain or compressed."""
         loop = asyncio.get_running_loop()
         stopped = threading.Event()
 
@@ -126,10 +124,10 @@ class Images:
             if not quiet:
                 loop.call_soon_threadsafe(progress, message)
 
+        images = []
         async with self.lease() as lease:
-          with Feed(stream, loop) as feed, Loader(self.content, lease, stopped) as loader:
-            found: Sequence[Archived] = await self.work(stopped, lambda: loader.load(feed, report), feed.stop)
-            images = []
+            with Feed(stream, loop) as feed, Loader(self.content, lease, stopped) as loader:
+                found: Sequence[Archived] = await self.work(stopped, lambda: loader.load(feed, report), feed.stop)
             for archived in found:
                 for name in archived.names:
                     holder = self.state().image_names.get(name)
@@ -316,6 +314,16 @@ class Images:
         return [(image, tuple(t for t in image.repo_tags if wish is not None and t == wish.key))]
 
     # -- the state
+
+    @contextlib.asynccontextmanager
+    async def lease(self) -> AsyncIterator[Lease]:
+        """Hold what is being brought until it is in the state; what does not get there goes again, but for what can be resumed."""
+        try:
+            with self.content.lease() as lease:
+                yield lease
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self.content.drop, lease.digests))
+            raise
 
     async def store(self, image: Image, names: Sequence[str]) -> Image:
         """Put an image into the state under further names; those who had them are saved without."""

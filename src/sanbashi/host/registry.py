@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from ..errors import Failed, SanbashiError
 from ..images.manifest import ACCEPTED, MAX_MANIFEST, Descriptor, digest_of
@@ -33,6 +33,8 @@ REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, other=0, status=0, redi
 ATTEMPTS = 6  # without a byte of progress between them
 PAUSES = (0.1, 0.5, 1.0, 3.0, 5.0)  # seconds before each further attempt
 BUSY = (408, 425, 429, 500, 502, 503, 504)
+# Who names a registry insecure has decided so; a line in the log at every request tells him nothing.
+urllib3.disable_warnings(InsecureRequestWarning)
 NEXT = re.compile(r'<[^>]*?(tags/list\?[^>]+)>;\s*rel="?next"?')
 CHALLENGE = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"|(\w+)=([^\s,"]+)')
 CERTIFICATES = (Path("/etc/sanbashi/certs.d"), Path("/etc/docker/certs.d"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import bz2
 import contextlib
 import errno
+import gzip
 import hashlib
 import lzma
 import os
@@ -29,6 +30,7 @@ from ..images.layers import place
 CHUNK = 1 << 18
 XATTR = "SCHILY.xattr."
 OPAQUE = "trusted.overlay.opaque"
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 class Source(Protocol):
@@ -37,75 +39,54 @@ class Source(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-class Decompressor(Protocol):
-    """What zlib, bz2, lzma and zstandard have in common."""
-
-    unused_data: bytes
-
-    @property
-    def eof(self) -> bool: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
-# Compressions by the first bytes of a stream.
-MAGIC: tuple[tuple[bytes, str, Callable[[], Any]], ...] = (
-    (b"\x1f\x8b", "gzip", lambda: zlib.decompressobj(wbits=31)),
-    (b"\x28\xb5\x2f\xfd", "zstd", lambda: zstandard.ZstdDecompressor().decompressobj()),
-    (b"BZh", "bzip2", bz2.BZ2Decompressor),
-    (b"\xfd7zXZ\x00", "xz", lzma.LZMADecompressor),
+# Compressions by the first bytes of a stream, and who reads them. All give no more than is asked for: a small layer may unpack to terabytes.
+MAGIC: tuple[tuple[bytes, str, Callable[[Any], Source]], ...] = (
+    (b"\x1f\x8b", "gzip", lambda source: gzip.GzipFile(fileobj=source)),
+    (b"\x28\xb5\x2f\xfd", "zstd", lambda source: zstandard.ZstdDecompressor().stream_reader(source, read_size=CHUNK, read_across_frames=True)),
+    (b"BZh", "bzip2", bz2.BZ2File),
+    (b"\xfd7zXZ\x00", "xz", lzma.LZMAFile),
 )
 
 
-class Plain:
-    """A compressed or plain stream, read as plain bytes. `digest` hashes and `size` counts what came out, `consumed` what went in."""
+class Counted:
+    """A source whose first bytes were looked at already; `consumed` hears how many bytes were taken."""
 
-    def __init__(self, source: Source, *, consumed: Callable[[int], None] = lambda size: None) -> None:
+    def __init__(self, source: Source, consumed: Callable[[int], None]) -> None:
         self.source = source
         self.consumed = consumed
         self.head = b""
         while len(self.head) < 8 and (more := source.read(8 - len(self.head))):
             self.head += more
-        self.make = next((make for magic, _, make in MAGIC if self.head.startswith(magic)), None)
-        self.compression = next((name for magic, name, _ in MAGIC if self.head.startswith(magic)), "")
-        self.state: Decompressor | None = self.make() if self.make else None
-        self.ready = bytearray()
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self.head:
+            end = size if size >= 0 else len(self.head)
+            data, self.head = self.head[:end], self.head[end:]
+        else:
+            data = self.source.read(size)
+        self.consumed(len(data))
+        return data
+
+
+class Plain:
+    """A compressed or plain stream, read as plain bytes. `digest` hashes and `size` counts what came out."""
+
+    def __init__(self, source: Source, *, consumed: Callable[[int], None] = lambda size: None) -> None:
+        counted = Counted(source, consumed)
+        self.compression, opener = next(((name, opener) for magic, name, opener in MAGIC if counted.head.startswith(magic)), ("", None))
+        self.source: Source = opener(counted) if opener else counted
         self.digest = hashlib.sha256()
         self.size = 0
 
-    def read(self, size: int = CHUNK) -> bytes:
-        """Up to `size` bytes, fewer only at the end; Failed where the compressed stream is damaged."""
-        while len(self.ready) < size:
-            more = self.more()
-            if more is None:
-                break
-            self.ready += more
-        data = bytes(self.ready[:size])
-        del self.ready[:size]
+    def read(self, size: int = CHUNK, /) -> bytes:
+        """Up to `size` bytes, b"" only at the end; Failed where the compressed stream is damaged."""
+        try:
+            data = self.source.read(size)
+        except DAMAGED as error:
+            raise Failed(f"failed to register layer: {self.compression}: {str(error) or 'unexpected EOF'}") from error
         self.digest.update(data)
         self.size += len(data)
         return data
-
-    def more(self) -> bytes | None:
-        """The next plain bytes (may be none yet); None at the end."""
-        raw = self.head or self.source.read(CHUNK)
-        self.head = b""
-        self.consumed(len(raw))
-        if self.make is None or self.state is None:
-            return raw or None
-        if not raw:
-            if not self.state.eof:
-                raise Failed("failed to register layer: unexpected EOF")
-            return None
-        out = []
-        try:
-            while raw:
-                if self.state.eof:  # gzip and zstd may be several members on end
-                    self.state = self.make()
-                out.append(self.state.decompress(raw))
-                raw = self.state.unused_data if self.state.eof else b""
-        except (zlib.error, zstandard.ZstdError, OSError, lzma.LZMAError) as error:
-            raise Failed(f"failed to register layer: {self.compression}: {error}") from error
-        return b"".join(out)
 
 
 @dataclass(frozen=True, slots=True)
