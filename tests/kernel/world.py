@@ -22,6 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sanbashi.host.counts import Counts
+from sanbashi.host.facts import probe
+from sanbashi.host.kernel import Kernel
+from sanbashi.network.picture import Item, Picture
+from sanbashi.network.plan import Step
+
 T = TypeVar("T")
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
@@ -313,3 +319,51 @@ def eventually(true: Callable[[], bool], within: float = 5.0) -> None:
     while not true():
         assert time.monotonic() < end, "it did not become true in time"
         threading.Event().wait(0.01)
+
+
+class RememberingKeeper:
+    """A keeper that opens nothing and only remembers; it takes part in a change as the real one does."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[object, ...], Item] = {}
+        self.messages: list[tuple[tuple[Item, ...], tuple[Item, ...]]] = []
+
+    def change(self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: Callable[[str], Path] | None = None) -> tuple[Item, ...]:
+        self.messages.append((tuple(remove), tuple(add)))
+        for item in remove:
+            self.kept.pop(item.key, None)
+        self.kept.update((item.key, item) for item in add)
+        return tuple(add)
+
+    def items(self) -> Picture:
+        return Picture.of(self.kept.values())
+
+
+class KernelAt:
+    """The real kernel in a place: every call is made on the place's thread."""
+
+    def __init__(self, place: Place, root: Path, keeper: Any) -> None:
+        self.place = place
+        self.real = Kernel(root, keeper, place.do(probe))
+
+    @property
+    def counts(self) -> Counts:
+        return self.real.counts
+
+    def namespace(self, sandbox: str) -> Path:
+        return self.real.namespace(sandbox)
+
+    def prepare(self) -> tuple[str, ...]:
+        return self.place.do(self.real.prepare)
+
+    def apply(self, steps: Sequence[Step]) -> tuple[Item, ...]:
+        return self.place.do(self.real.apply, tuple(steps))
+
+    def observe(self, scope: Picture | None, *, like: Picture | None = None) -> Picture:
+        return self.place.do(self.real.observe, scope, like=like)
+
+    def remove_everything(self) -> None:
+        self.place.do(self.real.remove_everything)
+
+    def close(self) -> None:
+        self.place.do(self.real.close)

@@ -34,6 +34,7 @@ from ..network.picture import (
     Veth,
     Zone,
 )
+from ..network.plan import claim
 from . import conntrack, nft, rtnetlink, sysctl
 from .counts import Counts
 from .namespaces import Namespaces, inside
@@ -79,12 +80,14 @@ class Change:
     remove: Sequence[Item]
     flows: Collection[conntrack.Flows] = ()
     words: Mapping[tuple[object, ...], str] = field(default_factory=dict)  # key of an item -> how its step describes itself
+    fresh: list[tuple[Bridge, bytes]] = field(default_factory=list)  # bridges just made that have no link-local address yet
     resting: list[nft.Nft] = field(default_factory=list)  # contexts opened in a container's namespace, to be closed from here
     stand: tuple[Item, ...] = ()  # what the keeper keeps of it, resolvers with their ports
 
     def carry_out(self) -> None:
         """StepFailed, naming the step, at the first that fails; what was done before stands."""
         self.added = {i.key for i in self.add}
+        self.claims = {claim(i) for i in self.add if isinstance(i, HeldPort | Forwarder)}
         # What goes with its link or namespace needs no message of its own.
         self.doomed = {i.name for i in self.removed(Veth)} | {i.name for i in self.removed(Bridge) if not i.adopted}
         self.doomed_inside = {(i.namespace, i.peer) for i in self.removed(Veth)}
@@ -166,15 +169,13 @@ class Change:
 
     def make_bridge(self, netlink: Netlink, bridge: Bridge) -> None:
         mac = rtnetlink.mac_bytes(bridge.mac) if bridge.mac else random_mac()
-        messages = [rtnetlink.new_bridge(bridge.name, mac, bridge.mtu), rtnetlink.set_link(bridge.name, alias=bridge.alias)]
+        messages = [rtnetlink.new_bridge(bridge.name, mac), rtnetlink.set_link(bridge.name, alias=bridge.alias, mtu=bridge.mtu)]
         messages += [rtnetlink.no_link_local(bridge.name)] if self.hands.ipv6 else []
         self.send(netlink, [(bridge, message, frozenset()) for message in messages])
         if self.hands.ipv6:
             with self.step(bridge):
                 sysctl.write(f"net/ipv6/conf/{bridge.name}/accept_ra", "0")
-            own = rtnetlink.address(rtnetlink.NEWADDR, self.index(bridge, bridge.name), rtnetlink.link_local(mac), protocol=0)
-            # Refused where the administrator has switched IPv6 off.
-            self.send(netlink, [(bridge, own, THERE | {errno.EACCES, errno.EPERM})])
+            self.fresh.append((bridge, mac))
 
     def adopt(self, netlink: Netlink, bridge: Bridge, there: rtnetlink.Link) -> None:
         """A bridge that is there already: ours is brought to what is wished, one to adopt is left as it is, any other is refused."""
@@ -195,8 +196,11 @@ class Change:
         self.hands.sweeper.settle(v.name for v in veths)
         work: list[Work] = []
         opened: list[int] = []
+        wanted = {(v.namespace, v.peer) for v in veths}
+        in_the_way: list[Work] = [(v, rtnetlink.del_link(v.name), GONE) for v in self.removed(Veth) if (v.namespace, v.peer) in wanted]
         try:
             with Netlink(ROUTE, self.hands.counts) as netlink:
+                self.send(netlink, in_the_way)
                 for veth in veths:
                     if exists(veth.name) and self.settled(netlink, veth):
                         continue
@@ -242,7 +246,14 @@ class Change:
             sysctl.write(setting.path, setting.value)
 
     def set_up_host(self) -> None:
-        self.set_up("", [i for i in self.add if isinstance(i, Address | Neighbour | Route) or (isinstance(i, Up) and not i.endpoint)])
+        # After the settings, which may switch a bridge's IPv6 off: then an address is refused.
+        fine, kind = THERE | {errno.EACCES, errno.EPERM}, rtnetlink.NEWADDR
+        own: list[Work] = [
+            (bridge, rtnetlink.address(kind, self.index(bridge, bridge.name), rtnetlink.link_local(mac), protocol=0), fine)
+            for bridge, mac in self.fresh
+        ]
+        here = [i for i in self.add if isinstance(i, Address | Neighbour | Route) or (isinstance(i, Up) and not i.endpoint)]
+        self.set_up("", here, own)
 
     def set_up_inside(self) -> None:
         """Everything within the containers' namespaces, links up included: they reach nobody before the host's end is up."""
@@ -280,10 +291,10 @@ class Change:
         except nft.NftError as error:
             raise self.fail(resolver, error.errno, error.words) from error
 
-    def set_up(self, namespace: str, items: Iterable[Item]) -> None:
+    def set_up(self, namespace: str, items: Iterable[Item], first: Iterable[Work] = ()) -> None:
         """Addresses, links up, neighbours and routes of the namespace that this thread is in, in one send."""
         here = [i for i in items if place(i) == namespace]
-        work: list[Work] = []
+        work = list(first)
         for a in (i for i in here if isinstance(i, Address)):
             work.append((a, rtnetlink.address(rtnetlink.NEWADDR, self.index(a, a.link), a.address), THERE))
         for u in (i for i in here if isinstance(i, Up)):
@@ -300,7 +311,7 @@ class Change:
         """One message: what is new, what it replaces, and names that go. Ports that are given up wait until their rules are gone."""
         add = [i for i in self.add if isinstance(i, KEPT)]
         if add:
-            now = [i for i in self.remove if isinstance(i, KEPT) and (i.key in self.added or not isinstance(i, HeldPort | Forwarder))]
+            now = [i for i in self.remove if isinstance(i, KEPT) and not self.waits(i)]
             with self.step(add[0]):
                 self.stand = self.hands.keeper.change(now, add, namespaces=self.hands.namespaces.path)
             anywhere = {i.key for i in add if isinstance(i, Resolver) and not i.port}
@@ -308,6 +319,10 @@ class Change:
                 if isinstance(item, Resolver) and item.key in anywhere and self.port_before(item) != item.port:
                     with self.entering(item, item.sandbox):
                         self.rewrite_dns(item)
+
+    def waits(self, item: Item) -> bool:
+        """Whether what the keeper holds is given up only after the rules: a port, unless it is in the way of a new one."""
+        return isinstance(item, HeldPort | Forwarder) and claim(item) not in self.claims
 
     def rules(self) -> None:
         remove, add = [i for i in self.remove if isinstance(i, Element)], self.adding(Element)
@@ -331,7 +346,7 @@ class Change:
 
     def release(self) -> None:
         add = any(isinstance(i, KEPT) for i in self.add)
-        gone = [i for i in self.remove if isinstance(i, KEPT) and i.key not in self.added and not (add and not isinstance(i, HeldPort | Forwarder))]
+        gone = [i for i in self.remove if isinstance(i, KEPT) and (not add or self.waits(i))]
         if gone:
             with self.step(gone[0]):
                 self.hands.keeper.change(gone, (), namespaces=self.hands.namespaces.path)

@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from ..network.model import IPAddress, Protocol
 from .counts import Counts
@@ -50,20 +51,27 @@ class Conntrack:
 
     def forget(self, flows: Collection[Flows]) -> None:
         """Forget all flows of these mappings; none there is success. OSError where the kernel refuses."""
+        # The kernel's filter takes an IPv6 address for its opposite (seen on 6.18: what does not match is flushed), so those are looked for.
+        quick = [f for f in flows if f.address is not None and f.address.version == 4]
         with self.lock:
-            if len(flows) <= FEW and all(f.address is not None for f in flows):
-                outcome = self.netlink.send([filtered_flush(f) for f in flows]) if flows else []
+            if len(quick) <= FEW:
+                outcome = self.netlink.send([filtered_flush(f) for f in quick]) if quick else []
                 if all(r is None or r.errno == errno.ENOENT for r in outcome):
-                    return
+                    flows = [f for f in flows if f not in quick]
             # Many mappings, flows that were never translated, or a kernel that takes no filter with a flush: find them, delete each.
-            targets: dict[tuple[int, int], set[bytes | None]] = {}
-            for f in flows:
-                targets.setdefault((NUMBERS[f.protocol], f.port), set()).add(f.address.packed if f.address else None)
-            for family in (socket.AF_INET, socket.AF_INET6):
-                found = [m for _, body in self.netlink.ask(Message(GET, DUMP, header(family))) if (m := matching(family, body, targets))]
-                for refused in self.netlink.send(found):
-                    if refused is not None and refused.errno != errno.ENOENT:
-                        raise OSError(refused.errno, str(refused))
+            for family, version in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
+                if sought := [f for f in flows if f.address is None or f.address.version == version]:
+                    self.seek(family, sought)
+
+    def seek(self, family: int, flows: Collection[Flows]) -> None:
+        """Look through all flows of a family in one dump, and delete those that are meant."""
+        targets: dict[tuple[int, int], set[bytes | None]] = {}
+        for f in flows:
+            targets.setdefault((NUMBERS[f.protocol], f.port), set()).add(f.address.packed if f.address else None)
+        found = [m for _, body in self.netlink.ask(Message(GET, DUMP, header(family))) if (m := matching(family, body, targets))]
+        for refused in self.netlink.send(found):
+            if refused is not None and refused.errno != errno.ENOENT:
+                raise OSError(refused.errno, str(refused))
 
 
 def header(family: int) -> bytes:
@@ -73,10 +81,10 @@ def header(family: int) -> bytes:
 
 def filtered_flush(flows: Flows) -> Message:
     """One message that deletes by protocol, original port and answering container (Linux 5.8 and later)."""
-    assert flows.address is not None
+    assert isinstance(flows.address, IPv4Address)
     number = attribute(PROTO_NUMBER, bytes([NUMBERS[flows.protocol]]))
     port = attribute(PROTO_DESTINATION, struct.pack("!H", flows.port))
-    source = attribute(SOURCE4 if flows.address.version == 4 else SOURCE6, flows.address.packed)
+    source = attribute(SOURCE4, flows.address.packed)
     original = nested(ORIGINAL, nested(TUPLE_PROTO, number, port))
     reply = nested(REPLY, nested(TUPLE_IP, source), nested(TUPLE_PROTO, number))
     masks = nested(
@@ -84,9 +92,8 @@ def filtered_flush(flows: Flows) -> Message:
         attribute(FILTER_ORIGINAL, struct.pack("=I", BY_PROTOCOL | BY_DESTINATION_PORT)),
         attribute(FILTER_REPLY, struct.pack("=I", BY_SOURCE | BY_PROTOCOL)),
     )
-    family = socket.AF_INET if flows.address.version == 4 else socket.AF_INET6
     # Version 1 of the message: with 0 the kernel would take the flush for one of everything.
-    return Message(DELETE, 0, struct.pack("!BBH", family, 1, 0) + original + reply + masks)
+    return Message(DELETE, 0, struct.pack("!BBH", socket.AF_INET, 1, 0) + original + reply + masks)
 
 
 def matching(family: int, body: bytes, targets: Mapping[tuple[int, int], Collection[bytes | None]]) -> Message | None:

@@ -9,13 +9,14 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..network.ruleset import TABLE
 from .counts import Counts
-from .nft import FAMILIES, TABLE, TERSE, Nft, NftError
+from .nft import FAMILIES, TERSE, Nft, NftError
 
 JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
 LEGACY = {"ip": (Path("/proc/net/ip_tables_names"), "iptables-legacy"), "ip6": (Path("/proc/net/ip6_tables_names"), "ip6tables-legacy")}
@@ -63,25 +64,45 @@ def judge(nft: Nft, chain: dict[str, Any], chains: Iterable[dict[str, Any]]) -> 
     """What a base chain of the forward hook does to a packet that none of its rules knows."""
     names = {c["name"] for c in chains if (c["family"], c["table"]) == (chain["family"], chain["table"])}
     place = f"{chain['family']} {chain['table']} {chain['name']}"
-    if chain.get("policy") == "drop":
-        owner = owner_of(chain, names)
-        return ForeignDrop(place, owner, "its policy is drop", command(owner, chain))
     try:
-        rules = [r["rule"] for r in listing(nft, f"list chain {place}") if "rule" in r]
+        rules = [r["rule"] for r in listing(nft, f"list table {chain['family']} {chain['table']}") if "rule" in r]
     except NftError:  # gone meanwhile, or written in words that this library does not know
+        rules = []
+    fate = verdict(chain["name"], rules)
+    if fate in ("drop", "reject"):
+        because = f"its last rule is {fate}"
+    elif not fate and chain.get("policy") == "drop":
+        because = "its policy is drop"
+    else:
         return None
-    if rules and (verdict := unconditional(rules[-1].get("expr", []))):
-        owner = owner_of(chain, names)
-        return ForeignDrop(place, owner, f"its last rule is {verdict}", command(owner, chain))
-    return None
+    owner = owner_of(chain, names)
+    return ForeignDrop(place, owner, because, command(owner, chain))
 
 
-def unconditional(expressions: Iterable[dict[str, Any]]) -> str:
-    """The verdict of a rule that drops or rejects whatever reaches it, "" for any other."""
-    kinds = [next(iter(e)) for e in expressions]
-    if kinds and kinds[-1] in ("drop", "reject") and all(k in ("counter", "log", "comment") for k in kinds[:-1]):
-        return kinds[-1]
+def verdict(chain: str, rules: Sequence[dict[str, Any]], within: frozenset[str] = frozenset()) -> str:
+    """What the rules of a table do to every packet that enters a chain: the first that has no condition decides, "" where none does."""
+    for rule in rules:
+        if rule["chain"] != chain:
+            continue
+        kind, target = unconditional(rule.get("expr", []))
+        if kind in ("jump", "goto") and target not in within:
+            kind = verdict(target, rules, within | {chain})
+            if not kind and unconditional(rule["expr"])[0] == "goto":
+                return ""
+        if kind in ("accept", "drop", "reject"):
+            return kind
+        if kind == "return":
+            return ""
     return ""
+
+
+def unconditional(expressions: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    """The verdict of a rule that has no condition and the chain it names, ("", "") for any other rule."""
+    kinds = [next(iter(e)) for e in expressions]
+    if kinds and all(k in ("counter", "log", "comment") for k in kinds[:-1]):
+        last = expressions[-1][kinds[-1]]
+        return kinds[-1], last.get("target", "") if kinds[-1] in ("jump", "goto") else ""
+    return "", ""
 
 
 def owner_of(chain: dict[str, Any], names: Iterable[str]) -> str:

@@ -88,7 +88,7 @@ class Namespaces:
         """Make the folder a shared mount, as `ip netns` does, so that namespaces pinned later are seen in mount namespaces made from here."""
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         target = str(self.folder.resolve())
-        mounted = any(line.split()[4] == target for line in Path("/proc/self/mountinfo").read_text().splitlines())
+        mounted = any(line.split()[4] == target for line in Path("/proc/thread-self/mountinfo").read_text().splitlines())
         if not mounted:
             check(LIBC.mount(target.encode(), target.encode(), None, MS_BIND, None), f"bind {target}")
         check(LIBC.mount(None, target.encode(), None, MS_SHARED, None), f"share {target}")

@@ -6,23 +6,31 @@ from typing import Any
 
 import pytest
 
-from sanbashi.host.foreign import ForeignDrop, command, owner_of, unconditional
+from sanbashi.host.foreign import ForeignDrop, command, owner_of, verdict
+
+MATCH: dict[str, Any] = {"match": {}}
 
 
 @pytest.mark.parametrize(
-    ("expressions", "verdict"),
+    ("rules", "fate"),
     [
-        ([{"drop": None}], "drop"),
-        ([{"counter": {"packets": 0, "bytes": 0}}, {"drop": None}], "drop"),
-        ([{"reject": {"type": "icmpx", "expr": "admin-prohibited"}}], "reject"),
-        ([{"match": {}}, {"drop": None}], ""),
-        ([{"counter": {}}, {"accept": None}], ""),
-        ([{"xt": None}, {"drop": None}], ""),
+        ([("f", {"drop": None})], "drop"),
+        ([("f", {"counter": {}}, {"reject": {"type": "icmpx"}})], "reject"),
+        ([("f", MATCH, {"drop": None})], ""),
+        ([("f", {"xt": None}, {"drop": None})], ""),
+        ([("f", {"accept": None}), ("f", {"drop": None})], "accept"),
+        ([("f", MATCH, {"accept": None}), ("f", {"drop": None})], "drop"),
+        ([("f", {"counter": {}}, {"jump": {"target": "u"}}), ("u", {"accept": None}), ("f", {"drop": None})], "accept"),
+        ([("f", {"jump": {"target": "u"}}), ("u", MATCH, {"accept": None}), ("f", {"drop": None})], "drop"),
+        ([("f", {"jump": {"target": "u"}}), ("u", {"return": None}), ("u", {"accept": None}), ("f", {"drop": None})], "drop"),
+        ([("f", {"goto": {"target": "u"}}), ("f", {"drop": None})], ""),
+        ([("f", {"jump": {"target": "f"}})], ""),
+        ([("other", {"drop": None})], ""),
         ([], ""),
     ],
 )
-def test_only_a_rule_that_stops_everything_counts(expressions: list[dict[str, Any]], verdict: str) -> None:
-    assert unconditional(expressions) == verdict
+def test_the_first_rule_without_a_condition_decides(rules: list[tuple[Any, ...]], fate: str) -> None:
+    assert verdict("f", [{"chain": chain, "expr": list(expressions)} for chain, *expressions in rules]) == fate
 
 
 @pytest.mark.parametrize(

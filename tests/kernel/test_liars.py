@@ -1,0 +1,84 @@
+"""Frames made by hand: addresses of others, loopback addresses over a wire. Each beside the same frame told truly."""
+
+from __future__ import annotations
+
+import pytest
+from tests.kernel.town import Town
+from tests.kernel.world import UP4, UP6, advert6, arp_reply, eventually, send_frame, udp4, udp6
+
+pytestmark = pytest.mark.root
+ARRIVES = 0.3  # seconds in which a frame that passes has long passed
+IP, IP6, ARP = 0x0800, 0x86DD, 0x0806
+
+
+def mac(town: Town, name: str) -> str:
+    return town.chain.endpoint(name, "web").mac
+
+
+def send(town: Town, who: str, to: str, by: str, kind: int, payload: bytes) -> None:
+    town.world.inside(who, lambda: send_frame("eth0", to, by, kind, payload))
+
+
+def spoof(town: Town, token: str) -> dict[str, bool]:
+    """What of w2's frames to w1 arrives: as w3's IPv4, MAC and IPv6 address, and as its own."""
+    w1, w2 = mac(town, "w1"), mac(town, "w2")
+    target4, target6 = town.four("w1"), town.six("w1")
+    send(town, "w2", w1, w2, IP, udp4(town.four("w3"), target4, 80, token + "four"))
+    send(town, "w2", w1, mac(town, "w3"), IP, udp4(town.four("w2"), target4, 80, token + "mac"))
+    send(town, "w2", w1, w2, IP6, udp6(town.six("w3"), target6, 80, token + "six"))
+    send(town, "w2", w1, w2, IP, udp4(town.four("w2"), target4, 80, token + "own4"))
+    send(town, "w2", w1, w2, IP6, udp6(town.six("w2"), target6, 80, token + "own6"))
+    words = ("four", "mac", "six", "own4", "own6")
+    return dict(zip(words, town.world.together(*((lambda w=w: town.world.servers.arrived("w1", token + w, ARRIVES)) for w in words)), strict=True))
+
+
+def taken_over(town: Town) -> list[str]:
+    """Of w3's addresses, those that w1 believes to be at w2 after w2 said so in ARP and ND."""
+    w1, w2 = mac(town, "w1"), mac(town, "w2")
+    place = town.world.places["w1"]
+    place.sh("sysctl -qw net.ipv4.neigh.eth0.locktime=0 net.ipv6.neigh.eth0.locktime=0")
+    found = []
+    for address in (town.four("w3"), town.six("w3")):
+        assert town.mistakes() == []
+        place.sh(f"ip neigh flush to {address}", check=False)
+        assert town.world.ask("w1", "udp", address, 80).startswith("w3")
+    send(town, "w2", w1, w2, ARP, arp_reply(town.four("w3"), w2, w1, town.four("w1")))
+    send(town, "w2", w1, w2, IP6, advert6(town.six("w2"), town.six("w1"), town.six("w3"), w2))
+    for address in (town.four("w3"), town.six("w3")):
+        try:
+            eventually(lambda address=address: w2 in place.sh(f"ip neigh show {address}"), ARRIVES)  # type: ignore[misc]
+            found.append(address)
+        except AssertionError:
+            pass
+    return found
+
+
+def test_a_guarded_port_sends_from_its_own_addresses_alone(town: Town) -> None:
+    """And with the guard taken away by the endpoint's option all of it succeeds, so the test can fail."""
+    assert spoof(town, "guarded ") == {"four": False, "mac": False, "six": False, "own4": True, "own6": True}
+    assert taken_over(town) == []
+    town.chain.unguard("w2")
+    assert spoof(town, "unguarded ") == {"four": True, "mac": True, "six": True, "own4": True, "own6": True}
+    assert taken_over(town) == [town.four("w3"), town.six("w3")]
+
+
+def test_loopback_addresses_do_not_come_over_a_wire(town: Town) -> None:
+    """Even where the administrator has route_localnet on for the uplink."""
+    host, neighbour = town.world.places["host"], town.world.places["neighbour"]
+    host.sh("sysctl -qw net.ipv4.conf.up0.route_localnet=1")
+    up0 = host.sh("cat /sys/class/net/up0/address 2>/dev/null || ip -br link show up0 | awk '{print $3}'").strip()
+    up0 = host.sh("ip -br link show up0").split()[2] if ":" not in up0 else up0
+    own = neighbour.sh("ip -br link show eth0").split()[2]
+    bridge = host.sh(f"ip -br link show {town.chain.state.networks[town.chain.endpoint('d1').network_id].bridge}").split()[2]
+    d1 = town.chain.endpoint("d1")
+    send(town, "neighbour", up0, own, IP, udp4("192.0.2.2", "127.0.0.1", 8082, "wire four"))
+    send(town, "neighbour", up0, own, IP6, udp6("2001:db8::2", "::1", 8080, "wire six"))
+    send(town, "d1", bridge, d1.mac, IP, udp4(town.four("d1"), "127.0.0.1", 8082, "bridge four"))
+    send(town, "d1", bridge, d1.mac, IP6, udp6(town.six("d1"), "::1", 8080, "bridge six"))
+    send(town, "neighbour", up0, own, IP, udp4("192.0.2.2", UP4, 8080, "truly four"))
+    send(town, "neighbour", up0, own, IP6, udp6("2001:db8::2", UP6, 8080, "truly six"))
+    send(town, "d1", bridge, d1.mac, IP, udp4(town.four("d1"), UP4, 8080, "truly bridge"))
+    words = ("wire four", "wire six", "bridge four", "bridge six", "truly four", "truly six", "truly bridge")
+    came = town.world.together(*((lambda w=w: town.world.servers.arrived("w1", w, ARRIVES)) for w in words))
+    assert [w for w, arrived in zip(words, came, strict=True) if arrived] == ["truly four", "truly six", "truly bridge"]
+    host.sh("sysctl -qw net.ipv4.conf.up0.route_localnet=0")
