@@ -12,6 +12,7 @@ from ..containers.model import Config, Container, HostConfig, MountPoint
 from ..containers.names import check_name, random_name
 from ..containers.request import container_of
 from ..errors import Conflict, Invalid, NotFound, SanbashiError
+from ..host.copying import check_binds
 from ..network import commands
 from ..network.model import EndpointWish
 from .core import Core, new_id, now, whole
@@ -53,6 +54,7 @@ class Creating:
             default_log_driver=core.config.log_driver,
         )
         self.check_wishes(container)
+        await core.on_host(check_binds, container.mounts)
         container = await self.with_volumes(container)
         await core.on_host(core.snapshots.create, id_, container.layers)
         await core.on_host(lambda: core.container_dir(id_).mkdir(parents=True, exist_ok=True))

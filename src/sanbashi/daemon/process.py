@@ -9,14 +9,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..containers.checks import size_in_bytes
 from ..containers.facts import ContainerFacts, Device
 from ..containers.model import Container, HostConfig
 from ..containers.spec import Placement, spec
 from ..containers.users import User
 from ..errors import Conflict, SanbashiError
 from ..host.attachment import Attachment
+from ..host.copying import copy_up, make_sources
 from ..host.monitor import Exit, Monitor
-from ..host.copying import copy_up
+from ..host.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_shm, unmount
 from ..host.rootfs import every_device, find_user, host_device
 from ..host.runtime import Runtime, Runtimes
 from .core import Core
@@ -72,6 +74,9 @@ class Process:
         def prepare() -> Path:
             rootfs = core.snapshots.mount(container.id)
             user = find_user(rootfs, container.config.user, container.host_config.group_add or ())
+            make_sources(container.mounts)
+            if container.host_config.ipc_mode == "shareable":
+                mount_shm(core.container_dir(container.id) / "shm", container.host_config.shm_size)
             for mount in container.mounts:
                 if mount.type == "volume" and mount.copy_up:
                     copy_up(rootfs, mount.destination, Path(mount.source))
@@ -89,6 +94,7 @@ class Process:
             stdin=config.open_stdin,
             stdin_once=config.stdin_once,
             log_path=self.log_path(container),
+            log_size=size_in_bytes(container.host_config.log_config.config.get("max-size", "0")),
             command=container.path,
         )
         return created.pid, created.monitor_pid
@@ -106,6 +112,7 @@ class Process:
             user=user,
             ipc=self.joined(host.ipc_mode, "ipc"),
             pid=self.joined(host.pid_mode, "pid"),
+            shm=self.shm(container),
             devices=devices_of(host),
         )
 
@@ -118,6 +125,18 @@ class Process:
         if not other.state.running:
             raise Conflict(f"cannot join {kind.upper()} namespace of a non running container: container {ref} is {other.state.status}")
         return f"/proc/{other.state.pid}/ns/{kind}"
+
+    def shm(self, container: Container) -> str:
+        """The directory that is /dev/shm where it is shared, "" for one's own."""
+        mode = container.host_config.ipc_mode
+        if mode == "shareable":
+            return str(self.core.container_dir(container.id) / "shm")
+        if not mode.startswith("container:"):
+            return ""
+        other = self.core.find_container(mode.partition(":")[2])
+        if other.host_config.ipc_mode != "shareable":
+            raise Conflict(f"container {other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)")
+        return str(self.core.container_dir(other.id) / "shm")
 
     def log_path(self, container: Container) -> Path | None:
         """Where conmon writes the container's output; None for --log-driver none."""
@@ -155,6 +174,8 @@ class Process:
         await self.runtime(container).delete(container.id, force=True)
         self.monitor.forget(container.id)
         await self.core.on_host(self.core.snapshots.unmount, container.id)
+        if container.host_config.ipc_mode == "shareable":
+            await self.core.on_host(unmount, self.core.container_dir(container.id) / "shm", MNT_DETACH | UMOUNT_NOFOLLOW)
 
     async def find(self, container: Container) -> int | None:
         """None where it runs, else the exit code it left (255 where nothing tells)."""

@@ -40,6 +40,13 @@ def refused(step: str) -> None:
     raise StepFailed(step, errno=number, stderr=os.strerror(number))
 
 
+def mount_shm(path: Path, size: int) -> None:
+    """A /dev/shm that several containers share, at `path`; `size` in bytes. There already is fine."""
+    path.mkdir(exist_ok=True)
+    if path not in mounted_under(path):
+        mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, f"mode=1777,size={size}")
+
+
 def mount_lines() -> list[list[str]]:
     """The fields of every mount of this process's namespace (proc_pid_mountinfo(5)), in the order of mounting."""
     return [line.split(" ") for line in Path("/proc/thread-self/mountinfo").read_text().splitlines()]

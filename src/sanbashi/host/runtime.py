@@ -182,4 +182,4 @@ def sentence(line: str) -> str:
 
 def environment(extra: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
     """What conmon and the runtimes get of our environment: nothing but where programs are, and time in UTC."""
-    return {"PATH": search_path(), "TZ": "UTC", "XDG_RUNTIME_DIR": "", **dict(extra)}
+    return {"PATH": search_path(), "TZ": "UTC", **dict(extra)}
