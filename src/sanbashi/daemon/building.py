@@ -75,6 +75,7 @@ async def build(config: DaemonConfig) -> Engine:
         events=core.events,
         mirrors=config.registry_mirrors,
         insecure=config.insecure_registries,
+        max_downloads=config.max_concurrent_downloads,
     )
     built = Engine(core, process, images)
     engine.append(built)
@@ -82,6 +83,8 @@ async def build(config: DaemonConfig) -> Engine:
     try:
         await core.on_host(keeper.ensure)
         await built.reconcile.start_up()
+        await images.sweep()
+        await core.on_host(core.snapshots.sweep, set(core.state.containers))
     except SanbashiError:
         await built.reconcile.shut_down()
         raise
