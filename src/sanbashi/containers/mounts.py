@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..errors import Invalid
-from ..volumes.commands import check_name
+from ..volumes.model import check_name
 from .model import Config, Container, HostConfig, Mount, MountPoint
 
 PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from random import Random
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ..errors import Invalid
 
@@ -26,13 +26,21 @@ PLACES = """
 """
 
 
+class Chance(Protocol):
+    """Where chance comes from: a random.Random."""
+
+    def choice(self, seq: Sequence[str]) -> str: ...
+
+    def randrange(self, start: int) -> int: ...
+
+
 def check_name(name: str) -> None:
     """Invalid in Docker's words where a container must not be called so."""
     if ALLOWED.fullmatch(name) is None:
         raise Invalid(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
 
 
-def random_name(taken: Callable[[str], bool], random: Random) -> str:
+def random_name(taken: Callable[[str], bool], random: Chance) -> str:
     """quality_place, with a number after it where that is taken too often."""
     qualities, places = QUALITIES.split(), PLACES.split()
     for attempt in range(1000):

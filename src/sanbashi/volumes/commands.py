@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 
 import immutables
 
 from ..errors import Conflict, Invalid, NotFound
-from .model import Volume
+from .model import Volume, check_name
 
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 LOCAL_OPTIONS = ("type", "o", "device", "size")
-
-
-def check_name(name: str) -> None:
-    """Invalid where the local driver would not take the name."""
-    if len(name) == 1:
-        raise Invalid("volume name is too short, names should be at least two alphanumeric characters")
-    if NAME.fullmatch(name) is None:
-        raise Invalid(
-            f'create {name}: "{name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. '
-            "If you intended to pass a host directory, use absolute path"
-        )
 
 
 def create_volume(

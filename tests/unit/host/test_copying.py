@@ -65,5 +65,5 @@ def test_v_makes_a_missing_directory_and_mount_does_not(tmp_path: Path) -> None:
     check_binds([made])
     make_sources([made])
     assert (tmp_path / "a" / "b").is_dir()
-    with pytest.raises(Invalid, match='invalid mount config for type "bind": bind source path does not exist: .*/absent'):
+    with pytest.raises(Invalid, match=r'invalid mount config for type "bind": bind source path does not exist: .*/absent'):
         check_binds([asked])
