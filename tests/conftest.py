@@ -46,9 +46,7 @@ def images(where: Machine) -> Iterator[str]:
 def running(where: Machine, images: str, engine_kind: Kind) -> Iterator[Engine]:
     """An engine with the three images pulled, for the tests of one file."""
     with engine(where, engine_kind, options=[f"--registry-mirror={images}"]) as made:
-        for image, tag in (("busybox", "latest"), ("httpd", "2.4"), ("ubuntu", "latest")):
-            status, said = made.call("POST", f"/images/create?fromImage={image}&tag={tag}")
-            assert status == 200, said
+        made.pull("busybox:latest", "httpd:2.4", "ubuntu:latest")
         yield made
 
 

@@ -373,6 +373,14 @@ class Engine:
             return answer.status, json.loads(text)
         return answer.status, text
 
+    def pull(self, *references: str) -> None:
+        """Pull images through the API; Failure with the engine's words where one does not come."""
+        for reference in references:
+            name, _, tag = reference.partition(":")
+            status, said = self.call("POST", f"/images/create?fromImage={name}&tag={tag or 'latest'}")
+            if status != 200 or "errorDetail" in str(said):
+                raise Failure(f"{reference}: {said}")
+
     def descriptors(self) -> int:
         """How many descriptors the daemon holds."""
         return sum(1 for _ in self.machine.path(f"/proc/{self.pid}/fd").iterdir())

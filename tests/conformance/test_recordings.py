@@ -56,8 +56,7 @@ def recorded(recorded_host: Machine, engine_kind: Kind) -> Iterator[Engine]:
         registry(recorded_host, "recordings") as url,
         engine(recorded_host, engine_kind, options=[f"--registry-mirror={url}"]) as running,
     ):
-        for image in ("busybox", "httpd:2.4", "ubuntu"):
-            running.call("POST", f"/images/create?fromImage={image}" + ("" if ":" in image else "&tag=latest"))
+        running.pull("busybox", "httpd:2.4", "ubuntu")
         yield running
 
 
