@@ -252,11 +252,7 @@ class Connection:
                     return
             await self.send(head_of(200, self.headers(given.content_type, given.headers)))
             if method != b"HEAD":
-                if first is not None:
-                    await self.send(h11.Data(data=first))
-                async for bit in bits:
-                    if bit:
-                        await self.send(h11.Data(data=bit))
+                await self.send_bits(first or b"", bits)
             await self.send(h11.EndOfMessage())
         except (Gone, ConnectionError, h11.LocalProtocolError):
             raise
@@ -268,6 +264,27 @@ class Connection:
             close = getattr(bits, "aclose", None)
             if close is not None:
                 await close()
+
+    async def send_bits(self, first: bytes, bits: AsyncIterator[bytes]) -> None:
+        """Send bits as they come: those that are there at once go together, so that a long log costs no system call a line."""
+        pending = bytearray(first)
+        loop, transport = asyncio.get_running_loop(), self.writer.transport
+
+        def flush() -> None:
+            if pending and not transport.is_closing():
+                self.writer.write(self.http.send(h11.Data(data=bytes(pending))) or b"")
+                pending.clear()
+
+        flush()
+        async for bit in bits:
+            if not pending:
+                loop.call_soon(flush)  # runs as soon as the source makes us wait
+            pending += bit
+            if len(pending) >= PIECE or transport.get_write_buffer_size() > PIECE:
+                flush()
+                await self.writer.drain()
+                await asyncio.sleep(0)  # drain does not wait for a client that keeps up, and others want their turn
+        flush()
 
     async def hijack(self, given: Hijacked) -> None:
         """Hand the connection over: 101 where the client asked for it, else the old 200 with a raw stream."""

@@ -126,10 +126,13 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "80/tcp", "Subnet", "Config", "app"]), inner, max_size=3),
     max_leaves=6,
 )
-names = st.sampled_from(
-    "Image Cmd Env Tty Labels ExposedPorts Volumes Healthcheck StopTimeout HostConfig NetworkingConfig EndpointsConfig PortBindings Memory "
-    "RestartPolicy Ulimits Mounts ConsoleSize LogConfig IPAMConfig Aliases IPAM Config Options Name".split()
-)
+# fmt: off
+names = st.sampled_from([
+    "Image", "Cmd", "Env", "Tty", "Labels", "ExposedPorts", "Volumes", "Healthcheck", "StopTimeout", "HostConfig", "NetworkingConfig", "Memory",
+    "EndpointsConfig", "PortBindings", "RestartPolicy", "Ulimits", "Mounts", "ConsoleSize", "LogConfig", "IPAMConfig", "Aliases", "IPAM", "Config",
+    "Options", "Name",
+])
+# fmt: on
 bodies = st.dictionaries(names, values | st.dictionaries(names, values, max_size=4), max_size=5)
 
 

@@ -346,6 +346,32 @@ def test_exec_tells_its_failure_in_the_stream(run):
     run(scenario)
 
 
+def test_lines_that_are_there_at_once_travel_together_and_late_ones_do_not_wait(run):
+    async def scenario(client: Client) -> None:
+        more = asyncio.Event()
+
+        async def logs(ref, **wanted):
+            for n in range(1000):
+                yield "", 1, b"%d\n" % n
+            await more.wait()
+            for n in range(100_000):
+                yield "", 1, b"%06d\n" % n
+
+        client.engine.logs = logs
+        reader, writer = await client.raw("GET /containers/db/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n")
+        early = await reader.readuntil(b"999\n")
+        assert early.count(b"\r\n") < 30  # the head and a few chunks, not one a line
+        more.set()
+        late = b""
+        while not late.endswith(b"0\r\n\r\n"):
+            late += await reader.read(65536)
+        assert late.count(b"\r\n") < 100
+        assert len(late) > 700_000
+        writer.close()
+
+    run(scenario)
+
+
 def test_a_client_on_tcp_must_be_local_in_name_too(run):
     async def scenario(client: Client) -> None:
         listening = server.tcp_socket("tcp://127.0.0.1:0")
