@@ -228,14 +228,27 @@ class Daemon:
         fresh: bool = False,
     ) -> Response:
         """A request and its answer. An older daemon's refusal of our API version is answered by speaking its own."""
+        wire = self.send(method, path, query, body, headers, fresh=fresh)
+        return self.answer_or_repeat(wire, method, path, query, body, headers)
+
+    def answer_or_repeat(
+        self,
+        wire: Wire,
+        method: str,
+        path: str,
+        query: "dict[str, Any] | None" = None,
+        body: "str | Iterable[bytes] | None" = None,
+        headers: "dict[str, str] | None" = None,
+    ) -> Response:
+        """The answer; where an older daemon refuses our API version, the answer to the request in its own."""
         try:
-            return self.answer(self.send(method, path, query, body, headers, fresh=fresh), method)
+            return self.answer(wire, method)
         except DaemonError as problem:
             older = problem.message.rpartition("Maximum supported API version is ")[2]
             if problem.code != 400 or older == problem.message or not isinstance(body, str | None):
                 raise
             self.version = older.strip()
-            return self.answer(self.send(method, path, query, body, headers, fresh=fresh), method)
+            return self.answer(self.send(method, path, query, body, headers), method)
 
     def get(self, path: str, **query: "Any") -> "Any":
         """GET, decoded."""

@@ -4,7 +4,7 @@ from sanbashi.cli.failure import Failure
 from sanbashi.cli.output import out
 from sanbashi.cli.verbs import GROUPS, TOP
 
-_CONTAINERS = frozenset("attach exec kill logs pause port rename restart rm start stats stop top unpause wait".split())
+_CONTAINERS = frozenset(
     ("attach", "exec", "kill", "logs", "pause", "port", "rename", "restart", "rm", "start", "stats", "stop", "top", "unpause", "wait")
 )
 _IMAGES = frozenset(("run", "create", "history", "rmi", "save", "tag", "images"))

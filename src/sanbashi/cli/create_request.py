@@ -33,9 +33,6 @@ def body_of(given: Given) -> "dict[str, Any]":
     config |= {"ExposedPorts": exposed, "Volumes": volumes}
     host |= {"PortBindings": bindings, "Binds": binds or None}
     endpoints = endpoints_of(given)
-    main = endpoints.get(host["NetworkMode"] if host["NetworkMode"] != "default" else "default")
-    if main is not None and main.get("MacAddress"):
-        config["MacAddress"] = main["MacAddress"]
     return config | {"HostConfig": host, "NetworkingConfig": {"EndpointsConfig": endpoints}}
 
 
@@ -117,8 +114,8 @@ def host_of(given: Given) -> "dict[str, Any]":
         "AutoRemove": given.on("rm"),
         "VolumeDriver": given.text("volume-driver"),
         "VolumesFrom": given.many("volumes-from") or None,
-        "CapAdd": given.many("cap-add") or None,
-        "CapDrop": given.many("cap-drop") or None,
+        "CapAdd": capabilities(given.many("cap-add")) or None,
+        "CapDrop": capabilities(given.many("cap-drop")) or None,
         "CgroupnsMode": one_of(given, "cgroupns", "CGROUP", "private", "host"),
         "Dns": given.many("dns"),
         "DnsOptions": given.many("dns-option") + given.many("dns-opt"),
@@ -193,6 +190,12 @@ def resources_of(given: Given, swappiness: int) -> "dict[str, Any]":
     if given.number("kernel-memory"):
         resources["KernelMemory"] = given.number("kernel-memory")
     return resources
+
+
+def capabilities(names: list[str]) -> list[str]:
+    """`net_admin` as CAP_NET_ADMIN, in order, each once; ALL stays as it is."""
+    upper = {name.strip().upper() for name in names}
+    return sorted({name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}" for name in upper})
 
 
 def one_of(given: Given, flag: str, name: str, *modes: str) -> str:

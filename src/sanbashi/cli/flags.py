@@ -133,7 +133,6 @@ class FlagParser:
         self.set(flag, value)
 
     def cluster(self, letters: str, rest: list[str]) -> None:
-        whole = letters
         while letters:
             flag = self.shorts.get(letters[0])
             if flag is None:
@@ -141,7 +140,7 @@ class FlagParser:
                     raise HelpWanted
                 from sanbashi.cli.gotemplate.text import quote_char
 
-                raise FlagError(f"unknown shorthand flag: {quote_char(letters[0])} in -{whole}", 125)
+                raise FlagError(f"unknown shorthand flag: {quote_char(letters[0])} in -{letters}", 125)
             if letters[1:2] == "=" and len(letters) > 2:
                 value, letters = letters[2:], ""
             elif not flag.type:
@@ -151,7 +150,7 @@ class FlagParser:
             elif rest:
                 value, letters = rest.pop(0), ""
             else:
-                raise FlagError(f"flag needs an argument: '{letters[0]}' in -{whole}", 125)
+                raise FlagError(f"flag needs an argument: '{letters[0]}' in -{letters}", 125)
             self.set(flag, value)
 
     def set(self, flag: Flag, value: str) -> None:

@@ -145,9 +145,9 @@ def group(name: str, rest: list[str]) -> int:
         flag = f"unknown flag: {rest[0]}" if rest[0].startswith("--") else f"unknown shorthand flag: '{rest[0][1:2]}' in {rest[0]}"
         raise Failure(f"{flag}\n\nUsage:  {PROGRAM} {name}\n\nRun '{PROGRAM} {name} --help' for more information", 125)
     from sanbashi.cli.help import group_help
-    from sanbashi.cli.output import out
+    from sanbashi.cli.output import err, out
 
-    out(group_help(name))
+    (out if rest else err)(group_help(name))
     return 0
 
 

@@ -63,7 +63,7 @@ def set_field(mount: "dict[str, Any]", key: str, value: str | None, field: str) 
     elif key in ("volume-label", "volume-opt"):
         name, _, setting = value.partition("=")
         held = options(mount, "VolumeOptions")
-        held = held["Labels"] if key == "volume-label" else held["DriverConfig"].setdefault("Options", {})
+        held = held.setdefault("Labels", {}) if key == "volume-label" else held["DriverConfig"].setdefault("Options", {})
         if name:
             held[name] = setting
     elif key == "volume-driver":
@@ -89,7 +89,7 @@ def set_tmpfs(mount: "dict[str, Any]", key: str, value: str) -> None:
 
 def options(mount: "dict[str, Any]", name: str) -> "dict[str, Any]":
     """The options of one kind, made when they are first asked for."""
-    found: dict[str, Any] = mount.setdefault(name, {"Labels": {}, "DriverConfig": {}} if name == "VolumeOptions" else {})
+    found: dict[str, Any] = mount.setdefault(name, {"DriverConfig": {}} if name == "VolumeOptions" else {})
     return found
 
 

@@ -9,7 +9,7 @@ from sanbashi.cli.settings import registry_auth
 def pull_image(daemon: Daemon, text: str, platform: str, fd: int | None, *, all_tags: bool = False) -> None:
     """Pulls; progress goes to the descriptor, nowhere when it is None. Failure where the stream tells of an error."""
     name = ImageName(text)
-    query = {"fromImage": name.familiar_path(), "platform": platform}
+    query = {"fromImage": f"{name.registry}/{name.path}", "platform": platform}
     if not all_tags:
         query["tag"] = name.digest or name.tag or "latest"
     auth = registry_auth(name.registry)

@@ -1,7 +1,8 @@
 """The API's types as docker's client declares them: templates see these fields in this order, with zero values for what is absent.
 
 A shape is a text of fields: `GoName=JsonName?:type`. Without `=` both names are one; `?` leaves the field out of JSON when it is empty;
-types are s (string, the default), b, i, f, t (time), d (duration), any, the name of a shape, *T, []T and {}T (a map by string).
+types are s (string, the default), b, i, f, t (time), d (duration), e (an empty struct), any, the name of a shape, *T, []T, {}T (a map by
+string) and <>T (a map by nat.Port).
 """
 
 from sanbashi.cli.gotemplate.values import Duration, Instant, Map, Nil, Slice, Struct
@@ -21,12 +22,12 @@ SHAPES = {
     "container.HealthcheckResult": "Start:t End:t ExitCode:i Output",
     "storage.DriverData": "Data:{}s Name",
     "container.MountPoint": "Type? Name? Source Destination Driver? Mode RW:b Propagation",
-    "container.Config": """Hostname Domainname User AttachStdin:b AttachStdout:b AttachStderr:b ExposedPorts?:{}any Tty:b OpenStdin:b
-        StdinOnce:b Env:[]s Cmd:[]s Healthcheck?:*HealthcheckConfig ArgsEscaped?:b Image Volumes:{}any WorkingDir Entrypoint:[]s
+    "container.Config": """Hostname Domainname User AttachStdin:b AttachStdout:b AttachStderr:b ExposedPorts?:<>e Tty:b OpenStdin:b
+        StdinOnce:b Env:[]s Cmd:[]s Healthcheck?:*HealthcheckConfig ArgsEscaped?:b Image Volumes:{}e WorkingDir Entrypoint:[]s
         NetworkDisabled?:b MacAddress? OnBuild:[]s Labels:{}s StopSignal? StopTimeout?:*i Shell?:[]s""",
     "HealthcheckConfig": "Test?:[]s Interval?:d Timeout?:d StartPeriod?:d StartInterval?:d Retries?:i",
-    "container.HostConfig": """Binds:[]s ContainerIDFile LogConfig:container.LogConfig NetworkMode PortBindings:{}[]nat.PortBinding
-        RestartPolicy:container.RestartPolicy AutoRemove:b VolumeDriver VolumesFrom:[]s ConsoleSize:[]i Annotations?:{}s CapAdd:[]s CapDrop:[]s
+    "container.HostConfig": """Binds:[]s ContainerIDFile LogConfig:container.LogConfig NetworkMode PortBindings:<>[]nat.PortBinding
+        RestartPolicy:container.RestartPolicy AutoRemove:b VolumeDriver VolumesFrom:[]s ConsoleSize:[2]i Annotations?:{}s CapAdd:[]s CapDrop:[]s
         CgroupnsMode DNS=Dns:[]s DNSOptions=DnsOptions:[]s DNSSearch=DnsSearch:[]s ExtraHosts:[]s GroupAdd:[]s IpcMode Cgroup Links:[]s
         OomScoreAdj:i PidMode Privileged:b PublishAllPorts:b ReadonlyRootfs:b SecurityOpt:[]s StorageOpt?:{}s Tmpfs?:{}s UTSMode UsernsMode
         ShmSize:i Sysctls?:{}s Runtime? Isolation CPUShares=CpuShares:i Memory:i NanoCPUs=NanoCpus:i CgroupParent BlkioWeight:i
@@ -42,7 +43,7 @@ SHAPES = {
     "nat.PortBinding": "HostIP=HostIp HostPort",
     "mount.Mount": """Type? Source? Target? ReadOnly?:b Consistency? BindOptions?:any VolumeOptions?:any ImageOptions?:any TmpfsOptions?:any
         ClusterOptions?:any""",
-    "container.NetworkSettings": """Bridge SandboxID SandboxKey Ports:{}[]nat.PortBinding HairpinMode:b LinkLocalIPv6Address
+    "container.NetworkSettings": """Bridge SandboxID SandboxKey Ports:<>[]nat.PortBinding HairpinMode:b LinkLocalIPv6Address
         LinkLocalIPv6PrefixLen:i SecondaryIPAddresses:[]network.Address SecondaryIPv6Addresses:[]network.Address EndpointID Gateway
         GlobalIPv6Address GlobalIPv6PrefixLen:i IPAddress IPPrefixLen:i IPv6Gateway MacAddress Networks:{}*network.EndpointSettings""",
     "network.Address": "Addr PrefixLen:i",
@@ -59,24 +60,24 @@ SHAPES = {
     "image.InspectResponse": """ID=Id RepoTags:[]s RepoDigests:[]s Parent Comment Created? Container? ContainerConfig?:*container.Config
         DockerVersion Author Config:*DockerOCIImageConfig Architecture Variant? Os OsVersion? Size:i VirtualSize?:i
         GraphDriver:storage.DriverData RootFS:image.RootFS Metadata:image.Metadata Descriptor?:any Manifests?:[]any""",
-    "DockerOCIImageConfig": """User? ExposedPorts?:{}any Env?:[]s Entrypoint?:[]s Cmd?:[]s Volumes?:{}any WorkingDir? Labels?:{}s StopSignal?
+    "DockerOCIImageConfig": """User? ExposedPorts?:<>e Env?:[]s Entrypoint?:[]s Cmd?:[]s Volumes?:{}e WorkingDir? Labels?:{}s StopSignal?
         ArgsEscaped?:b Healthcheck?:*HealthcheckConfig OnBuild?:[]s Shell?:[]s""",
     "image.RootFS": "Type? Layers?:[]s",
     "image.Metadata": "LastTagTime?:t",
     "volume.Volume": """ClusterVolume?:any CreatedAt? Driver Labels:{}s Mountpoint Name Options:{}s Scope Status?:{}any
         UsageData?:*volume.UsageData""",
     "volume.UsageData": "RefCount:i Size:i",
-    "events.Message": "Status=status? ID=id? From=from? Type Action Actor:events.Actor Scope=scope? Time=time?:i TimeNano=timeNano?:i",
+    "*events.Message": "Status=status? ID=id? From=from? Type Action Actor:events.Actor Scope=scope? Time=time?:i TimeNano=timeNano?:i",
     "events.Actor": "ID Attributes:{}s",
     "types.Version": """Platform:types.Platform Components?:[]types.ComponentVersion Version APIVersion=ApiVersion MinAPIVersion? GitCommit
         GoVersion Os Arch KernelVersion? Experimental?:b BuildTime?""",
     "types.Platform": "Name",
     "types.ComponentVersion": "Name Version Details?:{}s",
-    "version.clientVersion": """Platform?:*version.platformInfo Version? APIVersion=ApiVersion? DefaultAPIVersion? GitCommit? GoVersion? Os?
+    "system.clientVersion": """Platform?:*system.platformInfo Version? APIVersion=ApiVersion? DefaultAPIVersion? GitCommit? GoVersion? Os?
         Arch? BuildTime? Context""",
-    "version.platformInfo": "Name?",
-    "version.versionInfo": "Client:version.clientVersion Server:*types.Version",
-    "system.Info": """ID Containers:i ContainersRunning:i ContainersPaused:i ContainersStopped:i Images:i Driver DriverStatus:[][]s
+    "system.platformInfo": "Name?",
+    "system.versionInfo": "Client:system.clientVersion Server:*types.Version",
+    "system.dockerInfo": """ID Containers:i ContainersRunning:i ContainersPaused:i ContainersStopped:i Images:i Driver DriverStatus:[][]s
         SystemStatus?:[][]s Plugins:system.PluginsInfo MemoryLimit:b SwapLimit:b KernelMemory?:b KernelMemoryTCP?:b CPUCfsPeriod=CpuCfsPeriod:b
         CPUCfsQuota=CpuCfsQuota:b CPUShares:b CPUSet:b PidsLimit:b IPv4Forwarding:b Debug:b NFd:i OomKillDisable:b NGoroutines:i SystemTime
         LoggingDriver CgroupDriver CgroupVersion? NEventsListener:i KernelVersion OperatingSystem OSVersion OSType Architecture
@@ -89,7 +90,7 @@ SHAPES = {
     "system.Commit": "ID",
     "system.NetworkAddressPool": "Base Size:i",
     "system.FirewallInfo": "Driver Info:[][]s",
-    "system.clientInfo": """Debug:b Platform?:*version.platformInfo Version? APIVersion=ApiVersion? DefaultAPIVersion? GitCommit? GoVersion? Os?
+    "system.clientInfo": """Debug:b Platform?:*system.platformInfo Version? APIVersion=ApiVersion? DefaultAPIVersion? GitCommit? GoVersion? Os?
         Arch? BuildTime? Context Plugins:[]any Warnings:[]s""",
 }
 
@@ -113,31 +114,45 @@ def typed(shape: str, value: "Any") -> "Any":
     """A decoded JSON value as a value of the type."""
     if shape in _PLAIN:
         return _plain(shape, value)
+    if shape in SHAPES:
+        return structure(shape, value if isinstance(value, dict) else {})
     if shape.startswith("[]"):
         items = [typed(shape[2:], each) for each in value] if value is not None else []
         return Slice(go_name(shape[2:]), items, nil=value is None)
-    if shape.startswith("{}"):
+    if shape.startswith("[2]"):
+        return Slice(go_name(shape[3:]), value or [0, 0])
+    if shape.startswith(("{}", "<>")):
         inner = shape[2:]
         entries = {key: typed(inner, each) for key, each in value.items()} if value is not None else {}
-        return Map(go_name(inner), lambda: typed(inner, None), entries, nil=value is None)
-    if shape.startswith("*"):
-        return Nil(go_name(shape)) if value is None else typed(shape[1:], value)
-    given = value if isinstance(value, dict) else {}
+        return Map(go_name(inner), lambda: typed(inner, None), entries, nil=value is None, key=_KEYS[shape[:2]])
+    if value is None:
+        return Nil(go_name(shape))
+    found = typed(shape[1:], value)
+    if isinstance(found, Struct):
+        found.pointer = True
+    return found
+
+
+def structure(shape: str, value: "dict[str, Any]") -> Struct:
+    """An object as a struct of the shape."""
     fields = fields_of(shape)
     return Struct(
         shape,
-        {name: typed(type, given.get(wire)) for name, wire, _, type in fields},
+        {name: typed(type, value.get(wire)) for name, wire, _, type in fields},
         {name: wire for name, wire, _, _ in fields},
         frozenset(name for name, _, quiet, _ in fields if quiet),
     )
 
 
-_PLAIN = {"s": "string", "b": "bool", "i": "int", "f": "float64", "t": "time.Time", "d": "time.Duration", "any": "interface {}"}
+_KEYS = {"{}": "string", "<>": "nat.Port"}
+_PLAIN = {"e": "struct {}", "s": "string", "b": "bool", "i": "int", "f": "float64", "t": "time.Time", "d": "time.Duration", "any": "interface {}"}
 
 
 def _plain(shape: str, value: "Any") -> "Any":
     if shape == "any":
         return value
+    if shape == "e":
+        return Struct("struct {}", {}, {})
     if shape == "b":
         return bool(value)
     if shape == "i":
@@ -155,8 +170,8 @@ def go_name(shape: str) -> str:
     """The type as Go prints it."""
     if shape in _PLAIN:
         return _PLAIN[shape]
-    if shape.startswith("{}"):
-        return "map[string]" + go_name(shape[2:])
+    if shape[:2] in _KEYS:
+        return f"map[{_KEYS[shape[:2]]}]{go_name(shape[2:])}"
     for mark in ("[]", "*"):
         if shape.startswith(mark):
             return mark + go_name(shape[len(mark) :])

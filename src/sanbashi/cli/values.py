@@ -236,8 +236,7 @@ _NETWORK_FIELDS = {"name": "Target", "ip": "IPv4Address", "ip6": "IPv6Address", 
 
 def long_form(text: str) -> bool:
     """Whether a word stands on both sides of some equals sign."""
-    parts = text.split("=")
-    return any(word_char(left[-1:]) and word_char(right[:1]) for left, right in zip(parts[:-1], parts[1:], strict=True))
+    return any(char == "=" and word_char(text[at - 1 : at]) and word_char(text[at + 1 : at + 2]) for at, char in enumerate(text))
 
 
 def word_char(char: str) -> bool:

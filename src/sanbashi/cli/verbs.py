@@ -99,6 +99,5 @@ OTHER: dict[str, Verb] = (
 TOP: dict[str, Verb] = COMMON | OTHER
 
 LATER = frozenset(
-    "build builder buildx checkpoint commit compose config context cp diff export login logout manifest node plugin push search secret service "
-    "stack swarm trust update".split()
-)
+    ("build", "builder", "buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff", "export", "login", "logout")
+) | frozenset(("manifest", "node", "plugin", "push", "search", "secret", "service", "stack", "swarm", "trust", "update"))

@@ -91,6 +91,7 @@ def verbose(usage: "dict[str, Any]") -> str:
         f"Images space usage:\n\n{render(images, rows, IMAGE_HEADINGS)}"
         f"\nContainers space usage:\n\n{render(containers, own, CONTAINER_HEADINGS)}"
         f"\nLocal Volumes space usage:\n\n{render('table {{.Name}}	{{.Links}}	{{.Size}}', volumes, VOLUME_HEADINGS)}"
+        "\nBuild cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n"
     )
 
 

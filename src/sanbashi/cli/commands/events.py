@@ -48,7 +48,7 @@ def executed(template: "Any", event: "dict[str, Any]") -> str:
     from sanbashi.cli.shapes import typed
 
     try:
-        return str(template.run(typed("events.Message", event)))
+        return str(template.run(typed("*events.Message", event)))
     except TemplateError as problem:
         raise Failure(str(problem)) from None
 

@@ -34,6 +34,7 @@ def exec_(call: Call) -> int:
         "AttachStdin": stdin,
         "AttachStdout": not detach,
         "AttachStderr": not detach,
+        "Detach": detach,
         "DetachKeys": keys,
         "Env": env or None,
         "WorkingDir": given.text("workdir"),

@@ -3,7 +3,7 @@
 from sanbashi.cli.client import escape, filters_text
 from sanbashi.cli.command import FORMAT_TABLE, Call, Command
 from sanbashi.cli.failure import DaemonError, Failure
-from sanbashi.cli.imagename import parsed
+from sanbashi.cli.imagename import ImageName
 from sanbashi.cli.imagerows import HEADINGS, HISTORY_HEADINGS, HistoryRow, ImageRow, image_format, rows_of
 from sanbashi.cli.output import err, out
 
@@ -80,12 +80,13 @@ def rmi(call: Call) -> None:
 def tag(call: Call) -> None:
     """Gives an image another name."""
     source, target = call.args
-    name = parsed(target)
-    if name is None:
-        raise Failure(f'Error parsing reference: "{target}" is not a valid repository/tag: invalid reference format')
+    try:
+        name = ImageName(target)
+    except Failure as problem:
+        raise Failure(f'Error parsing reference: "{target}" is not a valid repository/tag: {problem.message}') from None
     if name.digest:
         raise Failure("refusing to create a tag with a digest reference")
-    query = {"repo": name.familiar_path(), "tag": name.tag or "latest"}
+    query = {"repo": f"{name.registry}/{name.path}", "tag": name.tag or "latest"}
     call.daemon.request("POST", f"/images/{escape(source, '/:@')}/tag", query).read()
 
 

@@ -38,7 +38,7 @@ def by_template(form: str, call: Call, client: "dict[str, Any]") -> str:
     except TemplateError as problem:
         raise Failure(f"template parsing error: {problem}", 64) from None
     try:
-        return template.run(typed("system.Info", call.daemon.get("/info") | {"ClientInfo": client})) + "\n"
+        return template.run(typed("system.dockerInfo", call.daemon.get("/info") | {"ClientInfo": client})) + "\n"
     except TemplateError as problem:
         out("\n")
         raise Failure(str(problem)) from None

@@ -28,7 +28,7 @@ def each_container(call: Call, method: str, path: str, query: "dict[str, Any] | 
             try:
                 if isinstance(wire, Failure):
                     raise wire
-                call.daemon.answer(wire, method).read()
+                call.daemon.answer_or_repeat(wire, method, path.format(named("container", name)), query).read()
             except Failure as problem:
                 if gone_is_fine and isinstance(problem, DaemonError) and problem.code == 404:
                     err(problem.text() + "\n")
@@ -42,10 +42,8 @@ def each_container(call: Call, method: str, path: str, query: "dict[str, Any] | 
 def timeout_query(call: Call) -> "dict[str, Any]":
     """Signal and timeout of stop and restart."""
     given = call.given
-    if given.changed("time"):
-        err("Flag --time has been deprecated, use --timeout instead\n")
-        if given.changed("timeout"):
-            raise Failure("conflicting options: cannot specify both --timeout and --time")
+    if given.changed("time") and given.changed("timeout"):
+        raise Failure("conflicting options: cannot specify both --timeout and --time")
     flag = "time" if given.changed("time") else "timeout"
     return {"signal": given.text("signal"), "t": str(given.number(flag)) if given.changed(flag) else ""}
 

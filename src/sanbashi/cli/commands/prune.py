@@ -28,9 +28,9 @@ def confirm(warning: str) -> bool:
 
 
 def ask(call: Call, warning: str) -> None:
-    """Asks unless -f is given; a no ends the command in silence, with status 1."""
+    """Asks unless -f is given; a no ends the command in silence."""
     if not call.given.on("force") and not confirm(warning):
-        raise Failure(status=1)
+        raise Failure(status=0)
 
 
 def prune_containers(call: Call, filters: Filters) -> tuple[int, str]:

@@ -20,6 +20,8 @@ _REFUSED = {
     "use-api-socket": "--use-api-socket is not supported: bind mount the socket with -v",
 }
 
+_WINDOWS = ("cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops")
+
 
 def fail(problem: str, verb: str, status: int = 125, *, hint: str = "") -> Failure:
     """Docker's frame around an error of run and create."""
@@ -36,6 +38,10 @@ def wanted(call: Call, verb: str) -> "dict[str, Any]":
         raise fail(_REFUSED["disable-content-trust"], verb)
     if given.on("use-api-socket"):
         raise fail(_REFUSED["use-api-socket"], verb)
+    windows = [name for name in _WINDOWS if given.changed(name)]
+    if windows:
+        only = "is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux"
+        raise Failure("\n".join(f'"--{name}" {only}' for name in windows))
     try:
         return body_of(given)
     except ValueError as problem:

@@ -75,7 +75,7 @@ def version(call: Call) -> None:
     except Failure as problem:
         missing = problem
     try:
-        text = template.run(typed("version.versionInfo", {"Client": client_version(call.daemon.version), "Server": server}))
+        text = template.run(typed("system.versionInfo", {"Client": client_version(call.daemon.version), "Server": server}))
     except TemplateError as problem:
         out("\n")
         raise missing or Failure(str(problem)) from None

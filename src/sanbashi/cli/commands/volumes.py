@@ -23,18 +23,8 @@ HEADINGS = {
     "Size": "SIZE",
     "Status": "STATUS",
 }
-_SWARM_ONLY = tuple("group scope sharing availability type secret limit-bytes required-bytes topology-required topology-preferred".split())
-    "group",
-    "scope",
-    "sharing",
-    "availability",
-    "type",
-    "secret",
-    "limit-bytes",
-    "required-bytes",
-    "topology-required",
-    "topology-preferred",
-]
+_SWARM_ONLY: tuple[str, ...] = ("group", "scope", "sharing", "availability", "type", "secret", "limit-bytes", "required-bytes")
+_SWARM_ONLY += ("topology-required", "topology-preferred")
 
 
 class VolumeRow(Methods):

@@ -196,7 +196,7 @@ class Evaluator:
         if isinstance(first, Field | Chain | Variable):
             return self.names(dot, first, command.arguments, final)
         if isinstance(first, Word) and first.kind == "function":
-            return self.function(dot, first, command.arguments, final)
+            return self.function(dot, first, command.arguments, final, command)
         if isinstance(first, Pipe):
             self.refuse_arguments(command.arguments, final)
             return self.pipeline(dot, first)
@@ -262,7 +262,7 @@ class Evaluator:
             if has_arguments:
                 raise self.error(f"{name} has arguments but cannot be invoked as function")
             return receiver.fields[name]
-        if isinstance(receiver, dict):
+        if isinstance(receiver, dict) and not (isinstance(receiver, Map) and receiver.key != "string"):
             if has_arguments:
                 raise self.error(f"{name} is not a method but has arguments")
             if name in receiver:
@@ -287,9 +287,9 @@ class Evaluator:
             return instant_method(receiver, name)
         return None
 
-    def function(self, dot: "Any", node: Word, arguments: "list[Node]", final: "Any") -> "Any":
+    def function(self, dot: "Any", node: Word, arguments: "list[Node]", final: "Any", whole: Node) -> "Any":
         self.node = node
-        return self.invoke(dot, self.functions[node.name], node, node.name, arguments[1:], final, command=True)
+        return self.invoke(dot, self.functions[node.name], whole, node.name, arguments[1:], final, command=True)
 
     def invoke(self, dot: "Any", function: Function, node: Node, name: str, arguments: "list[Node]", final: "Any", *, command: bool = False) -> "Any":
         parameters = function.parameters
@@ -311,14 +311,14 @@ class Evaluator:
         if final is not MISSING:
             values.append(self.checked(final, types[-1]))
         if command and name == "call":
-            return self.call_value(node, values)
+            return self.call_value(node, arguments, values)
         try:
             return function.call(*values)
         except CallError as problem:
             self.node = node
             raise self.error(f"error calling {name}: {problem}") from None
 
-    def call_value(self, node: Node, values: "list[Any]") -> "Any":
+    def call_value(self, node: Node, arguments: "list[Node]", values: "list[Any]") -> "Any":
         self.node = node
         if not values:
             raise self.error("wrong number of args for call: want at least 1 got 0")
@@ -326,7 +326,7 @@ class Evaluator:
         if function is None:
             raise self.error("error calling call: call of nil")
         if not isinstance(function, Function):
-            raise self.error(f"error calling call: non-function {node} of type {type_name(function)}")
+            raise self.error(f"error calling call: non-function {arguments[0] if arguments else node} of type {type_name(function)}")
         return function.call(*values[1:])
 
     def argument(self, dot: "Any", type: str, node: Node) -> "Any":
@@ -339,7 +339,7 @@ class Evaluator:
                 if type in ("any", "value") or type.startswith(("[]", "map[")):
                     return empty_of(type)
                 raise self.error(f"cannot assign nil to {type}")
-            return self.checked(self.function(dot, node, [node], MISSING), type)
+            return self.checked(self.function(dot, node, [node], MISSING, node), type)
         if isinstance(node, Field | Chain | Variable):
             return self.checked(self.names(dot, node, [node], MISSING), type)
         if isinstance(node, Pipe):

@@ -42,6 +42,8 @@ def map_entry(item: "Any", key: "Any") -> "Any":
         raise CallError("value is nil; should be of type string")
     if type(key) is not str:
         raise CallError(f"value has type {type_name(key)}; should be string")
+    if isinstance(item, Map) and item.key != "string":
+        raise CallError(f"value has type string; should be {item.key}")
     if isinstance(item, Map):
         return item[key] if key in item else item.zero()
     return Boxed(item.get(key))
@@ -88,7 +90,7 @@ def length(item: "Any") -> int:
     """len."""
     item = unbox(item)
     if item is None:
-        raise CallError("len of nil pointer")
+        raise CallError("reflect: call of reflect.Value.Type on zero Value")
     if isinstance(item, Nil):
         raise CallError("len of nil pointer")
     if isinstance(item, list | dict):
@@ -217,6 +219,8 @@ def pad(text: str, before: int, after: int) -> str:
 def truncate(text: str, size: int) -> str:
     """At most `size` bytes."""
     data = text.encode("utf-8", "surrogateescape")
+    if size < 0:
+        raise CallError(f"runtime error: slice bounds out of range [:{size}]")
     return text if len(data) < size else data[:size].decode("utf-8", "surrogateescape")
 
 

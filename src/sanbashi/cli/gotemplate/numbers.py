@@ -9,6 +9,10 @@ class TooBig(int):
     __slots__ = ()
 
 
+class TooLarge(ValueError):
+    """An integer literal that no machine word holds."""
+
+
 def read_number(text: str, kind: str) -> int | float | complex:
     """The value of a literal token; ValueError with Go's words."""
     if kind == "charconst":
@@ -28,18 +32,22 @@ def read_number(text: str, kind: str) -> int | float | complex:
         if prefix == "0x" and ("p" in digits.lower() or "." in digits):
             return float.fromhex(plain)
         if prefix in ("0x", "0o", "0b"):
-            return fit(int(plain, 0))
+            return fit(int(plain, 0), text)
         if any(mark in digits for mark in ".eE"):
             return float(plain)
         if digits.startswith("0") and digits.strip("0_"):
-            return fit(int(plain, 8))
-        return fit(int(plain))
+            return fit(int(plain, 8), text)
+        return fit(int(plain), text)
+    except TooLarge:
+        raise
     except ValueError:
-        raise ValueError(f"bad number syntax: {quote(text)}") from None
+        raise ValueError(f"illegal number syntax: {quote(text)}") from None
 
 
-def fit(value: int) -> int:
-    """The integer, marked when it is outside int64 (used as a value it overflows)."""
+def fit(value: int, text: str) -> int:
+    """The integer, marked when it is outside int64 (used as a value it overflows); TooLarge when no uint64 holds it."""
+    if not -(1 << 63) <= value < 1 << 64:
+        raise TooLarge(f"integer overflow: {quote(text)}")
     if not -(1 << 63) <= value < 1 << 63:
         return TooBig(value)
     return value
@@ -50,10 +58,10 @@ def read_complex(text: str) -> complex:
     try:
         return complex(text.replace("_", "")[:-1] + "j")
     except ValueError:
-        raise ValueError(f"bad number syntax: {quote(text)}") from None
+        raise ValueError(f"illegal number syntax: {quote(text)}") from None
 
 
-def show_float(value: float, *, large: int = 21) -> str:
+def show_float(value: float, *, large: int = 6) -> str:
     """Go's %v of a float64: the shortest text, with an exponent below -4 or from `large` on."""
     if value != value:
         return "NaN"

@@ -118,14 +118,16 @@ def bad(verb: Verb, value: "Any") -> str:
     return f"%!{verb.letter}(<nil>)" if value is None else f"%!{verb.letter}({type_name(value)}={show(value)})"
 
 
-def one(verb: Verb, value: "Any") -> str:
-    """One value by one verb."""
+def one(verb: Verb, value: "Any", *, inner: bool = False) -> str:
+    """One value by one verb; `inner` inside of another."""
     value = unbox(value)
     letter = verb.letter
+    if letter == "v" and "+" in verb.flags:
+        verb.flags = verb.flags - {"+"} | {"fields"}
     if letter == "T":
         return verb.pad("<nil>" if value is None else type_name(value))
     if value is None or (isinstance(value, Nil) and letter == "v"):
-        return verb.pad("<nil>") if letter == "v" else bad(verb, value)
+        return verb.pad("<nil>") if letter == "v" or inner else bad(verb, value)
     if letter == "v" and "#" in verb.flags:
         return verb.pad(show_syntax(value))
     if isinstance(value, Instant | Duration) and letter in "vsqxX":
@@ -139,18 +141,19 @@ def one(verb: Verb, value: "Any") -> str:
     if isinstance(value, str):
         return string(verb, value)
     if isinstance(value, list | dict | Struct):
-        return container(verb, value)
+        return container(verb, value, inner)
     return bad(verb, value)
 
 
-def container(verb: Verb, value: "Any") -> str:
+def container(verb: Verb, value: "Any", inner: bool) -> str:
     """The verb applied to every element."""
     if isinstance(value, dict):
-        return "map[" + " ".join(f"{one(verb, key)}:{one(verb, value[key])}" for key in sorted(value)) + "]"
+        return "map[" + " ".join(f"{one(verb, key, inner=True)}:{one(verb, value[key], inner=True)}" for key in sorted(value)) + "]"
     if isinstance(value, list):
-        return "[" + " ".join(one(verb, each) for each in value) + "]"
-    plus = verb.letter == "v" and "+" in verb.flags
-    return "{" + " ".join((f"{name}:" if plus else "") + one(verb, each) for name, each in value.fields.items()) + "}"
+        return "[" + " ".join(one(verb, each, inner=True) for each in value) + "]"
+    named = "fields" in verb.flags
+    pointer = "&" if value.pointer and not inner else ""
+    return pointer + "{" + " ".join((f"{name}:" if named else "") + one(verb, each, inner=True) for name, each in value.fields.items()) + "}"
 
 
 def integer(verb: Verb, value: int) -> str:

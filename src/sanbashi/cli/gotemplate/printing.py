@@ -31,6 +31,8 @@ def show(value: "Any", *, plus: bool = False, depth: int = 0) -> str:
         return "map[" + " ".join(f"{key}:{show(value[key], plus=plus, depth=depth + 1)}" for key in sorted(value)) + "]"
     if isinstance(value, list):
         return "[" + " ".join(show(each, plus=plus, depth=depth + 1) for each in value) + "]"
+    if isinstance(value, Struct) and value.type == "container.Ulimit":
+        return f"{value.fields['Name']}={value.fields['Soft']}:{value.fields['Hard']}"  # it has a String method
     if isinstance(value, Struct):
         parts = [f"{name}:{show(each, plus=plus)}" if plus else show(each, depth=depth + 1) for name, each in value.fields.items()]
         return "{" + " ".join(parts) + "}"

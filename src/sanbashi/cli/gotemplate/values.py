@@ -63,13 +63,17 @@ class Slice(list):  # type: ignore[type-arg]
 
 
 class Map(dict):  # type: ignore[type-arg]
-    """A map with string keys and an element type; `zero` makes what `index` gives for a missing key."""
+    """A map with string keys and an element type; `zero` makes what `index` gives for a missing key.
 
-    __slots__ = ("element", "nil", "zero")
+    `key` names another type of the keys (nat.Port): no string indexes such a map.
+    """
 
-    def __init__(self, element: str, zero: "Callable[[], Any]", items: "Any" = (), *, nil: bool = False) -> None:
+    __slots__ = ("element", "key", "nil", "zero")
+
+    def __init__(self, element: str, zero: "Callable[[], Any]", items: "Any" = (), *, nil: bool = False, key: str = "string") -> None:
         super().__init__(items)
         self.element = element
+        self.key = key
         self.zero = zero
         self.nil = nil
 
@@ -77,10 +81,11 @@ class Map(dict):  # type: ignore[type-arg]
 class Struct:
     """A struct: `fields` by Go name in order; `names` gives the JSON name of each, `quiet` those left out of JSON when empty."""
 
-    __slots__ = ("fields", "names", "quiet", "type")
+    __slots__ = ("fields", "names", "pointer", "quiet", "type")
 
     def __init__(self, type: str, fields: "dict[str, Any]", names: "dict[str, str]", quiet: "frozenset[str]" = frozenset()) -> None:
         self.type = type
+        self.pointer = False  # whether it was reached through a pointer, which only %T, %v of printf and errors show
         self.fields = fields
         self.names = names
         self.quiet = quiet
@@ -135,7 +140,9 @@ def type_name(value: "Any") -> str:
     if isinstance(value, Slice):
         return "[]" + value.element
     if isinstance(value, Map):
-        return "map[string]" + value.element
+        return f"map[{value.key}]{value.element}"
+    if isinstance(value, Struct):
+        return "*" + value.type if value.pointer else value.type
     if isinstance(value, Header):
         return "formatter.SubHeaderContext"
     if isinstance(value, list):
