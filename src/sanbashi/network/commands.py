@@ -8,9 +8,9 @@ from dataclasses import replace
 from ..errors import Conflict, Failed, Forbidden, Invalid, NotFound, NotSupported
 from .drivers import DRIVERS
 from .indexes import with_network, without_network
-from .ipam import check_subnets, make_subnet, overlap_warnings, subnets_for
+from .ipam import DEFAULT_GATEWAY, check_subnets, make_subnet, overlap_warnings, subnets_for
 from .joining import check_wish, close_sandbox, join, leave, open_sandbox, rename_container
-from .model import PREDEFINED, IPInterface, IPNetwork, Network, NetworkFacts, NetworkRequest, NetworkState, SubnetRequest
+from .model import PREDEFINED, IPAddress, IPInterface, IPNetwork, Network, NetworkFacts, NetworkRequest, NetworkState, SubnetRequest
 from .names import bridge_name as name_bridge
 from .options import ENABLE_IPV4, ENABLE_IPV6, INTERNAL, PREFIX, BridgeOptions, bridge_options, option_flag
 from .publishing import endpoints_of, gateway_endpoints, publish
@@ -180,6 +180,7 @@ def predefined_networks(
     fixed_cidr: IPNetwork | None = None,
     fixed_cidr_v6: IPNetwork | None = None,
     bridge_name: str = "docker0",
+    default_gateways: tuple[IPAddress, ...] = (),
     masquerade: bool = True,
 ) -> NetworkState:
     """The state with the networks bridge, host and none; the first follows the settings unless containers are on it.
@@ -196,7 +197,8 @@ def predefined_networks(
     without = without_network(state, old.id) if old is not None else state
     new = default_bridge(
         without, facts, old, id=old.id if old else ids["bridge"], created=old.created if old else created,
-        bip=bip, fixed_cidr=fixed_cidr, fixed_cidr_v6=fixed_cidr_v6, bridge_name=bridge_name, masquerade=masquerade,
+        bip=bip, fixed_cidr=fixed_cidr, fixed_cidr_v6=fixed_cidr_v6, default_gateways=default_gateways,
+        bridge_name=bridge_name, masquerade=masquerade,
     )  # fmt: skip
     return state if new == old else with_network(without, new)
 
@@ -211,6 +213,7 @@ def default_bridge(
     bip: IPInterface | None,
     fixed_cidr: IPNetwork | None,
     fixed_cidr_v6: IPNetwork | None,
+    default_gateways: tuple[IPAddress, ...],
     bridge_name: str,
     masquerade: bool,
 ) -> Network:
@@ -232,6 +235,9 @@ def default_bridge(
         requests.append(SubnetRequest(subnet=fixed_cidr_v6))
     elif facts.ipv6 and old is not None and old.subnet6 is not None:
         requests.append(SubnetRequest(subnet=old.subnet6.subnet, gateway=old.subnet6.gateway))
+    for i, request in enumerate(requests):
+        named = {DEFAULT_GATEWAY[g.version]: g for g in default_gateways if request.subnet is not None and g in request.subnet}
+        requests[i] = replace(request, auxiliary=named)
     versions = (4, 6) if facts.ipv6 else (4,)
     choices = subnets_for(state, requests, versions, facts)
     ordered = sorted(choices, key=lambda c: c[0].subnet.version)

@@ -14,6 +14,7 @@ from .ipam import choose_address, default_gateway, listing
 from .model import PREDEFINED, Endpoint, EndpointWish, IPAddress, Network, NetworkFacts, NetworkState, Sandbox
 from .names import container_interface, endpoint_names, is_interface_name
 from .options import ANTI_SPOOFING, IFNAME, bridge_options, endpoint_sysctls, option_flag
+from .publishing import gateway_endpoints
 
 MAC = re.compile(r"[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5}")
 
@@ -145,8 +146,18 @@ def inner_interface(state: NetworkState, network: Network, endpoint: Endpoint) -
 
 
 def leave(state: NetworkState, endpoint_id: str) -> NetworkState:
-    """The state without an endpoint; gone already is success."""
-    return without_endpoint(state, endpoint_id) if endpoint_id in state.endpoints else state
+    """The state without an endpoint; gone already is success. Its ports go to what is the gateway now, so that `publish` finds their numbers."""
+    endpoint = state.endpoints.get(endpoint_id)
+    if endpoint is None:
+        return state
+    state = without_endpoint(state, endpoint_id)
+    gateway4, gateway6 = gateway_endpoints(state, endpoint.sandbox_id) if endpoint.ports else (None, None)
+    for heir, version in ((gateway4, 4), (gateway6 or gateway4, 6)):
+        if heir is not None:
+            heir = state.endpoints[heir.id]
+            inherited = tuple(p for p in endpoint.ports if p.host_ip.version == version)
+            state = with_endpoint(state, replace(heir, ports=(*heir.ports, *inherited)))
+    return state
 
 
 def rename_container(state: NetworkState, container_id: str, name: str) -> NetworkState:

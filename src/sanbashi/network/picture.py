@@ -70,7 +70,10 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Veth:
-    """A veth pair: `name` on the host, a port of `master`, and `peer` with `mac` in the namespace. `alias` is sanbashi:<network id[:12]>:<endpoint id[:12]>."""
+    """A veth pair: `name` on the host, a port of `master`, and `peer` with `mac` in the namespace.
+
+    `alias` is sanbashi:<network id[:12]>:<endpoint id[:12]>.
+    """
 
     name: str
     alias: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -119,6 +120,8 @@ class Assigning:
     def __init__(self, state: NetworkState, facts: NetworkFacts, avoid: frozenset[tuple[str, int]], standing: Iterable[PortBinding]) -> None:
         self.state, self.facts, self.avoid = state, facts, avoid
         self.mine: dict[tuple[str, int], set[IPAddress]] = {}
+        self.held: dict[str, int] = dict(state.busy_ports)  # a bit a port, by protocol: held by anybody, this sandbox among them
+        self.kept_away: dict[str, int] = {}
         self.standing: dict[tuple[Protocol, IPAddress, int], list[int]] = {}
         for binding in standing:
             self.standing.setdefault((binding.protocol, binding.host_ip, binding.container_port), []).append(binding.host_port)
@@ -131,8 +134,9 @@ class Assigning:
         places = tuple(places)
         addresses = [p.host_ip for p in places if p.translated]
         port = self.choose(spec, addresses) if addresses else 0
-        for address in addresses:
-            self.mine.setdefault((spec.protocol, port), set()).add(address)
+        if addresses:
+            self.mine.setdefault((spec.protocol, port), set()).update(addresses)
+            self.held[spec.protocol] = self.held.get(spec.protocol, 0) | 1 << port
         return tuple(PortBinding(spec.protocol, p.host_ip, port if p.translated else 0, spec.container_port) for p in places)
 
     def choose(self, spec: PortSpec, addresses: list[IPAddress]) -> int:
@@ -158,23 +162,20 @@ class Assigning:
     def next_ephemeral(self, protocol: Protocol, low: int, high: int) -> int | None:
         """The port after the highest ephemeral one in use, from the start again where that is the last; free on every address, found by bits."""
         mask = (1 << (high - low + 1)) - 1
-        held = self.state.busy_ports.get(protocol, 0)
-        for mine, port in self.mine:
-            if mine == protocol:
-                held |= 1 << port
-        busy = held
-        for port in self.facts.reserved_ports:
-            busy |= 1 << port
-        for other, port in self.avoid:
-            if other == protocol:
-                busy |= 1 << port
-        free = mask & ~(busy >> low)
+        held = self.held.get(protocol, 0)
+        free = mask & ~((held | self.unusable(protocol)) >> low)
         if not free:
             return None
         after = (held >> low & mask).bit_length()
-        later = free >> after << after
-        chosen = later or free
+        chosen = free >> after << after or free
         return low + (chosen & -chosen).bit_length() - 1
+
+    def unusable(self, protocol: Protocol) -> int:
+        """The ports that the host keeps for others or was found to use, a bit each; made once a protocol."""
+        if protocol not in self.kept_away:
+            away = (*self.facts.reserved_ports, *(port for other, port in self.avoid if other == protocol))
+            self.kept_away[protocol] = functools.reduce(lambda bits, port: bits | 1 << port, away, 0)
+        return self.kept_away[protocol]
 
     def clash(self, protocol: Protocol, port: int, addresses: Iterable[IPAddress]) -> tuple[IPAddress, str] | None:
         """The first of these addresses on which the port is held, and by which endpoint ("" for this very sandbox)."""
