@@ -106,8 +106,10 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iter
     deadline = time.monotonic() + SOON
     while (left := leftovers(tmp_path)) and time.monotonic() < deadline:
         time.sleep(0.01)  # a conmon ends some milliseconds after it has told the end
-    groups = [path for path in Path("/sys/fs/cgroup").glob(f"**{PARENT}/*") if path.is_dir()]
-    for path in [*groups, *Path("/sys/fs/cgroup").glob(f"**{PARENT}")]:
+    top = Path("/sys/fs/cgroup")
+    parents = [path for root in (top, *top.iterdir()) if (path := root / PARENT[1:]).is_dir()]  # of v2, and of each hierarchy of v1
+    groups = [path for parent in parents for path in parent.iterdir() if path.is_dir()]
+    for path in [*groups, *parents]:
         with suppress(OSError):
             path.rmdir()
     assert not left, f"processes are left: {left}"

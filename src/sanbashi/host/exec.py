@@ -7,9 +7,11 @@ right for either, answers on the same attach socket as for containers (hub.py) a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -17,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from ..containers.failure import failure
-from ..errors import Conflict
 from .attachment import Attachment
+from .conmon import conmon_command, set_size, stream_words
 from .hub import Hub
 from .runtime import Runtime, environment, message
 
@@ -76,21 +78,15 @@ class Running:
         log = self._folder / "log"
         return message(log.read_text()) if log.exists() else ""
 
+    def kill(self) -> None:
+        """End its process at once; ended already is not an error."""
+        if not self.ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
     def resize(self, rows: int, columns: int) -> None:
         """Give the exec's terminal another size; Conflict where it has ended."""
         set_size(self._folder / "ctl", rows, columns)
-
-
-def set_size(control: Path, rows: int, columns: int) -> None:
-    """Tell conmon the size of the terminal that it holds."""
-    try:
-        descriptor = os.open(control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise Conflict("it is not running") from error
-    try:
-        os.write(descriptor, f"1 {rows} {columns}\n".encode())
-    finally:
-        os.close(descriptor)
 
 
 async def execute(
@@ -111,12 +107,9 @@ async def execute(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     own = Path(tempfile.mkdtemp(prefix="", dir=folder))
     (own / "process.json").write_text(json.dumps(process))
-    words = [str(runtime.conmon), "--api-version", "1", "-c", container_id, "-u", own.name, "-r", str(runtime.program), "-b", str(own)]
-    words += ["-p", str(own / "pid"), "-P", str(own / "conmon.pid"), "--exit-dir", str(own), "--full-attach", "-l", "none", "--no-sync-log"]
-    words += ["--log-level", "error", "-e", "--exec-process-spec", str(own / "process.json"), *([] if detach else ["--exec-attach"])]
-    words += [*(["-t"] if terminal else []), *(["-i"] if stdin else []), *(["--leave-stdin-open"] if stdin and terminal else [])]
-    for word in runtime.command(log=own / "log")[1:]:
-        words += ["--runtime-arg", word]
+    words = conmon_command(runtime, container_id, own.name, own, exits=own, log="none", runtime_log=own / "log")
+    words += ["-e", "--exec-process-spec", str(own / "process.json"), *([] if detach else ["--exec-attach"])]
+    words += stream_words(terminal=terminal, stdin=stdin, closable=stdin and not terminal)
     command = str((process.get("args") or [""])[0])
     sync, start = await runtime.launcher.call(lambda: begin(words, own, wait=not detach))
     hub = Hub(closable=stdin and not terminal)

@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,10 @@ from typing import Any
 from ..containers.failure import CannotRun, RuntimeFailed, failure
 from ..errors import Conflict
 from .attachment import Attachment
-from .exec import set_size
+from .conmon import conmon_command, is_conmon_of, read_number, set_size, spawn, stream_words
 from .hub import Hub
 from .inotify import Watch
-from .runtime import Runtime, Runtimes, environment, message
+from .runtime import Runtime, Runtimes, message
 
 KILLED = 137  # what is told of a container whose monitor was killed, as Docker tells of one whose shim was
 
@@ -60,7 +59,6 @@ class Monitor:
     """Everything about conmon. `open` before use, in the loop; `close` at the daemon's end, which leaves the containers running."""
 
     def __init__(self, exec_root: Path, runtimes: Runtimes) -> None:
-        self.program = runtimes.conmon
         self.runtimes = runtimes
         self.bundles = exec_root / "containers"
         self._exits = exec_root / "exits"
@@ -122,17 +120,11 @@ class Monitor:
         `log_path` None keeps no log; `log_size` > 0 starts the log anew at that many bytes. `command` is the first word, for messages.
         """
         closable = stdin and stdin_once and not terminal
-        words = [str(self.program), "--api-version", "1", "-c", container_id, "-u", container_id, "-r", str(runtime.program), "-b", str(bundle)]
-        words += ["-p", str(bundle / "pid"), "-P", str(bundle / "conmon.pid"), "--exit-dir", str(self._exits), "--full-attach"]
-        words += ["-l", f"k8s-file:{log_path}" if log_path is not None else "none", "--no-sync-log", "--log-level", "error"]
+        log = f"k8s-file:{log_path}" if log_path is not None else "none"
+        words = conmon_command(runtime, container_id, container_id, bundle, exits=self._exits, log=log, runtime_log=bundle / "runtime.log")
         words += ["--log-size-max", str(log_size)] if log_size > 0 else []
-        words += ["-t"] if terminal else []
-        words += ["-i"] if stdin else []
-        words += ["--leave-stdin-open"] if stdin and not closable else []
+        words += stream_words(terminal=terminal, stdin=stdin, closable=closable)
         words += ["-s"] if systemd_cgroup else []
-        options = runtime.command(log=bundle / "runtime.log")[1:]
-        for word in options:
-            words += ["--runtime-arg", word]
         said = await self.runtimes.launcher.call(lambda: spawn(words, bundle))
         pid = said.get("data", -1)
         if not isinstance(pid, int) or pid <= 0:
@@ -280,58 +272,3 @@ class Monitor:
         except FileNotFoundError:
             return None
         return Exit(container_id, int(code), (self.bundle(container_id) / "oom").exists(), finished) if code else None
-
-
-def spawn(words: list[str], bundle: Path) -> dict[str, Any]:
-    """Start conmon and wait for what it says of the runtime's create: {"data": pid} or {"data": -1, "message": ...}. Runs in a launcher's thread."""
-    ours, its = os.pipe2(os.O_CLOEXEC)
-    try:
-        with open(bundle / "conmon.err", "w+b") as errors:  # noqa: PTH123 (a descriptor for the child)
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                cwd=bundle,
-                env=environment([("_OCI_SYNCPIPE", str(its))]),
-                pass_fds=[its],
-                start_new_session=True,
-            )
-            os.close(its)
-            its = -1
-            process.wait()  # its first process, which ends as soon as the monitor proper runs
-            block = b""
-            while not block.endswith(b"\n"):
-                more = os.read(ours, 65536)
-                if not more:
-                    break
-                block += more
-            if not block:
-                errors.seek(0)
-                return {"data": -1, "message": errors.read().decode("utf-8", "replace")}
-            answer: dict[str, Any] = json.loads(block.splitlines()[-1])
-            return answer
-    finally:
-        os.close(ours)
-        if its >= 0:
-            os.close(its)
-
-
-def read_number(path: Path) -> int:
-    """The number in a pid file; 0 where there is none."""
-    try:
-        text = path.read_text().strip()
-    except FileNotFoundError:
-        return 0
-    return int(text) if text.isdigit() else 0
-
-
-def is_conmon_of(pid: int, container_id: str) -> bool:
-    """Whether this process is the container's conmon and not another that got its number."""
-    if pid <= 0:
-        return False
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return container_id.encode() in words
