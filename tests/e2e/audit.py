@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 from tests.harness import Engine
@@ -45,7 +46,8 @@ def audit(engine: Engine) -> list[str]:
             wrong.append(f"{name} should have {sorted(wanted)} and has {sorted(has)}")
     veths = {name for name, link in links.items() if link.get("linkinfo", {}).get("info_kind") == "veth" and name != "eth0"}
     if len(veths) != endpoints:
-        wrong.append(f"{len(veths)} pairs of interfaces for {endpoints} endpoints: {sorted(veths)}")
+        labels = sorted(f"{name} ({links[name].get('ifalias', '')}, {links[name]['operstate']})" for name in veths)
+        wrong.append(f"{len(veths)} pairs of interfaces for {endpoints} endpoints: {labels}")
 
     mounts = [line.split() for line in where.path("/proc/1/mountinfo").read_text().splitlines()]
     roots = [m[4] for m in mounts if " - overlay " in " ".join(m)]
@@ -71,6 +73,14 @@ def audit(engine: Engine) -> list[str]:
     held = {(str(port), protocol) for port, protocol in published(engine)}
     wrong += [f"port {p} is published by nobody" for p in held - wanted_ports]
     wrong += [f"port {p} is not in the table" for p in wanted_ports - held]
+    return wrong
+
+
+def settled(engine: Engine, patience: float = 3) -> list[str]:
+    """What is still wrong when the engine has had some seconds to finish what it began."""
+    deadline = time.monotonic() + patience
+    while (wrong := audit(engine)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     return wrong
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.e2e.audit import audit
+from tests.e2e.audit import settled
 from tests.harness import Engine, Kind, Machine, engine
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
@@ -175,7 +175,7 @@ OPERATIONS = (
 def is_whole(on: Engine, standing: Standing) -> None:
     """Everything that must hold after a restart, whatever was interrupted."""
     standing.check()
-    wrong = audit(on)
+    wrong = settled(on)
     assert not wrong, "\n".join(wrong) + f"\n--- log\n{on.tail()}"
     done = on.cli("run", "--rm", "--net", "crashes", "busybox", "echo", "next", check=False)
     assert done.stdout == "next\n", done.text
