@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.kernel.world import KernelAt, Place, RememberingKeeper
 from sanbashi.errors import StepFailed
 from sanbashi.host.facts import probe
 from sanbashi.network.picture import Bridge, Element, Picture, Veth
-from sanbashi.network.plan import Add, Remove, plan
+from sanbashi.network.plan import Add, Remove, Step, plan
 
 pytestmark = pytest.mark.root
 NONE = Picture()
@@ -144,3 +145,21 @@ def test_other_peoples_tables_that_drop_are_named(place: Place) -> None:
     for drop in drops.values():
         place.sh(drop.command)
     assert {d.chain for d in place.do(probe).foreign_drops} <= {"ip filter FORWARD"}
+
+
+def test_many_hands_at_a_time(kernel: KernelAt) -> None:
+    """Forty starts and then forty stops by eight threads: as if one after another."""
+    net = Picture.of(network())
+    kernel.apply(plan(NONE, net))
+    boxes = [Picture.of(container(number, ports=(8000 + number,))) for number in range(1, 41)]
+
+    def hands(steps: list[tuple[Step, ...]]) -> None:
+        with ThreadPoolExecutor(8) as pool:  # its threads inherit the place's namespaces
+            for done in [pool.submit(kernel.real.apply, s) for s in steps]:
+                done.result()
+
+    kernel.place.do(hands, [plan(NONE, box) for box in boxes])
+    want = Picture.of([*net, *(i for box in boxes for i in box)])
+    assert kernel.observe(None, like=want) == want
+    kernel.place.do(hands, [plan(box, NONE) for box in boxes])
+    assert kernel.observe(None, like=net) == net

@@ -39,14 +39,21 @@ def taken_over(town: Town) -> list[str]:
     place.sh("sysctl -qw net.ipv4.neigh.eth0.locktime=0 net.ipv6.neigh.eth0.locktime=0")
     found = []
     for address in (town.four("w3"), town.six("w3")):
-        assert town.mistakes() == []
         place.sh(f"ip neigh flush to {address}", check=False)
         assert town.world.ask("w1", "udp", address, 80).startswith("w3")
-    send(town, "w2", w1, w2, ARP, arp_reply(town.four("w3"), w2, w1, town.four("w1")))
-    send(town, "w2", w1, w2, IP6, advert6(town.six("w2"), town.six("w1"), town.six("w3"), w2))
-    for address in (town.four("w3"), town.six("w3")):
+    lies = (
+        (town.four("w3"), ARP, arp_reply(town.four("w3"), w2, w1, town.four("w1"))),
+        (town.six("w3"), IP6, advert6(town.six("w2"), town.six("w1"), town.six("w3"), w2)),
+    )
+    for address, kind, payload in lies:
+
+        def believed(address: str = address, kind: int = kind, payload: bytes = payload) -> bool:
+            # Said again and again: an entry confirmed in this very tick is kept even with locktime 0.
+            send(town, "w2", w1, w2, kind, payload)
+            return w2 in place.sh(f"ip neigh show {address}")
+
         try:
-            eventually(lambda address=address: w2 in place.sh(f"ip neigh show {address}"), ARRIVES)  # type: ignore[misc]
+            eventually(believed, ARRIVES)
             found.append(address)
         except AssertionError:
             pass

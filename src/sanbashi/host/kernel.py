@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..errors import StepFailed
-from ..network.picture import Item, Namespace, Picture, Veth
-from ..network.plan import Add, Forget, Remove, Step
+from ..errors import SanbashiError, StepFailed
+from ..network.picture import Item, Picture, Veth
+from ..network.plan import Add, Forget, Remove, Step, plan
 from . import sysctl
 from .changing import Change, Hands, Keeper
 from .conntrack import Conntrack, Flows
@@ -160,18 +160,20 @@ class Kernel:
     def remove_everything(self) -> None:
         """Take away all that is ours: links, rules, namespaces, what the keeper holds. What can go goes; ExceptionGroup of what could not."""
         failures: list[Exception] = []
-        there = self.observe(None)
-        first = [Remove(i) for i in there if not isinstance(i, Namespace)]
-        for steps in (first, [Remove(i) for i in there if isinstance(i, Namespace)]):
-            try:
-                self.apply(steps)
-            except Exception as error:  # the rest must still go
-                failures.append(error)
+        steps = plan(self.observe(None), Picture())
+        try:
+            self.apply(steps)
+        except SanbashiError:
+            for step in steps:  # one by one, so that the rest still goes
+                try:
+                    self.apply([step])
+                except SanbashiError as error:
+                    failures.append(error)
         try:
             self.nft.delete_tables()
         except NftError as error:
             failures.append(StepFailed("delete the fixed tables", errno=error.errno, stderr=error.words))
-        self.sweeper.settle()
+        self.sweeper.finish()
         for name in self.namespaces.leftovers():
             self.namespaces.clear(name)
         if failures:

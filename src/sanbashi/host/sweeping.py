@@ -19,7 +19,7 @@ log = logging.getLogger("sanbashi.host")
 
 OURS = "sanbashi:"  # how the alias of every link of ours begins
 IDLE = 5.0  # seconds without work after which the thread ends
-REST = 0.06  # seconds between a transaction and the closing of its socket
+REST = 0.06  # seconds that sockets rest, and that the kernel has to end a namespace with its links by itself: many of them at one go
 
 
 class Sweeper:
@@ -31,15 +31,15 @@ class Sweeper:
     def __init__(self, counts: Counts) -> None:
         self.counts = counts
         self.changed = threading.Condition()
-        self.links: dict[str, None] = {}
-        self.closings: list[tuple[float, Callable[[], None]]] = []  # in the order of their times
+        self.links: dict[str, float] = {}  # and the time for each; both in the order of their times
+        self.closings: list[tuple[float, Callable[[], None]]] = []
         self.running = False
         self.hurry = False
 
     def delete(self, link: str) -> None:
         """Delete a link soon; it must be down already."""
         with self.changed:
-            self.links[link] = None
+            self.links[link] = time.monotonic() + REST
             self.wake()
 
     def close(self, close: Callable[[], None]) -> None:
@@ -90,14 +90,15 @@ class Sweeper:
         with self.changed:
             while True:
                 now = time.monotonic()
-                if self.links:
-                    return next(iter(self.links))
+                link, due = next(iter(self.links.items()), ("", end))
+                if link and (self.hurry or due <= now):
+                    return link
                 if self.closings and (self.hurry or self.closings[0][0] <= now):
                     return self.closings[0][1]
-                if not self.closings and now >= end:
+                if not link and not self.closings and now >= end:
                     self.running = False
                     return None
-                self.changed.wait((self.closings[0][0] if self.closings else end) - now)
+                self.changed.wait(min(due, self.closings[0][0] if self.closings else end) - now)
 
     def delete_now(self, netlink: Netlink, name: str) -> None:
         """Delete a link if it still is one of ours."""
