@@ -44,7 +44,7 @@ def render(form: str, rows: "Sequence[Methods]", headings: dict[str, str]) -> st
         body = ["\t".join(str(row.column(name)) for name in plain) for row in rows]
         head = "\t".join(headings[name] for name in plain)
     else:
-        from sanbashi.cli.gotemplate import Template, TemplateError
+        from sanbashi.cli.gotemplate.template import Template, TemplateError
         from sanbashi.cli.gotemplate.values import Header
 
         try:

@@ -32,7 +32,7 @@ def template_of(form: str) -> "Any":
     """The template, tried on an empty event; None for the usual line."""
     if not form:
         return None
-    from sanbashi.cli.gotemplate import Template, TemplateError
+    from sanbashi.cli.gotemplate.template import Template, TemplateError
 
     try:
         template = Template("{{json .}}" if form == "json" else form)
@@ -44,7 +44,7 @@ def template_of(form: str) -> "Any":
 
 def executed(template: "Any", event: "dict[str, Any]") -> str:
     """The event by template."""
-    from sanbashi.cli.gotemplate import TemplateError
+    from sanbashi.cli.gotemplate.template import TemplateError
     from sanbashi.cli.shapes import typed
 
     try:

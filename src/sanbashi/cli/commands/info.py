@@ -30,7 +30,7 @@ def info(call: Call) -> None:
 
 def by_template(form: str, call: Call, client: "dict[str, Any]") -> str:
     """The answer by template."""
-    from sanbashi.cli.gotemplate import Template, TemplateError
+    from sanbashi.cli.gotemplate.template import Template, TemplateError
     from sanbashi.cli.shapes import typed
 
     try:

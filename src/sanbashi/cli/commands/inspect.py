@@ -30,7 +30,7 @@ def show(names: list[str], form: str, find: "Callable[[str], tuple[str, str, boo
     """Prints each object that `find` gives as (shape, JSON text, raw) by template or as one array; failures come last, together."""
     template = None
     if form not in ("", "json"):
-        from sanbashi.cli.gotemplate import Template, TemplateError
+        from sanbashi.cli.gotemplate.template import Template, TemplateError
 
         try:
             template = Template(form)
@@ -72,7 +72,7 @@ def retyped(shape: str, text: str) -> str:
 
 def executed(template: "Any", shape: str, text: str, raw: bool) -> str:
     """The template over the typed object; where that fails and the daemon's text may be used, over that."""
-    from sanbashi.cli.gotemplate import TemplateError
+    from sanbashi.cli.gotemplate.template import TemplateError
     from sanbashi.cli.json_text import decode
     from sanbashi.cli.shapes import typed
 

@@ -39,7 +39,7 @@ def ps(call: Call) -> None:
 
 def check_template(form: str) -> bool:
     """Whether a template uses the size; Failure for one that cannot be carried out, before anything is asked."""
-    from sanbashi.cli.gotemplate import Template, TemplateError
+    from sanbashi.cli.gotemplate.template import Template, TemplateError
 
     empty = ContainerRow({"Id": "", "Names": [], "Image": "", "Command": "", "Created": 0}, False)
     try:

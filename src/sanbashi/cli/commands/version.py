@@ -59,7 +59,7 @@ def client_version(api: str) -> "dict[str, Any]":
 
 def version(call: Call) -> None:
     """The versions of client and server; without a server the client's, then why."""
-    from sanbashi.cli.gotemplate import Template, TemplateError
+    from sanbashi.cli.gotemplate.template import Template, TemplateError
     from sanbashi.cli.shapes import typed
     from sanbashi.cli.table import align
 
