@@ -23,9 +23,14 @@ def probe_command(config: Config) -> tuple[str, ...] | None:
     return test[1:] if test[0] == "CMD" else test
 
 
-def first_health(config: Config) -> Health | None:
-    """Where a container stands at its start."""
-    return Health(status="starting") if probe_command(config) is not None else None
+def first_health(config: Config, before: Health | None = None) -> Health | None:
+    """Where a container stands at its start; the probes of its last run stay to be seen."""
+    return Health(status="starting", log=before.log if before else ()) if probe_command(config) is not None else None
+
+
+def interrupted(health: Health | None) -> Health | None:
+    """Where a container stands that is watched no longer, because it stopped or is paused; unhealthy, as in Docker."""
+    return replace(health, status="unhealthy") if health is not None else None
 
 
 def timeout(check: HealthConfig) -> float:
@@ -40,15 +45,16 @@ def next_probe(check: HealthConfig, health: Health, ran_for: float) -> float:
     return (check.interval or INTERVAL) / SECOND
 
 
-def timed_out(check: HealthConfig) -> tuple[int, str]:
-    """Exit code and output of a probe that took too long."""
+def timed_out(check: HealthConfig, output: str = "") -> tuple[int, str]:
+    """Exit code and output of a probe that took too long; `output` is what it had said by then."""
     seconds = timeout(check)
-    return -1, f"Health check exceeded timeout ({seconds:g}s)"
+    return -1, f"Health check exceeded timeout ({seconds:g}s)" + (f": {output}" if output else "")
 
 
 def after_probe(check: HealthConfig, health: Health, probe: HealthLog, ran_for: float) -> Health:
     """Where the container stands after a probe; a failure in the start period does not count until a probe has succeeded."""
-    probe = replace(probe, output=probe.output[:LONGEST])
+    if len(probe.output) > LONGEST:
+        probe = replace(probe, output=probe.output[:LONGEST] + "...")
     log = (*health.log, probe)[-KEPT:]
     if probe.exit_code == 0:
         return Health(status="healthy", failing_streak=0, log=log)

@@ -42,6 +42,15 @@ def now() -> str:
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{ns % 10**9:09d}Z"
 
 
+def age(moment: str) -> float:
+    """Seconds since a moment that `now` wrote; 0 for one that never was."""
+    try:
+        then = datetime.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return 0.0
+    return max(0.0, time.time() - then.timestamp() - float(f"0.{moment[20:29].rstrip('Z') or 0}"))
+
+
 def new_id() -> str:
     """64 hex digits; never one that looks like a number, which docker refuses as a host name."""
     while (id_ := secrets.token_hex(32))[:12].isdigit():

@@ -8,6 +8,7 @@ from . import info
 from .core import Core
 from .creating import Creating
 from .execs import Execs
+from .health import HealthChecks
 from .images import Images
 from .lifecycle import Lifecycle
 from .networking import Networking
@@ -29,10 +30,11 @@ class Engine:
         self.images = images
         self.networking = Networking(core)
         self.volumes = Volumes(core)
-        self.lifecycle = Lifecycle(core, self.networking, process)
+        self.execs = Execs(core, process)
+        self.health = HealthChecks(core, self.execs)
+        self.lifecycle = Lifecycle(core, self.networking, process, self.health)
         self.creating = Creating(core, self.networking, self.volumes, images, process.facts)
         self.streams = Streams(core, process)
-        self.execs = Execs(core, process)
         self.pruning = Pruning(core, self.networking, self.volumes, self.lifecycle)
         self.reconcile = Reconcile(core, self.networking, self.lifecycle, process)
         # containers

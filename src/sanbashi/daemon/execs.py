@@ -122,6 +122,13 @@ class Execs:
             return await asyncio.shield(entry.running.ended)
         return entry.exit_code if entry.exit_code is not None else 0
 
+    def abandon(self, exec_id: str) -> None:
+        """End it if it still runs, and know it no longer; for probes, which nobody inspects."""
+        entry = self.known.pop(exec_id, None)
+        if entry is not None and entry.running is not None:
+            entry.running.attachment.close()
+            entry.running.kill()
+
     async def resize(self, exec_id: str, rows: int, columns: int) -> None:
         """The size of its terminal."""
         entry = self.inspect(exec_id)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ..containers import lifecycle as moves
+from ..containers.health import first_health
 from ..containers.model import Container, ContainerState
 from ..containers.restart import RestartDecision, decide_restart
 from ..containers.signals import signal_number
@@ -23,6 +24,7 @@ from ..network.plan import Step
 from .core import Core, both, now, whole
 from .crash import crash_point
 from .files import write_files
+from .health import HealthChecks
 from .networking import Networking
 from .process import Process
 from .saved import Key
@@ -59,6 +61,7 @@ class Lifecycle:
     core: Core
     networking: Networking
     process: Process
+    health: HealthChecks
     exits: Exits = field(default_factory=Exits)
     restarts: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     delays: dict[str, float] = field(default_factory=dict)
@@ -95,6 +98,7 @@ class Lifecycle:
             await self.note_failed_start(before, error)
             raise
         self.core.tell_container("start", container)
+        self.health.begin(container)
 
     async def note_failed_start(self, container: Container, error: SanbashiError) -> None:
         """State.Error and the exit code of a start that failed."""
@@ -123,7 +127,7 @@ class Lifecycle:
         except SanbashiError as error:
             await self.undo_start(container)
             raise self.explained(error, container) from error
-        state = ContainerState(status="running", pid=pid, started_at=now(), finished_at=container.state.finished_at, health=self.first_health(container))
+        state = ContainerState(status="running", pid=pid, started_at=now(), finished_at=container.state.finished_at, health=first_health(container.config, container.state.health))
         container = msgspec.structs.replace(container, state=state, monitor_pid=monitor_pid, boot_id=core.boot_id)
         await core.put(container)
         crash_point("confirmed")
@@ -183,9 +187,6 @@ class Lifecycle:
     def prefixed(error: SanbashiError) -> SanbashiError:
         return type(error)(f"failed to set up container networking: {error.message}", hint=error.hint)
 
-    def first_health(self, container: Container) -> Any:
-        return None
-
     # -- exit
 
     async def exited(self, container_id: str, code: int, oom: bool, run: int) -> None:
@@ -196,6 +197,8 @@ class Lifecycle:
             if container is None or not container.state.running or run != self.process.runs.get(container_id, 0):
                 return
             log.info("%s exited with %d", container.name, code)
+            self.health.end(container_id)
+            container = self.health.interrupted(container)
             names = [core.state.network.endpoints[e].network_id for e in core.state.network.sandbox_endpoints.get(container.sandbox_id, ())]
             await self.process.destroy(container)
             crash_point("process gone")
@@ -349,8 +352,13 @@ class Lifecycle:
             container = self.core.find_container(container.id)
             moves.check_freeze(container, frozen)
             await (self.process.pause(container) if frozen else self.process.resume(container))
+            if frozen:
+                self.health.end(container.id)
+                container = self.health.interrupted(container)
             state = msgspec.structs.replace(container.state, status="paused" if frozen else "running")
-            await self.core.put(msgspec.structs.replace(container, state=state))
+            container = await self.core.put(msgspec.structs.replace(container, state=state))
+            if not frozen:
+                self.health.begin(container)
         self.core.tell_container("pause" if frozen else "unpause", container)
 
     # -- remove

@@ -49,6 +49,9 @@ class Reconcile:
             log.info("start-up: %d steps bring the kernel to the saved state", len(steps))
         await self.networking.apply(steps)
         await self.process.remove_strays({c.id for c in alive})
+        for container in alive:
+            if container.state.status == "running":
+                self.lifecycle.health.begin(container)
         for container, code in ended:
             core.tell_container("die", container, exitCode=str(code))
         self.spawn(self.restart_policies([c.id for c, _ in ended]))
@@ -163,6 +166,7 @@ class Reconcile:
         core = self.core
         for task in [*self.tasks, *self.lifecycle.restarts.values()]:
             task.cancel()
+        self.lifecycle.health.close()
         if not core.config.live_restore:
             running = [c for c in core.state.containers.values() if c.state.running]
             timeout = core.config.shutdown_timeout
