@@ -23,6 +23,7 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/_ping", system.ping),
     ("GET", "/version", system.version),
     ("GET", "/info", system.info),
+    ("GET", "/sanbashi/counters", system.counters),
     ("GET", "/events", system.events),
     ("GET", "/system/df", system.disk_usage),
     ("POST", "/auth", unsupported.login),

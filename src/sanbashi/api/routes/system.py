@@ -45,6 +45,11 @@ async def info(engine: Engine, request: Request) -> Answer:
     return json_response(engine.info())
 
 
+async def counters(engine: Engine, request: Request) -> Answer:
+    """What the engine's work has cost since its start, counted; ours, beside Docker's API."""
+    return json_response(engine.counters())
+
+
 async def events(engine: Engine, request: Request) -> Answer:
     """`events`: the head goes out at once, and nothing that happens after it is missed."""
     now = time.time_ns()
