@@ -1,0 +1,67 @@
+"""One start costs the same whatever the host holds: counted, not timed. Messages, elements, statements and files at 10 and at 1,000 containers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from tests.harness import Engine, Kind, Machine, engine
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(1200)]
+
+FEW = 10
+MANY = int(os.environ.get("FLAT_CONTAINERS", "1000"))
+COUNTED = ("netlink_messages", "nft_elements", "nft_transactions", "sql_statements", "files_read")
+PORTS = {f"{port}/tcp": [{"HostPort": str(20000 + port)}] for port in range(1, 11)}
+
+
+@pytest.fixture
+def crowded(where: Machine, images: str, engine_kind: Kind) -> Iterator[Engine]:
+    if engine_kind != "sanbashi":
+        pytest.skip("dockerd counts nothing")
+    with engine(where, name="flat", options=[f"--registry-mirror={images}"]) as made:
+        made.pull("busybox")
+        # A bridge has at most 1,023 ports.
+        for network in ("left", "right"):
+            assert made.call("POST", "/networks/create", {"Name": network})[0] == 201
+        yield made
+
+
+def start(on: Engine, name: str, network: str, ports: Any = None) -> None:
+    host = {"NetworkMode": network, "PortBindings": ports or {}}
+    status, made = on.call("POST", f"/containers/create?name={name}", {"Image": "busybox", "Cmd": ["sleep", "100000"], "HostConfig": host})
+    assert status == 201, made
+    status, said = on.call("POST", f"/containers/{name}/start")
+    assert status == 204, said
+
+
+def cost_of_one(on: Engine) -> dict[str, int]:
+    """What one create, start with ten ports, and removal adds to the daemon's counters."""
+    before = on.call("GET", "/sanbashi/counters")[1]
+    start(on, "measured", "left", PORTS)
+    between = on.call("GET", "/sanbashi/counters")[1]
+    assert on.call("DELETE", "/containers/measured?force=1")[0] == 204
+    after = on.call("GET", "/sanbashi/counters")[1]
+    assert all(name in after for name in COUNTED), after
+    return {f"{name} of a {what}": b[name] - a[name] for name in COUNTED for what, a, b in (("start", before, between), ("removal", between, after))}
+
+
+def fill(on: Engine, first: int, last: int) -> None:
+    def one(number: int) -> None:
+        start(on, f"crowd{number}", ("left", "right")[number % 2])
+
+    with ThreadPoolExecutor(8) as hands:
+        list(hands.map(one, range(first, last)))
+
+
+def test_a_start_costs_the_same(crowded: Engine) -> None:
+    cost_of_one(crowded)  # what is done once
+    fill(crowded, 0, FEW)
+    few = cost_of_one(crowded)
+    fill(crowded, FEW, MANY)
+    many = cost_of_one(crowded)
+    assert few["nft_elements of a start"] > 10 and few["netlink_messages of a start"] > 5
+    assert many == few
