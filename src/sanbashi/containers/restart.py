@@ -37,16 +37,18 @@ def decide_restart(
     return RestartDecision(True, delay, f"{policy.name}, exit code {exit_code}")
 
 
-def starts_with_daemon(policy: RestartPolicy, *, stopped_by_user: bool, was_running: bool, exit_code: int = 0) -> bool:
+def starts_with_daemon(policy: RestartPolicy, *, stopped_by_user: bool, exit_code: int = 0, restart_count: int = 0) -> bool:
     """Whether a container that is not running is started when the daemon starts, after a reboot for one.
 
-    Docker: `always` starts in any case, `unless-stopped` unless the user stopped it, `on-failure` where it had not ended well.
+    Docker: `always` starts in any case, `unless-stopped` unless the user stopped it, `on-failure` where it had not ended well and its
+    retries are not used up.
     """
     if policy.name == "always":
         return True
     if policy.name == "unless-stopped":
         return not stopped_by_user
-    return policy.name == "on-failure" and (was_running or exit_code != 0) and not stopped_by_user
+    used_up = 0 < policy.maximum_retry_count <= restart_count
+    return policy.name == "on-failure" and exit_code != 0 and not stopped_by_user and not used_up
 
 
 def check_policy(policy: RestartPolicy, *, auto_remove: bool) -> None:

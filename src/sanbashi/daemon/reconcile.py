@@ -124,7 +124,10 @@ class Reconcile:
             if container.id in ended and container.host_config.auto_remove:
                 await self.lifecycle.remove(container.id, volumes=True)
             elif container.state.status == "exited" and starts_with_daemon(
-                policy, stopped_by_user=container.stopped_by_user, was_running=container.id in ended, exit_code=container.state.exit_code
+                policy,
+                stopped_by_user=container.stopped_by_user,
+                exit_code=container.state.exit_code,
+                restart_count=container.restart_count,
             ):
                 try:
                     await self.lifecycle.start(container.id)

@@ -42,14 +42,22 @@ def test_policies(name: str, retries: int, exit_code: int, count: int, stopped: 
     assert decision.because
 
 
-def test_what_starts_with_the_daemon() -> None:
-    def starts(name: str, *, stopped: bool, running: bool) -> bool:
-        return starts_with_daemon(RestartPolicy(name=name), stopped_by_user=stopped, was_running=running)
-
-    assert starts("always", stopped=True, running=False)
-    assert starts("unless-stopped", stopped=False, running=True) and not starts("unless-stopped", stopped=True, running=False)
-    assert starts("on-failure", stopped=False, running=True)
-    assert not starts("no", stopped=False, running=True)
+@pytest.mark.parametrize(
+    ("policy", "stopped", "exit_code", "count", "starts"),
+    [
+        (RestartPolicy(name="always"), True, 0, 0, True),
+        (RestartPolicy(name="unless-stopped"), False, 0, 0, True),
+        (RestartPolicy(name="unless-stopped"), True, 0, 0, False),
+        (RestartPolicy(name="on-failure"), False, 255, 0, True),
+        (RestartPolicy(name="on-failure"), False, 0, 0, False),
+        (RestartPolicy(name="on-failure"), True, 137, 0, False),
+        (RestartPolicy(name="on-failure", maximum_retry_count=2), False, 3, 1, True),
+        (RestartPolicy(name="on-failure", maximum_retry_count=2), False, 3, 2, False),
+        (RestartPolicy(name="no"), False, 1, 0, False),
+    ],
+)
+def test_what_starts_with_the_daemon(policy: RestartPolicy, stopped: bool, exit_code: int, count: int, starts: bool) -> None:
+    assert starts_with_daemon(policy, stopped_by_user=stopped, exit_code=exit_code, restart_count=count) is starts
 
 
 def test_what_a_health_check_runs() -> None:
