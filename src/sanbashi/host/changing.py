@@ -7,130 +7,29 @@ rules, one send that lets it talk.
 from __future__ import annotations
 
 import errno
-import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from dataclasses import dataclass
+from typing import cast
 
 from ..errors import StepFailed
-from ..network.picture import (
-    Address,
-    Bridge,
-    Element,
-    Forwarder,
-    HeldPort,
-    Item,
-    Names,
-    Namespace,
-    Neighbour,
-    Picture,
-    Resolver,
-    Route,
-    Sysctl,
-    Up,
-    Veth,
-    Zone,
-)
+from ..network.picture import Address, Element, Forwarder, HeldPort, Item, Namespace, Neighbour, Resolver, Route, Sysctl, Up
 from ..network.plan import claim
-from . import conntrack, nft, rtnetlink, sysctl
-from .counts import Counts
-from .namespaces import Namespaces, inside
-from .netlink import ROUTE, Message, Netlink, Refusal
-from .sweeping import OURS, Sweeper
-
-KEPT = (Zone, Names, Resolver, HeldPort, Forwarder)  # what the keeper holds
-GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENXIO})
-THERE = frozenset({errno.EEXIST})
-T = TypeVar("T")
-
-
-class Keeper(Protocol):
-    """The daemon's end of the keeper, as far as a change needs it."""
-
-    def change(self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: Callable[[str], Path] | None = None) -> tuple[Item, ...]: ...
-
-    def items(self) -> Picture: ...
+from . import linking, nft, rtnetlink, sysctl
+from .gathering import GONE, KEPT, THERE, Gathering, Work, exists, place
+from .namespaces import inside
+from .netlink import ROUTE, Message, Netlink
 
 
 @dataclass
-class Hands:
-    """What a change works with; all of it may be used by several threads at a time."""
-
-    namespaces: Namespaces
-    keeper: Keeper
-    nft: nft.Nft
-    conntrack: conntrack.Conntrack
-    sweeper: Sweeper
-    counts: Counts
-    ipv6: bool
-
-
-Work = tuple[Item, Message, frozenset[int]]  # what it is for, the message, the errors that mean it is so already
-
-
-@dataclass
-class Change:
-    """Items to add and to remove, and flows to forget; `carry_out` goes through PHASES and stops at the first failure."""
-
-    hands: Hands
-    add: Sequence[Item]
-    remove: Sequence[Item]
-    flows: Collection[conntrack.Flows] = ()
-    words: Mapping[tuple[object, ...], str] = field(default_factory=dict)  # key of an item -> how its step describes itself
-    fresh: list[tuple[Bridge, bytes]] = field(default_factory=list)  # bridges just made that have no link-local address yet
-    resting: list[nft.Nft] = field(default_factory=list)  # contexts opened in a container's namespace, to be closed from here
-    stand: tuple[Item, ...] = ()  # what the keeper keeps of it, resolvers with their ports
+class Change(Gathering):
+    """One change of the kernel and the keeper."""
 
     def carry_out(self) -> None:
-        """StepFailed, naming the step, at the first that fails; what was done before stands."""
-        self.added = {i.key for i in self.add}
-        self.claims = {claim(i) for i in self.add if isinstance(i, HeldPort | Forwarder)}
-        # What goes with its link or namespace needs no message of its own.
-        self.doomed = {i.name for i in self.removed(Veth)} | {i.name for i in self.removed(Bridge) if not i.adopted}
-        self.doomed_inside = {(i.namespace, i.peer) for i in self.removed(Veth)}
-        self.doomed_namespaces = {i.sandbox for i in self.removed(Namespace)}
+        """Go through PHASES. StepFailed, naming the step, at the first that fails; what was done before stands."""
         for phase in PHASES:
             phase(self)
-
-    # -- gathering
-
-    def adding(self, kind: type[T]) -> list[T]:
-        return [i for i in self.add if isinstance(i, kind)]
-
-    def removed(self, kind: type[T]) -> list[T]:
-        """What goes for good: not what is replaced."""
-        return [i for i in self.remove if isinstance(i, kind) and cast(Item, i).key not in self.added]
-
-    def fail(self, item: Item, code: int, words: str, hint: str = "") -> StepFailed:
-        return StepFailed(self.words.get(item.key, str(item)), errno=code, stderr=words, hint=hint)
-
-    @contextmanager
-    def step(self, item: Item, *fine: int) -> Iterator[None]:
-        """An OSError in here is the failure of this item's step, but for those errors that mean it is so already."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in fine:
-                raise self.fail(item, error.errno or 0, error.strerror or str(error)) from error
-
-    def send(self, netlink: Netlink, work: Sequence[Work]) -> None:
-        """Send a batch; the first refusal that matters is raised."""
-        if work:
-            for (item, _, fine), refused in zip(work, netlink.send([m for _, m, _ in work]), strict=True):
-                self.judge(item, refused, fine)
-
-    def judge(self, item: Item, refused: Refusal | None, fine: frozenset[int] = frozenset()) -> None:
-        if refused is not None and refused.errno not in fine:
-            raise self.fail(item, refused.errno, str(refused))
-
-    def index(self, item: Item, link: str) -> int:
-        """The index of a link in the namespace of this thread."""
-        with self.step(item):
-            return socket.if_nametoindex(link)
-        raise AssertionError
 
     # -- coming into being
 
@@ -151,88 +50,6 @@ class Change:
         for namespace in self.adding(Namespace):
             with self.step(namespace, errno.EEXIST):
                 self.hands.namespaces.create(namespace.sandbox, lo_up)
-
-    def create_bridges(self) -> None:
-        bridges = self.adding(Bridge)
-        if not bridges:
-            return
-        self.hands.sweeper.settle(b.name for b in bridges)
-        with Netlink(ROUTE, self.hands.counts) as netlink:
-            for bridge in bridges:
-                there = rtnetlink.link(netlink, bridge.name)
-                if there is not None:
-                    self.adopt(netlink, bridge, there)
-                elif bridge.adopted:
-                    raise self.fail(bridge, errno.ENODEV, f"there is no bridge {bridge.name}")
-                else:
-                    self.make_bridge(netlink, bridge)
-
-    def make_bridge(self, netlink: Netlink, bridge: Bridge) -> None:
-        mac = rtnetlink.mac_bytes(bridge.mac) if bridge.mac else random_mac()
-        messages = [rtnetlink.new_bridge(bridge.name, mac), rtnetlink.set_link(bridge.name, alias=bridge.alias, mtu=bridge.mtu)]
-        messages += [rtnetlink.no_link_local(bridge.name)] if self.hands.ipv6 else []
-        self.send(netlink, [(bridge, message, frozenset()) for message in messages])
-        if self.hands.ipv6:
-            with self.step(bridge):
-                sysctl.write(f"net/ipv6/conf/{bridge.name}/accept_ra", "0")
-            self.fresh.append((bridge, mac))
-
-    def adopt(self, netlink: Netlink, bridge: Bridge, there: rtnetlink.Link) -> None:
-        """A bridge that is there already: ours is brought to what is wished, one to adopt is left as it is, any other is refused."""
-        if there.kind != "bridge":
-            raise self.fail(bridge, errno.EEXIST, f"the link {bridge.name} is {there.kind or 'a device'}, not a bridge")
-        if bridge.adopted:
-            return
-        if not there.alias.startswith(OURS):
-            hint = f"choose another name for the bridge, or remove this one: ip link delete {bridge.name}"
-            raise self.fail(bridge, errno.EEXIST, f"a bridge {bridge.name} exists and is not ours", hint)
-        if there.alias != bridge.alias or bridge.mtu not in (0, there.mtu):
-            self.send(netlink, [(bridge, rtnetlink.set_link(bridge.name, alias=bridge.alias, mtu=bridge.mtu), frozenset())])
-
-    def create_veths(self) -> None:
-        veths = self.adding(Veth)
-        if not veths:
-            return
-        self.hands.sweeper.settle(v.name for v in veths)
-        work: list[Work] = []
-        opened: list[int] = []
-        wanted = {(v.namespace, v.peer) for v in veths}
-        in_the_way: list[Work] = [(v, rtnetlink.del_link(v.name), GONE) for v in self.removed(Veth) if (v.namespace, v.peer) in wanted]
-        try:
-            with Netlink(ROUTE, self.hands.counts) as netlink:
-                self.send(netlink, in_the_way)
-                for veth in veths:
-                    if exists(veth.name) and self.settled(netlink, veth):
-                        continue
-                    with self.step(veth):
-                        opened.append(os.open(self.hands.namespaces.path(veth.namespace), os.O_RDONLY | os.O_CLOEXEC))
-                    master = self.index(veth, veth.master)
-                    new = rtnetlink.new_veth(veth.name, master, veth.peer, rtnetlink.mac_bytes(veth.mac), opened[-1], veth.mtu)
-                    label = rtnetlink.set_link(veth.name, alias=veth.alias, hairpin=True if veth.hairpin else None)
-                    work += [(veth, new, frozenset()), (veth, label, frozenset())]
-                self.send(netlink, work)
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
-
-    def settled(self, netlink: Netlink, veth: Veth) -> bool:
-        """Whether a link of this name is the wished one, made so where that is possible; one of ours that cannot be is deleted."""
-        there = rtnetlink.link(netlink, veth.name)
-        if there is None:
-            return False
-        if not there.alias.startswith(OURS):
-            raise self.fail(veth, errno.EEXIST, f"a link {veth.name} exists and is not ours")
-        path = self.hands.namespaces.path(veth.namespace)
-        with self.step(veth), inside(path), Netlink(ROUTE, self.hands.counts) as within:
-            peer = rtnetlink.link(within, veth.peer)
-        same = peer is not None and (peer.index, peer.peer, peer.mac) == (there.peer, there.index, veth.mac)
-        if not same or veth.mtu not in (0, there.mtu):
-            self.send(netlink, [(veth, rtnetlink.del_link(veth.name), GONE)])
-            return False
-        master = self.index(veth, veth.master)
-        change = rtnetlink.set_link(veth.name, alias=veth.alias, master=master if master != there.master else 0, hairpin=veth.hairpin)
-        self.send(netlink, [(veth, change, frozenset())])
-        return True
 
     def set_sysctls(self) -> None:
         for setting in self.adding(Sysctl):
@@ -393,26 +210,6 @@ class Change:
             with Netlink(ROUTE, self.hands.counts) as netlink:
                 self.send(netlink, work)
 
-    def delete_links(self) -> None:
-        """Only a link that bears our alias is deleted: one of the same name that somebody made since is left alone.
-
-        One whose namespace goes too is left to the sweeper: it is down, has no rules, and its end takes the kernel 20 to 40 ms.
-        """
-        links: list[Veth | Bridge] = [*self.removed(Veth), *(b for b in self.removed(Bridge) if not b.adopted)]
-        if not links:
-            return
-        dying = {v.name for v in self.removed(Veth) if v.namespace in self.doomed_namespaces}
-        with Netlink(ROUTE, self.hands.counts) as netlink:
-            work: list[Work] = []
-            for item in links:
-                if item.name in dying:
-                    self.hands.sweeper.delete(item.name)
-                    continue
-                there = rtnetlink.link(netlink, item.name)
-                if there is not None and there.alias.startswith(OURS):
-                    work.append((item, rtnetlink.del_link(item.name), GONE))
-            self.send(netlink, work)
-
     def unpin(self) -> None:
         for namespace in self.removed(Namespace):
             with self.step(namespace):
@@ -424,8 +221,8 @@ class Change:
 PHASES: tuple[Callable[[Change], None], ...] = (
     Change.silence,
     Change.create_namespaces,
-    Change.create_bridges,
-    Change.create_veths,
+    linking.create_bridges,
+    linking.create_veths,
     Change.set_sysctls,
     Change.set_up_host,
     Change.set_up_inside,
@@ -436,30 +233,9 @@ PHASES: tuple[Callable[[Change], None], ...] = (
     Change.release,
     Change.clear_host,
     Change.clear_inside,
-    Change.delete_links,
+    linking.delete_links,
     Change.unpin,
 )
-
-
-def place(item: Item) -> str:
-    """The sandbox whose namespace an item is in, "" for the host's."""
-    if isinstance(item, Resolver):
-        return item.sandbox
-    return str(getattr(item, "namespace", ""))
-
-
-def exists(link: str) -> bool:
-    """Whether the namespace of this thread has a link of this name."""
-    try:
-        return bool(socket.if_nametoindex(link))
-    except OSError:
-        return False
-
-
-def random_mac() -> bytes:
-    """A locally administered unicast address."""
-    octets = os.urandom(6)
-    return bytes([octets[0] & 0xFC | 0x02]) + octets[1:]
 
 
 def route_message(kind: int, r: Route, index: int) -> Message:

@@ -10,10 +10,11 @@ from ..errors import SanbashiError, StepFailed
 from ..network.picture import Item, Picture, Veth
 from ..network.plan import Add, Forget, Remove, Step, plan
 from . import sysctl
-from .changing import Change, Hands, Keeper
+from .changing import Change
 from .conntrack import Conntrack, Flows
 from .counts import Counts
 from .facts import HostFacts
+from .gathering import Hands, Keeper
 from .namespaces import Namespaces, enter_new, on_thread
 from .nft import Nft, NftError
 from .observing import Sight

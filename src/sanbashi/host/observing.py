@@ -24,7 +24,7 @@ from ..network.picture import (
     Veth,
 )
 from . import rtnetlink, sysctl
-from .changing import KEPT, Hands, place
+from .gathering import KEPT, Hands, place
 from .namespaces import inside
 from .netlink import ROUTE, Netlink
 from .rtnetlink import Link

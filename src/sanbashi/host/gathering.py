@@ -1,0 +1,121 @@
+"""The steps of one change, gathered by kind, and how a failure is told by the name of its step."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar, cast
+
+from ..errors import StepFailed
+from ..network.picture import Bridge, Forwarder, HeldPort, Item, Names, Namespace, Picture, Resolver, Veth, Zone
+from ..network.plan import claim
+from . import conntrack, nft
+from .counts import Counts
+from .namespaces import Namespaces
+from .netlink import Message, Netlink, Refusal
+from .sweeping import Sweeper
+
+KEPT = (Zone, Names, Resolver, HeldPort, Forwarder)  # what the keeper holds
+GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENXIO})
+THERE = frozenset({errno.EEXIST})
+T = TypeVar("T")
+
+
+class Keeper(Protocol):
+    """The daemon's end of the keeper, as far as a change needs it."""
+
+    def change(self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: Callable[[str], Path] | None = None) -> tuple[Item, ...]: ...
+
+    def items(self) -> Picture: ...
+
+
+@dataclass
+class Hands:
+    """What a change works with; all of it may be used by several threads at a time."""
+
+    namespaces: Namespaces
+    keeper: Keeper
+    nft: nft.Nft
+    conntrack: conntrack.Conntrack
+    sweeper: Sweeper
+    counts: Counts
+    ipv6: bool
+
+
+Work = tuple[Item, Message, frozenset[int]]  # what it is for, the message, the errors that mean it is so already
+
+
+@dataclass
+class Gathering:
+    """Items to add and to remove, and flows to forget."""
+
+    hands: Hands
+    add: Sequence[Item]
+    remove: Sequence[Item]
+    flows: Collection[conntrack.Flows] = ()
+    words: Mapping[tuple[object, ...], str] = field(default_factory=dict)  # key of an item -> how its step describes itself
+    fresh: list[tuple[Bridge, bytes]] = field(default_factory=list)  # bridges just made that have no link-local address yet
+    resting: list[nft.Nft] = field(default_factory=list)  # contexts opened in a container's namespace, to be closed from here
+    stand: tuple[Item, ...] = ()  # what the keeper keeps of it, resolvers with their ports
+
+    def __post_init__(self) -> None:
+        self.added = {i.key for i in self.add}
+        self.claims = {claim(i) for i in self.add if isinstance(i, HeldPort | Forwarder)}
+        # What goes with its link or namespace needs no message of its own.
+        self.doomed = {i.name for i in self.removed(Veth)} | {i.name for i in self.removed(Bridge) if not i.adopted}
+        self.doomed_inside = {(i.namespace, i.peer) for i in self.removed(Veth)}
+        self.doomed_namespaces = {i.sandbox for i in self.removed(Namespace)}
+
+    def adding(self, kind: type[T]) -> list[T]:
+        return [i for i in self.add if isinstance(i, kind)]
+
+    def removed(self, kind: type[T]) -> list[T]:
+        """What goes for good: not what is replaced."""
+        return [i for i in self.remove if isinstance(i, kind) and cast(Item, i).key not in self.added]
+
+    def fail(self, item: Item, code: int, words: str, hint: str = "") -> StepFailed:
+        return StepFailed(self.words.get(item.key, str(item)), errno=code, stderr=words, hint=hint)
+
+    @contextmanager
+    def step(self, item: Item, *fine: int) -> Iterator[None]:
+        """An OSError in here is the failure of this item's step, but for those errors that mean it is so already."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in fine:
+                raise self.fail(item, error.errno or 0, error.strerror or str(error)) from error
+
+    def send(self, netlink: Netlink, work: Sequence[Work]) -> None:
+        """Send a batch; the first refusal that matters is raised."""
+        if work:
+            for (item, _, fine), refused in zip(work, netlink.send([m for _, m, _ in work]), strict=True):
+                self.judge(item, refused, fine)
+
+    def judge(self, item: Item, refused: Refusal | None, fine: frozenset[int] = frozenset()) -> None:
+        if refused is not None and refused.errno not in fine:
+            raise self.fail(item, refused.errno, str(refused))
+
+    def index(self, item: Item, link: str) -> int:
+        """The index of a link in the namespace of this thread."""
+        with self.step(item):
+            return socket.if_nametoindex(link)
+        raise AssertionError
+
+
+def place(item: Item) -> str:
+    """The sandbox whose namespace an item is in, "" for the host's."""
+    if isinstance(item, Resolver):
+        return item.sandbox
+    return str(getattr(item, "namespace", ""))
+
+
+def exists(link: str) -> bool:
+    """Whether the namespace of this thread has a link of this name."""
+    try:
+        return bool(socket.if_nametoindex(link))
+    except OSError:
+        return False
