@@ -11,7 +11,7 @@ import pytest
 
 from sanbashi.api.container_view import Rows
 from sanbashi.containers.model import Container
-from sanbashi.errors import NotSupported, Unauthorized
+from sanbashi.errors import Invalid, NotSupported, Unauthorized
 from sanbashi.network.model import NetworkRequest
 
 from .conftest import APP, BRIDGE, CREATED, DB, IMAGE, WEB, Client, sample_state
@@ -274,6 +274,9 @@ def test_networks(run):
         new = (await client.ask("GET", "/v1.52/networks/app")).json
         assert new["Status"] == {"IPAM": {"Subnets": {"172.18.0.0/16": {"IPsInUse": 5, "DynamicIPsAvailable": 65531}}}}
         assert (await client.ask("GET", "/networks/nosuch")).json == {"message": "network nosuch not found"}
+        ambiguous = Invalid("network a is ambiguous (2 matches found based on ID prefix)")
+        client.engine.networking.find = lambda ref: (_ for _ in ()).throw(ambiguous)
+        assert (await client.ask("GET", "/networks/a")).json == {"message": "2 matches found based on ID prefix: network a is ambiguous"}
         reply = await client.ask("POST", "/networks/app/connect", {"Container": "db", "EndpointConfig": {"Aliases": []}})
         assert reply.status == 200
         call = client.engine.calls[-1]
@@ -326,6 +329,8 @@ def test_images(run):
         assert "VirtualSize" in (await client.ask("GET", "/v1.43/images/json")).json[0]
         assert (await client.ask("GET", "/v1.50/images/httpd:2.4/json")).json["Config"] == {"Cmd": ["sh"]}
         assert (await client.ask("GET", "/v1.40/images/httpd:2.4/json")).json["Config"]["Hostname"] == ""
+        for version in ("1.38", "1.56"):
+            assert "Volumes" in (await client.ask("GET", f"/v{version}/images/httpd:2.4/json")).json["ContainerConfig"]
         assert (await client.ask("GET", "/images/nosuch/json")).json == {"message": "No such image: nosuch:latest"}
         pulled = await client.ask("POST", "/images/create?fromImage=httpd&tag=2.4", headers={"X-Registry-Auth": "eyJ1c2VybmFtZSI6ICJtZSJ9"})
         assert json.loads(pulled.body.partition(b"\r\n")[0])["status"] == "Pulling from library/httpd"

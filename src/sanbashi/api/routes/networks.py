@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
+from ...errors import Invalid
 from ...network.model import Network
 from ..filters import NETWORKS, PRUNE, network_matcher, parse_filters, prune_matcher
 from ..messages import Answer, Request, Response, empty, json_response
@@ -13,6 +15,8 @@ from ..wire import ConnectBody, DisconnectBody, decode, endpoint_wish, network_r
 
 if TYPE_CHECKING:
     from ...daemon.engine import Engine
+
+AMBIGUOUS = re.compile(r"(network .* is ambiguous) \((\d+ matches found based on \w[\w ]*)\)", re.DOTALL)
 
 
 async def listing(engine: Engine, request: Request) -> Answer:
@@ -28,8 +32,14 @@ async def listing(engine: Engine, request: Request) -> Answer:
 
 
 async def inspect(engine: Engine, request: Request) -> Answer:
-    """`network inspect`."""
-    return json_response(network_json(engine.state, engine.networking.find(request["id"]), request.version))
+    """`network inspect`; Docker says the same thing in another order here."""
+    try:
+        network = engine.networking.find(request["id"])
+    except Invalid as error:
+        if (match := AMBIGUOUS.fullmatch(error.message)) is None:
+            raise
+        raise Invalid(f"{match[2]}: {match[1]}", hint=error.hint) from error
+    return json_response(network_json(engine.state, network, request.version))
 
 
 async def create(engine: Engine, request: Request) -> Answer:
