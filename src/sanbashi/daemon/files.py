@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from ..containers.model import Container
+from ..errors import Unavailable
 from ..network.hostfiles import hosts_of, resolv_conf_of
 from .core import Core
 
@@ -26,8 +27,15 @@ def host_resolv_conf() -> str:
 
 
 def write_files(core: Core, container: Container) -> None:
-    """Write the files that follow from the present state; blocking, for a worker thread."""
+    """Write the files that follow from the present state; blocking, for a worker thread. Unavailable where they cannot be written."""
     folder = core.container_dir(container.id)
+    try:
+        write_all(core, container, folder)
+    except OSError as error:
+        raise Unavailable(f"cannot write the files of {container.name}: {error}", hint=f"see that {folder} has room and can be written") from error
+
+
+def write_all(core: Core, container: Container, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = core.state.network
     sandbox = state.sandboxes.get(container.sandbox_id)

@@ -114,8 +114,13 @@ class Lifecycle:
 
     async def bring_up_once(self, container: Container, avoid: frozenset[tuple[str, int]]) -> Container:
         core = self.core
+        if container.sandbox_id:
+            # What a start left that could not be undone, because the disk was full, say.
+            await self.undo_start(container)
+            container = msgspec.structs.replace(container, sandbox_id="")
         first, rest, container = await self.reserve(container, avoid)
         try:
+            await self.write_files(container)
             await self.networking.apply(first)
             crash_point("namespace")
             created = self.process.create(container, self.namespace(container))
@@ -124,14 +129,14 @@ class Lifecycle:
             crash_point("created")
             await self.process.start(container)
             crash_point("started")
+            health = first_health(container.config, container.state.health)
+            state = ContainerState(status="running", pid=pid, started_at=now(), finished_at=container.state.finished_at, health=health)
+            confirmed = await core.put(msgspec.structs.replace(container, state=state, monitor_pid=monitor_pid, boot_id=core.boot_id))
         except SanbashiError as error:
             await self.undo_start(container)
             raise self.explained(error, container) from error
-        state = ContainerState(status="running", pid=pid, started_at=now(), finished_at=container.state.finished_at, health=first_health(container.config, container.state.health))
-        container = msgspec.structs.replace(container, state=state, monitor_pid=monitor_pid, boot_id=core.boot_id)
-        await core.put(container)
         crash_point("confirmed")
-        return container
+        return confirmed
 
     async def reserve(self, container: Container, avoid: frozenset[tuple[str, int]]) -> tuple[tuple[Step, ...], tuple[Step, ...], Container]:
         """Reserve addresses, names and ports; the steps that make them true and the container that holds them."""
@@ -152,14 +157,19 @@ class Lifecycle:
         await core.commit(replace(old, network=new).with_container(container), keys)
         crash_point("reserved")
         first, rest = self.networking.steps_up(old.network, part)
-        await core.on_host(write_files, core, container)
-        for other in part.sandboxes:
-            if other != sandbox_id:
-                await self.networking.refresh_files(other)
         for endpoint_id in core.state.network.sandbox_endpoints.get(sandbox_id, ()):
             endpoint = core.state.network.endpoints[endpoint_id]
             self.networking.tell("connect", core.state.network.networks[endpoint.network_id], container=container.id)
         return first, rest, container
+
+    async def write_files(self, container: Container) -> None:
+        """The files that the container sees through bind mounts, and those of the containers that link to it."""
+        sandbox_id = container.sandbox_id
+        if sandbox_id:
+            await self.core.on_host(write_files, self.core, container)
+            for other in self.networking.touched(self.core.state.network, sandbox_id).sandboxes:
+                if other != sandbox_id:
+                    await self.networking.refresh_files(other)
 
     def namespace(self, container: Container) -> str:
         return self.networking.namespace_path(container)
@@ -167,7 +177,7 @@ class Lifecycle:
     async def undo_start(self, container: Container) -> None:
         """Take away what a failed start left, in the reverse order."""
         await self.process.destroy(container)
-        await self.networking.close(container, msgspec.structs.replace(container, sandbox_id=""))
+        await self.networking.close(container, msgspec.structs.replace(container, sandbox_id=""), unsure=True)
 
     def explained(self, error: SanbashiError, container: Container) -> SanbashiError:
         """A failure of the start in Docker's words: the network's get their prefix, the runtime's have their own."""

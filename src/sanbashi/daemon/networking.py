@@ -90,8 +90,11 @@ class Networking:
         try:
             await self.apply(self.steps(old.network, new, part))
         except SanbashiError:
-            await core.commit(core.with_old(old, keys), keys)
-            await self.mend(part, new)
+            try:
+                await core.commit(core.with_old(old, keys), keys)
+            finally:
+                # Where the store refuses even that, the change stands, and then all of it.
+                await self.mend(part, new, old.network)
             raise
         crash_point("applied")
 
@@ -250,8 +253,11 @@ class Networking:
         first = tuple(s for s in steps if isinstance(getattr(s, "item", None), Namespace))
         return first, tuple(s for s in steps if s not in first)
 
-    async def close(self, container: Container, after: Container) -> None:
-        """Take a container's sandbox away and save the container as `after`; everything removable goes, gone already is success."""
+    async def close(self, container: Container, after: Container, *, unsure: bool = False) -> None:
+        """Take a container's sandbox away and save the container as `after`; everything removable goes, gone already is success.
+
+        `unsure`: not all of it may have been made.
+        """
         core, old = self.core, self.core.state
         if container.sandbox_id not in old.network.sandboxes:
             await core.put(after)
@@ -262,7 +268,8 @@ class Networking:
         have, want = self.picture(old.network, part), self.picture(new, part)
         # The kernel first, the state after: an address is free only when nothing answers to it any more.
         try:
-            await self.apply(plan(have, want))
+            seen = await core.on_host(core.kernel.observe, have | want) if unsure else have
+            await self.apply(plan(seen, want))
         except SanbashiError as error:
             log.warning("taking down the network of %s: %s; looking at what is there", container.name, error)
             seen = await core.on_host(core.kernel.observe, have | want)
@@ -274,10 +281,14 @@ class Networking:
             await self.refresh_files(other)
 
     async def refresh_files(self, sandbox_id: str) -> None:
-        """Write a running container's hosts and resolv.conf anew, in place."""
+        """Write a running container's hosts and resolv.conf anew, in place; that they cannot be written undoes nothing."""
         sandbox = self.core.state.network.sandboxes.get(sandbox_id)
         if sandbox is not None and sandbox.container_id in self.core.state.containers:
-            await self.core.on_host(write_files, self.core, self.core.state.containers[sandbox.container_id])
+            container = self.core.state.containers[sandbox.container_id]
+            try:
+                await self.core.on_host(write_files, self.core, container)
+            except SanbashiError as error:
+                log.error("the files of %s: %s", container.name, error.message)
 
     # -- connect and disconnect
 
@@ -305,7 +316,7 @@ class Networking:
                 new, endpoint = self.join(core.state.network, container.sandbox_id, container, network, wish)
                 new = commands.publish(new, container.sandbox_id, core.network_facts)
                 await self.change(new, self.touched(new, container.sandbox_id), after)
-                await core.on_host(write_files, core, after)
+                await self.refresh_files(after.sandbox_id)
                 log.info("connected %s to %s as %s", container.name, name, endpoint.ipv4 or endpoint.ipv6 or "no address")
             if network is not None:
                 self.tell("connect", network, container=container.id)
@@ -359,7 +370,7 @@ class Networking:
                 new = commands.leave(core.state.network, endpoint_id)
                 new = commands.publish(new, container.sandbox_id, core.network_facts)
                 await self.change(new, part, after)
-                await core.on_host(write_files, core, after)
+                await self.refresh_files(after.sandbox_id)
             self.tell("disconnect", network, container=container.id)
 
     async def disconnect_endpoint(self, network: Network, name: str) -> None:

@@ -1,0 +1,180 @@
+"""Whatever fails, state and kernel are as before and the next command works; wherever the daemon dies, the next one finds or undoes all of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+
+import pytest
+
+from sanbashi.errors import SanbashiError
+from sanbashi.network.model import EndpointWish, NetworkRequest
+
+from .town import Crash, Daemon, World, daemon, settle_town, without_failure
+
+Command = Callable[[Daemon], Awaitable[object]]
+
+# Each of them can be done in the settled town, and says of a daemon whether it was done.
+COMMANDS: dict[str, tuple[Command, Callable[[Daemon], bool]]] = {
+    "start": (lambda d: d.lifecycle.start("web"), lambda d: d.container("web").state.running),
+    "connect": (
+        lambda d: d.networking.connect("app", "db", EndpointWish(network="app", aliases=("database",), links=("runner:it",))),
+        lambda d: "app" in dict(d.container("db").networks),
+    ),
+    "disconnect": (lambda d: d.networking.disconnect("app", "runner", False), lambda d: "app" not in dict(d.container("runner").networks)),
+    "network create": (
+        lambda d: d.networking.create(NetworkRequest(name="new", enable_ipv6=True)),
+        lambda d: "new" in d.state.network.network_names,
+    ),
+    "network rm": (lambda d: d.networking.remove("spare"), lambda d: "spare" not in d.state.network.network_names),
+    "rename": (lambda d: d.lifecycle.rename("runner", "walker"), lambda d: "walker" in d.state.container_names),
+}
+# These take away, and go on taking away when something fails.
+ENDINGS: dict[str, tuple[Command, Callable[[Daemon], bool]]] = {
+    "stop": (lambda d: d.lifecycle.stop("runner", 1), lambda d: not d.container("runner").state.running),
+    "rm": (lambda d: d.lifecycle.remove("web"), lambda d: "web" not in d.state.container_names),
+    "rm -f": (lambda d: d.lifecycle.remove("runner", force=True), lambda d: "runner" not in d.state.container_names),
+}
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The town as a daemon left it that went down in peace."""
+    world = World(tmp_path_factory.mktemp("town") / "data")
+
+    async def settle() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            async with daemon(world, patch) as town:
+                await settle_town(town)
+                town.check()
+
+    asyncio.run(settle())
+    return world
+
+
+def run(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(work())
+
+
+async def measure(world: World, command: Command, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, bool]], int]:
+    """The boundaries that a command passes, and how many steps of the kernel's it takes."""
+    async with daemon(world, monkeypatch) as town:
+        before = len(world.passed), len(world.kernel.taken)
+        await command(town)
+        town.check()
+        return world.passed[before[0] :], len(world.kernel.taken) - before[1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_failure_at_any_step_leaves_everything_as_before(name: str, settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command, done = COMMANDS[name]
+
+    async def work() -> None:
+        boundaries, steps = await measure(settled.copy(tmp_path / "measured"), command, monkeypatch)
+        world = settled.copy(tmp_path / "world")
+        async with daemon(world, monkeypatch) as town:
+            before, picture = town.state, world.kernel.picture
+
+            async def fail(where: str) -> None:
+                with pytest.raises(SanbashiError):
+                    await command(town)
+                assert town.state.network == before.network, where
+                assert [without_failure(c) for c in town.state.containers.values()] == [without_failure(c) for c in before.containers.values()], where
+                assert world.kernel.picture == picture, where
+                town.check()
+
+            for n in range(steps):
+                world.kernel.fail_at = len(world.kernel.taken) + n
+                await fail(f"step {n}")
+            for n, (boundary, can_fail) in enumerate(boundaries):
+                if can_fail:
+                    world.trouble = len(world.passed) + n
+                    await fail(f"boundary {n}, {boundary}")
+            await command(town)
+            assert done(town)
+            town.check()
+
+    run(work)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_what_takes_away_does_so_although_a_step_fails(name: str, settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command, done = ENDINGS[name]
+
+    async def work() -> None:
+        _, steps = await measure(settled.copy(tmp_path / "measured"), command, monkeypatch)
+        for n in range(steps):
+            world = settled.copy(tmp_path / str(n))
+            async with daemon(world, monkeypatch) as town:
+                world.kernel.fail_at = len(world.kernel.taken) + n
+                await command(town)
+                assert world.kernel.fail_at is None and done(town)
+                town.check()
+
+    run(work)
+
+
+@pytest.mark.parametrize("name", COMMANDS | ENDINGS)
+def test_after_a_crash_at_any_step_the_next_daemon_stands_on_firm_ground(
+    name: str, settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, done = (COMMANDS | ENDINGS)[name]
+
+    async def crash(world: World, at_step: bool, n: int) -> None:
+        async with daemon(world, monkeypatch) as town:
+            others = running_of(town)
+            if at_step:
+                world.kernel.crash_at = len(world.kernel.taken) + n
+            else:
+                world.trouble, world.crash = len(world.passed) + n, True
+            with pytest.raises(Crash):
+                await command(town)
+        world.kernel.crash_at = None
+        async with daemon(world, monkeypatch) as town:
+            town.check()
+            stands = done(town)
+            for container_id, kept in others.items():
+                if container_id in running_of(town) and (name, stands) != ("disconnect", True):
+                    assert running_of(town)[container_id] >= kept, "a running container lost an address"
+            if not stands:
+                await command(town)
+                assert done(town)
+            town.check()
+            await town.networking.create(NetworkRequest(name="next"))
+            town.check()
+
+    async def work() -> None:
+        boundaries, steps = await measure(settled.copy(tmp_path / "measured"), command, monkeypatch)
+        for at_step, n in [(True, n) for n in range(steps)] + [(False, n) for n in range(len(boundaries))]:
+            await crash(settled.copy(tmp_path / f"{at_step} {n}"), at_step, n)
+
+    run(work)
+
+
+def running_of(town: Daemon) -> dict[str, set[str]]:
+    """The addresses of each running container."""
+    network = town.state.network
+    return {
+        c.id: {str(network.endpoints[e].ipv4) for e in network.sandbox_endpoints.get(c.sandbox_id, ())}
+        for c in town.state.containers.values()
+        if c.state.running
+    }
+
+
+def test_a_crash_while_starting_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        first = World(tmp_path / "first")
+        async with daemon(first, monkeypatch) as town:
+            town.check()
+        for n in range(len(first.kernel.taken)):
+            world = World(tmp_path / str(n))
+            world.kernel.crash_at = n
+            with pytest.raises(Crash):
+                async with daemon(world, monkeypatch):
+                    pass
+            world.kernel.crash_at = None
+            async with daemon(world, monkeypatch) as town:
+                town.check()
+
+    run(work)
