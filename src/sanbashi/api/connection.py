@@ -27,7 +27,8 @@ PIECE = 64 * 1024  # bytes read at a time, and about what a connection may hold 
 MAX_HEAD = 256 * 1024  # bytes of a request's head; X-Registry-Auth can be long
 IDLE = 600.0  # seconds that a connection may be kept without a request
 HEAD_TIME = 60.0  # seconds that a request's head may take
-LEFTOVER = 256 * 1024  # bytes of an unread body that are read away to keep the connection
+# Bytes of an unread body that are read away: a unix client that is closed on in the middle of sending sees a reset instead of its answer.
+LEFTOVER = 64 << 20
 RECHECK = 1.0  # seconds between looks at a unix client that closed its writing side only
 
 Serve = Callable[[Request], Awaitable[Answer]]
