@@ -1,6 +1,6 @@
 """The Docker Engine HTTP API over a socket: requests, chunked answers, hijacked connections. HTTP/1.1, nothing else."""
 
-from _socket import AF_INET, AF_INET6, AF_UNIX, SHUT_WR, SOCK_STREAM, socket
+from _socket import AF_INET, AF_INET6, AF_UNIX, MSG_NOSIGNAL, SHUT_WR, SOCK_STREAM, socket
 
 from sanbashi.cli.failure import DaemonError, Failure, Unreachable
 
@@ -72,6 +72,10 @@ class Wire:
             data, self.buffer = data[:size], data[size:] + self.buffer
             size -= len(data)
             yield data
+
+    def send(self, data: bytes) -> None:
+        """All of the bytes; ConnectionError where the other side has gone (and no SIGPIPE, which is for our output)."""
+        self.socket.sendall(data, MSG_NOSIGNAL)
 
     def close_write(self) -> None:
         """Ends what we send; the other side goes on."""
@@ -187,12 +191,12 @@ class Daemon:
         request = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape") + data
         wire = self.idle.pop() if self.idle and not fresh else self.connect()
         try:
-            wire.socket.sendall(request)
+            wire.send(request)
             if body is not None and not isinstance(body, str):
                 for part in body:
                     if part:
-                        wire.socket.sendall(b"%x\r\n%b\r\n" % (len(part), part))
-                wire.socket.sendall(b"0\r\n\r\n")
+                        wire.send(b"%x\r\n%b\r\n" % (len(part), part))
+                wire.send(b"0\r\n\r\n")
         except ConnectionError:
             pass  # the daemon answers before it has read everything when it refuses: read on
         return wire
@@ -228,6 +232,8 @@ class Daemon:
         fresh: bool = False,
     ) -> Response:
         """A request and its answer. An older daemon's refusal of our API version is answered by speaking its own."""
+        if not isinstance(body, str | None):
+            self.request("GET", "/_ping").read()  # a streamed body cannot be sent again: learn an older daemon's version first
         wire = self.send(method, path, query, body, headers, fresh=fresh)
         return self.answer_or_repeat(wire, method, path, query, body, headers)
 

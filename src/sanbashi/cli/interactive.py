@@ -217,7 +217,7 @@ class Session:
             data = b""
         passed, detach = self.keys.feed(data)
         try:
-            self.wire.socket.sendall(passed)
+            self.wire.send(passed)
         except ConnectionError:
             return False
         if detach:
