@@ -46,7 +46,7 @@ def info(core: Core) -> dict[str, Any]:
         "ContainersPaused": statuses.count("paused"),
         "ContainersStopped": sum(s not in ("running", "restarting", "paused") for s in statuses),
         "Images": len(state.images),
-        "Driver": "overlay2",
+        "Driver": "overlayfs",
         "DriverStatus": [["Backing Filesystem", "extfs"], ["Native Overlay Diff", "true"]],
         "Plugins": {"Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": ["json-file"]},
         "MemoryLimit": True,
