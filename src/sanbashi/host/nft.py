@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
+import os
 import re
+import socket
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -58,7 +61,45 @@ def library() -> ctypes.CDLL:
         getattr(lib, name).restype = ctypes.c_char_p
     lib.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
     lib.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    for _ in range(LOW_RESERVED):
+        keep_low()
     return lib
+
+
+# The library waits with select(2), which ends the whole process at a descriptor of FD_SETSIZE or more: with a thousand containers a new
+# socket gets such a number. So some low numbers are held, and one is let go at the moment in which the library opens its socket.
+FD_SETSIZE, LOW_RESERVED = 1024, 16
+low: list[int] = []
+
+
+def keep_low() -> None:
+    """Hold one more low descriptor, if one is free."""
+    held = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    if held < FD_SETSIZE and len(low) < LOW_RESERVED:
+        low.append(held)
+    else:
+        os.close(held)
+
+
+def new_context() -> ctypes.c_void_p:
+    """A context whose netlink socket has a low number; another thread may snatch the number that was let go, then the next is tried."""
+    while low:
+        number = low.pop()
+        os.close(number)
+        context: ctypes.c_void_p = library().nft_ctx_new(0)
+        if is_netlink(number):
+            return context
+        library().nft_ctx_free(context)
+    raise OSError(errno.EMFILE, "no descriptor below 1024 is free for nftables")
+
+
+def is_netlink(number: int) -> bool:
+    """Whether a descriptor is a netlink socket."""
+    try:
+        with socket.socket(fileno=os.dup(number)) as there:
+            return there.family == socket.AF_NETLINK
+    except OSError:  # not a socket, or closed again by whoever snatched it
+        return False
 
 
 class Nft:
@@ -66,8 +107,9 @@ class Nft:
 
     def __init__(self, counts: Counts) -> None:
         self.counts = counts
+        library()
         with LIBRARY_LOCK:
-            self.context = library().nft_ctx_new(0)
+            self.context = new_context()
             library().nft_ctx_buffer_output(self.context)
             library().nft_ctx_buffer_error(self.context)
 
@@ -81,6 +123,7 @@ class Nft:
         """Give the context back."""
         with LIBRARY_LOCK:
             library().nft_ctx_free(self.context)
+            keep_low()
 
     def run(self, text: str, *, flags: int = 0) -> str:
         """Carry out commands as one transaction and return what they print; NftError where anything is refused, then nothing is done."""
@@ -227,5 +270,3 @@ def load_dns(nft: Nft, port: int) -> None:
 def unload_dns(nft: Nft) -> None:
     """Take that away again; absent is success."""
     nft.run("table ip sanbashi\ndelete table ip sanbashi\n")
-
-
