@@ -26,7 +26,6 @@ from sanbashi.network.picture import (
 from sanbashi.network.plan import Add, Forget, Remove, Step, hangs_on
 
 
-
 class Crash(BaseException):
     """The machine died at a step."""
 
@@ -132,7 +131,6 @@ def is_rule(step: Step) -> bool:
 
 
 # -- what the real kernel refuses
-
 
 
 def needs_namespace(kernel: FakeKernel, item: Veth, there: Item | None) -> str:

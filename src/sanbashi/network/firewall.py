@@ -83,12 +83,12 @@ def endpoint_elements(network: Network, endpoint: Endpoint, bridges: Iterable[st
     if not bridge_options(network).icc:
         yield bridging("quiet", endpoint.host_interface)
     yield from published(endpoint)
-    if any(p.host_port for p in endpoint.ports):
+    translated = {p.host_ip.version for p in endpoint.ports if p.host_port}
+    for address in (i.ip for i in (endpoint.ipv4, endpoint.ipv6) if i is not None and i.version in translated):
         # Where a container is on the client's network as well, its answer would go there directly and not pass us.
-        for address in (i.ip for i in (endpoint.ipv4, endpoint.ipv6) if i is not None):
-            for bridge in bridges:
-                yield inet(f"shortcut{address.version}", bridge, address)
-            yield inet(f"itself{address.version}", address, address)
+        for bridge in bridges:
+            yield inet(f"shortcut{address.version}", bridge, address)
+        yield inet(f"itself{address.version}", address, address)
 
 
 def ownership(endpoint: Endpoint) -> Iterator[Element]:

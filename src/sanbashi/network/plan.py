@@ -7,7 +7,7 @@ bridge, a veth pair, a setting or a neighbour whose key is there changes it in p
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -73,10 +73,8 @@ STAGE_OF: dict[type, str] = {kind: stage for kind, stage in ORDER if kind is not
 RANK: dict[str, int] = {stage: rank for rank, stage in enumerate(STAGES)}
 KIND_RANK: dict[type, int] = {kind: rank for rank, (kind, _) in enumerate(ORDER)}
 IN_PLACE = (Bridge, Sysctl, Neighbour, Names, Resolver)
-FORGOTTEN: Mapping[str, Protocol] = {
-    "udp": "udp",
-    "sctp": "sctp",
-}  # a client of these may send on from the same port for ever; a TCP flow ends with its socket
+# A client of these may send on from the same port for ever; a TCP flow ends with its socket.
+FORGOTTEN: Mapping[str, Protocol] = {"udp": "udp", "sctp": "sctp"}
 
 
 def plan(have: Picture, want: Picture) -> tuple[Step, ...]:
@@ -87,29 +85,25 @@ def plan(have: Picture, want: Picture) -> tuple[Step, ...]:
     """
     if have.items == want.items:
         return ()
-    gone_links, gone_namespaces = vanishing(have, want)
-    removed: list[Item] = []
-    kept: set[Item] = set()
-    wanted_keys = {item.key: item for item in want}
-    for item in have.items - want.items if not gone_links else have.items:
-        if hangs_on(item, gone_links, gone_namespaces):
-            if is_host_end(item) and item.key not in wanted_keys:
-                removed.append(item)
-        elif item in want.items:
-            kept.add(item)
-        else:
-            removed.append(item)
-    present = kept if gone_links else have.items & want.items
-    added = [item for item in want.items if item not in present]
-    return tuple(ordered(removed, added))
+    links, namespaces = vanishing(have, want)
+    standing: list[Item] = []
+    hanging: list[Item] = []
+    for item in have:
+        (hanging if hangs_on(item, links, namespaces) else standing).append(item)
+    kept = want.items.intersection(standing)
+    added = [item for item in want if item not in kept]
+    claims, wanted_keys = {claim(item) for item in added}, {item.key for item in added}
+    removed = [item for item in standing if item not in kept]
+    # Of what goes with its link: an endpoint falls silent before its rules go, and what is in the way of something new goes before it.
+    removed += [item for item in hanging if item.key not in wanted_keys and (is_host_end(item) or claim(item) in claims)]
+    return tuple(ordered(removed, added, claims))
 
 
-def ordered(removed: list[Item], added: list[Item]) -> Iterator[Step]:
+def ordered(removed: list[Item], added: list[Item], claims: Container[tuple[object, ...]]) -> Iterator[Step]:
     """The steps of what goes and what comes, stage by stage."""
     going, coming = by_stage(removed), by_stage(added)
     new_keys = {item.key for item in added}
     # A replacement in place needs no removal; other replacements, and what cannot be beside what comes, go right before it.
-    claims = {claim(item) for item in added}
     for stage in ("names", "endpoint up"):
         yield from (Remove(i) for i in reversed(going[stage]) if i.key not in new_keys)
     for stage in STAGES[: RANK["rules"]]:

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from sanbashi.network import blocks
 
 BASE = ip_network("10.0.0.0/24")
-BLOCKS = st.builds(lambda length, n: IPv4Network((int(BASE.network_address) + (n >> (32 - length) << (32 - length)), length)), st.integers(24, 30), st.integers(0, 255))
+BLOCKS = st.builds(
+    lambda length, n: IPv4Network((int(BASE.network_address) + (n >> (32 - length) << (32 - length)), length)),
+    st.integers(24, 30),
+    st.integers(0, 255),
+)
 
 
 def all_blocks(length: int) -> list[IPv4Network]:

@@ -99,9 +99,7 @@ def test_any_name_will_do_and_the_bridge_has_dockers_name() -> None:
 
 
 def test_warnings() -> None:
-    request = NetworkRequest(
-        name="n", options={"x.y": "1", B + "gateway_mode_ipv6": "routed"}, enable_ipv6=True, subnets=()
-    )
+    request = NetworkRequest(name="n", options={"x.y": "1", B + "gateway_mode_ipv6": "routed"}, enable_ipv6=True, subnets=())
     _, _, warnings = commands.create_network(fresh(), request, FACTS, id=number("n"), created=WHEN)
     assert warnings == (
         "option x.y is not known to the bridge driver and has no effect",

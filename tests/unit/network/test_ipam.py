@@ -30,7 +30,14 @@ def test_the_default_pools_hold_31_networks_lowest_first() -> None:
 
 
 def test_a_choice_says_what_it_passed_over() -> None:
-    facts = replace(FACTS, avoid=((ip_network("172.16.0.0/14"), "route dev eth0"), (ip_network("0.0.0.0/0"), "default route"), (ip_network("172.20.0.53/32"), "name server")))
+    facts = replace(
+        FACTS,
+        avoid=(
+            (ip_network("172.16.0.0/14"), "route dev eth0"),
+            (ip_network("0.0.0.0/0"), "default route"),
+            (ip_network("172.20.0.53/32"), "name server"),
+        ),
+    )
     choice = ipam.choose_subnet(fresh(FACTS).blocks, 4, facts)
     assert str(choice.subnet) == "172.21.0.0/16"
     assert choice.because == (
@@ -116,7 +123,9 @@ def test_range_gateway_and_auxiliary_addresses_as_recorded() -> None:
 
 
 def test_the_containers_gateway_may_be_another_than_the_bridge() -> None:
-    request = NetworkRequest(name="n", subnets=(SubnetRequest(subnet=ip_network("10.1.0.0/24"), auxiliary={"DefaultGatewayIPv4": ip_address("10.1.0.254")}),))
+    request = NetworkRequest(
+        name="n", subnets=(SubnetRequest(subnet=ip_network("10.1.0.0/24"), auxiliary={"DefaultGatewayIPv4": ip_address("10.1.0.254")}),)
+    )
     state, network, _ = commands.create_network(fresh(), request, FACTS, id=number("n"), created=WHEN)
     assert str(network.subnets[0].gateway) == "10.1.0.1"
     assert str(endpoint(run(state, "c", "n"), "c", "n").gateway4) == "10.1.0.254"

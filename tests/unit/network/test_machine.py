@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.fakes import FakeKernel
 
 from sanbashi.errors import SanbashiError
 from sanbashi.network import commands
@@ -16,14 +17,13 @@ from sanbashi.network.model import NetworkState, PortSpec
 from sanbashi.network.picture import Picture
 from sanbashi.network.plan import plan
 from sanbashi.network.wanted import everything, wanted
-from tests.fakes import FakeKernel
 
 from .world import FACTS, create, fresh, join, number, open_container, sandbox_of
 
 SMALL = replace(FACTS, ephemeral=(50000, 50003))
-NETWORKS = ("n1", "n2", "n3", "n4")
-CONTAINERS = ("c1", "c2", "c3", "c4")
-SUBNETS = ("", "10.1.0.0/30", "10.1.0.0/29", "10.2.0.0/31", "10.3.0.0/24")
+NETWORKS = ("n1", "n2", "n3")
+CONTAINERS = ("c1", "c2", "c3")
+SUBNETS = ("", "", "10.1.0.0/30", "10.1.0.0/29", "10.2.0.0/31", "10.3.0.0/24")
 SPECS = st.lists(
     st.builds(
         PortSpec,
@@ -34,7 +34,7 @@ SPECS = st.lists(
     ),
     max_size=3,
 )
-OPTIONS = st.sampled_from(
+OPTIONS: st.SearchStrategy[dict[str, str]] = st.sampled_from(
     (
         {},
         {"com.docker.network.bridge.enable_icc": "false"},
@@ -43,15 +43,36 @@ OPTIONS = st.sampled_from(
     )
 )
 
+NETWORK = st.fixed_dictionaries({"subnet": st.sampled_from(SUBNETS), "enable_ipv6": st.booleans(), "internal": st.booleans(), "options": OPTIONS})
+
 
 class Networks(RuleBasedStateMachine):
     """Commands on a handful of networks and containers; every change goes to a fake kernel as the plan of the slice that it touches."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(data=st.data(), first=NETWORK, second=NETWORK)
+    def begin(self, data: st.DataObject, first: dict[str, object], second: dict[str, object]) -> None:
         self.state = NetworkState()
         self.kernel = FakeKernel()
         self.change(fresh(SMALL), networks=list(fresh(SMALL).networks), sandboxes=[])
+        self.create("n1", first)
+        self.create("n2", second)
+        for _ in CONTAINERS:
+            self.start(data)
+
+    def stopped(self) -> list[str]:
+        return [c for c in CONTAINERS if sandbox_of(c) not in self.state.sandboxes]
+
+    def joined(self) -> list[tuple[str, str]]:
+        """(container, endpoint id) of every endpoint."""
+        return [(c, e) for c in CONTAINERS for e in self.state.sandbox_endpoints.get(sandbox_of(c), ())]
+
+    def joinable(self) -> list[tuple[str, str]]:
+        """(running container, name of a network that it is not in)."""
+        named = self.state.network_names
+        running = [c for c in CONTAINERS if c not in self.stopped()]
+        return [
+            (c, n) for c in running for n in (*NETWORKS, "bridge") if n in named and number(c) not in self.state.network_endpoints.get(named[n], {})
+        ]
 
     def change(self, new: NetworkState, *, networks: list[str], sandboxes: list[str]) -> None:
         """What the daemon does: from what was last written to what is wanted, for the slice."""
@@ -64,15 +85,22 @@ class Networks(RuleBasedStateMachine):
         linking = state.linked.get(number(container), ())
         return [sandbox_of(container), *{state.endpoints[i].sandbox_id if i in state.endpoints else i for i in linking}]
 
-    @rule(name=st.sampled_from(NETWORKS), subnet=st.sampled_from(SUBNETS), ipv6=st.booleans(), internal=st.booleans(), options=OPTIONS)
-    def create(self, name: str, subnet: str, ipv6: bool, internal: bool, options: dict[str, str]) -> None:
+    @rule(name=st.sampled_from(NETWORKS), fields=NETWORK)
+    def create_or_remove(self, name: str, fields: dict[str, object]) -> None:
+        if name in self.state.network_names:
+            self.remove(name)
+        else:
+            self.create(name, fields)
+
+    def create(self, name: str, fields: dict[str, object]) -> None:
         try:
-            new, network = create(self.state, name, *filter(None, (subnet,)), enable_ipv6=ipv6, internal=internal, options=options, facts=SMALL)
+            new, network = create(
+                self.state, name, *filter(None, (str(fields["subnet"]),)), facts=SMALL, **{k: v for k, v in fields.items() if k != "subnet"}
+            )
         except SanbashiError:
             return
         self.change(new, networks=[network.id], sandboxes=[])
 
-    @rule(name=st.sampled_from(NETWORKS))
     def remove(self, name: str) -> None:
         try:
             network = commands.find_network(self.state, name)
@@ -81,23 +109,27 @@ class Networks(RuleBasedStateMachine):
             return
         self.change(new, networks=[network.id], sandboxes=[])
 
-    @rule(container=st.sampled_from(CONTAINERS), network=st.sampled_from((*NETWORKS, "bridge")), specs=SPECS, link=st.sampled_from((None, *CONTAINERS)))
-    def start(self, container: str, network: str, specs: list[PortSpec], link: str | None) -> None:
-        if sandbox_of(container) in self.state.sandboxes or network not in self.state.network_names:
-            return
+    @precondition(lambda self: self.stopped())
+    @rule(data=st.data())
+    def start(self, data: st.DataObject) -> None:
+        container = data.draw(st.sampled_from(self.stopped()))
+        specs, link = data.draw(SPECS), data.draw(st.sampled_from((None, *CONTAINERS)))
+        names = [n for n in (*NETWORKS, "bridge") if n in self.state.network_names]
+        chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True))
         links = (("other", number(link)),) if link else ()
         try:
-            new = open_container(self.state, container, *specs, exposed=((80, "tcp"),), host_links=links if network == "bridge" else ())
-            new, _ = join(new, container, network, facts=SMALL, links=links if network != "bridge" else ())
+            new = open_container(self.state, container, *specs, exposed=((80, "tcp"),), host_links=links if "bridge" in chosen else ())
+            for network in chosen:
+                new, _ = join(new, container, network, facts=SMALL, links=links if network != "bridge" else ())
             new = commands.publish(new, sandbox_of(container), SMALL)
         except SanbashiError:
             return
         self.change(new, networks=[], sandboxes=self.touched(new, container))
 
-    @rule(container=st.sampled_from(CONTAINERS), network=st.sampled_from(NETWORKS), priority=st.integers(0, 2))
-    def connect(self, container: str, network: str, priority: int) -> None:
-        if sandbox_of(container) not in self.state.sandboxes or network not in self.state.network_names:
-            return
+    @precondition(lambda self: self.joinable())
+    @rule(data=st.data(), priority=st.integers(-1, 2))
+    def connect(self, data: st.DataObject, priority: int) -> None:
+        container, network = data.draw(st.sampled_from(self.joinable()))
         try:
             new, _ = join(self.state, container, network, facts=SMALL, gateway_priority=priority)
             new = commands.publish(new, sandbox_of(container), SMALL)
@@ -105,19 +137,21 @@ class Networks(RuleBasedStateMachine):
             return
         self.change(new, networks=[], sandboxes=self.touched(new, container))
 
-    @rule(container=st.sampled_from(CONTAINERS), network=st.sampled_from((*NETWORKS, "bridge")))
-    def disconnect(self, container: str, network: str) -> None:
-        held = self.state.network_endpoints.get(self.state.network_names.get(network, ""), {}).get(number(container))
-        if held is None:
-            return
+    @precondition(lambda self: self.joined())
+    @rule(data=st.data(), publish=st.booleans())
+    def disconnect(self, data: st.DataObject, publish: bool) -> None:
+        container, endpoint_id = data.draw(st.sampled_from(self.joined()))
+        new = commands.leave(self.state, endpoint_id)
         try:
-            new = commands.publish(commands.leave(self.state, held), sandbox_of(container), SMALL)
+            new = commands.publish(new, sandbox_of(container), SMALL) if publish else new
         except SanbashiError:
             return
         self.change(new, networks=[], sandboxes=self.touched(self.state, container))
 
-    @rule(container=st.sampled_from(CONTAINERS))
-    def stop(self, container: str) -> None:
+    @precondition(lambda self: self.state.sandboxes)
+    @rule(data=st.data())
+    def stop(self, data: st.DataObject) -> None:
+        container = data.draw(st.sampled_from([c for c in CONTAINERS if c not in self.stopped()]))
         self.change(commands.close_sandbox(self.state, sandbox_of(container)), networks=[], sandboxes=self.touched(self.state, container))
 
     @precondition(lambda self: self.state.endpoints)
@@ -164,4 +198,4 @@ class Networks(RuleBasedStateMachine):
 
 
 TestNetworks = Networks.TestCase
-TestNetworks.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestNetworks.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

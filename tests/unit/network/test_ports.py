@@ -158,7 +158,9 @@ def test_ranges_take_the_first_free_port() -> None:
 # -- ephemeral ports
 
 
-def ephemeral(state: NetworkState, name: str, facts: NetworkFacts = SOME, avoid: frozenset[tuple[str, int]] = frozenset()) -> tuple[NetworkState, int]:
+def ephemeral(
+    state: NetworkState, name: str, facts: NetworkFacts = SOME, avoid: frozenset[tuple[str, int]] = frozenset()
+) -> tuple[NetworkState, int]:
     state, _ = join(open_container(state, name, PortSpec(80, "tcp")), name, "bridge", facts=facts)
     state = commands.publish(state, sandbox_of(name), facts, avoid=avoid)
     return state, endpoint(state, name, "bridge").ports[0].host_port

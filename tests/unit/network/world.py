@@ -28,9 +28,7 @@ POOLS = (
     ("172.28.0.0/14", 16),
     ("192.168.0.0/16", 20),
 )
-FACTS = NetworkFacts(
-    pools=tuple((ip_network(base), size) for base, size in POOLS), ephemeral=(32768, 60999), ula=IPv6Network("fd9c:f72:1cca::/48")
-)
+FACTS = NetworkFacts(pools=tuple((ip_network(base), size) for base, size in POOLS), ephemeral=(32768, 60999), ula=IPv6Network("fd9c:f72:1cca::/48"))
 WHEN = "2026-11-23T17:45:20.520830267Z"
 
 
@@ -51,9 +49,7 @@ def create(
     """A network with subnets written as text; gateway and range belong to the first."""
     requests = [SubnetRequest(subnet=ip_network(s)) for s in subnets]
     if requests and (gateway or ip_range):
-        requests[0] = replace(
-            requests[0], gateway=ip_address(gateway) if gateway else None, ip_range=ip_network(ip_range) if ip_range else None
-        )
+        requests[0] = replace(requests[0], gateway=ip_address(gateway) if gateway else None, ip_range=ip_network(ip_range) if ip_range else None)
     request = NetworkRequest(name=name, subnets=tuple(requests), **fields)  # type: ignore[arg-type]
     state, network, _ = commands.create_network(state, request, facts, id=number(name), created=WHEN)
     return state, network
