@@ -86,6 +86,7 @@ class Core:
     snapshots: Snapshots
     events: Events = field(default_factory=Events)
     state: State = field(default_factory=State)
+    owed: set[Key] = field(default_factory=set)  # rows in which the store is behind the state
     locks: dict[str, Lock] = field(default_factory=dict)
     hands: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(HANDS, thread_name_prefix="hand"))
     boot_id: str = ""
@@ -94,20 +95,29 @@ class Core:
 
     # -- the one writer
 
-    async def commit(self, new: State, keys: Iterable[Key]) -> None:
+    async def commit(self, new: State, keys: Iterable[Key], *, fact: bool = False) -> None:
         """Make `new` the state and save what `keys` name; the old values come back where the store refuses.
 
-        `new` must have been made from `self.state` with nothing awaited between, so no update is lost.
+        `new` must have been made from `self.state` with nothing awaited between, so no update is lost. A `fact` (a process has ended, its
+        network is gone) stays true whatever the store says, and is saved with the next commit.
         """
         old, keys = self.state, list(keys)
-        changes = list(changes_between(old, new, keys))
+        changes = {(c.kind, c.id): c for c in changes_between(old, new, keys)}
+        if not changes:
+            self.state = new
+            return
         self.state = new
-        if changes:
-            try:
-                await self.store.commit(changes)
-            except SanbashiError:
+        owed = {key: Change(*key, value_of(new, key)) for key in self.owed if key not in changes}
+        try:
+            await self.store.commit([*owed.values(), *changes.values()])
+        except SanbashiError as error:
+            if not fact:
                 self.state = self.with_old(old, keys)
                 raise
+            self.owed |= changes.keys()
+            log.error("not saved yet: %s", error.message)
+        else:
+            self.owed -= owed.keys() | changes.keys()
 
     def with_old(self, old: State, keys: Sequence[Key]) -> State:
         """The present state with the values that `keys` had in `old`."""

@@ -260,7 +260,7 @@ class Networking:
         """
         core, old = self.core, self.core.state
         if container.sandbox_id not in old.network.sandboxes:
-            await core.put(after)
+            await core.commit(old.with_container(after), [("container", after.id)], fact=True)
             return
         part = self.touched(old.network, container.sandbox_id)
         keys = [*part.keys(old.network), ("container", container.id)]
@@ -276,7 +276,7 @@ class Networking:
             await self.apply(plan(seen, self.picture(commands.close_sandbox(core.state.network, container.sandbox_id), part)))
         crash_point("network down")
         new = commands.close_sandbox(core.state.network, container.sandbox_id)
-        await core.commit(replace(core.state, network=new).with_container(after), keys)
+        await core.commit(replace(core.state, network=new).with_container(after), keys, fact=True)
         for other in part.sandboxes:
             await self.refresh_files(other)
 

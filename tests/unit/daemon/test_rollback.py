@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
 import pytest
+from tests.fakes import is_rule
 
-from sanbashi.errors import SanbashiError
+from sanbashi.errors import NotModified, SanbashiError
 from sanbashi.network.model import EndpointWish, NetworkRequest
 
 from .town import Crash, Daemon, World, daemon, settle_town, without_failure
@@ -57,13 +59,14 @@ def run(work: Callable[[], Coroutine[None, None, None]]) -> None:
     asyncio.run(work())
 
 
-async def measure(world: World, command: Command, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, bool]], int]:
-    """The boundaries that a command passes, and how many steps of the kernel's it takes."""
+async def measure(world: World, command: Command, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, bool]], list[int]]:
+    """The boundaries that a command passes, and the numbers of the kernel's steps that it takes; of one transaction's only the first."""
     async with daemon(world, monkeypatch) as town:
         before = len(world.passed), len(world.kernel.taken)
         await command(town)
         town.check()
-        return world.passed[before[0] :], len(world.kernel.taken) - before[1]
+        taken = world.kernel.taken[before[1] :]
+        return world.passed[before[0] :], [n for n, step in enumerate(taken) if not (n and is_rule(step) and is_rule(taken[n - 1]))]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -84,7 +87,7 @@ def test_a_failure_at_any_step_leaves_everything_as_before(name: str, settled: W
                 assert world.kernel.picture == picture, where
                 town.check()
 
-            for n in range(steps):
+            for n in steps:
                 world.kernel.fail_at = len(world.kernel.taken) + n
                 await fail(f"step {n}")
             for n, (boundary, can_fail) in enumerate(boundaries):
@@ -104,12 +107,37 @@ def test_what_takes_away_does_so_although_a_step_fails(name: str, settled: World
 
     async def work() -> None:
         _, steps = await measure(settled.copy(tmp_path / "measured"), command, monkeypatch)
-        for n in range(steps):
+        for n in steps:
             world = settled.copy(tmp_path / str(n))
             async with daemon(world, monkeypatch) as town:
                 world.kernel.fail_at = len(world.kernel.taken) + n
                 await command(town)
                 assert world.kernel.fail_at is None and done(town)
+                town.check()
+
+    run(work)
+
+
+@pytest.mark.parametrize("name", COMMANDS | ENDINGS)
+def test_a_disk_that_stays_full_for_a_while_loses_nothing(name: str, settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command, done = (COMMANDS | ENDINGS)[name]
+
+    async def work() -> None:
+        boundaries, steps = await measure(settled.copy(tmp_path / "measured"), command, monkeypatch)
+        commits = [n for n, (boundary, _) in enumerate(boundaries) if boundary == "commit"]
+        for first, step in [(n, None) for n in commits] + [(n, step) for n in commits[1:] for step in steps[-1:]]:
+            world = settled.copy(tmp_path / f"{first} {step}")
+            async with daemon(world, monkeypatch) as town:
+                world.full = len(world.passed) + first
+                world.kernel.fail_at = None if step is None else len(world.kernel.taken) + step
+                with contextlib.suppress(SanbashiError):
+                    await asyncio.wait_for(command(town), 5)
+                world.full = None
+                if not done(town):
+                    with contextlib.suppress(NotModified):
+                        await asyncio.wait_for(command(town), 5)
+                    assert done(town), f"from commit {first} on"
+                await town.networking.create(NetworkRequest(name="next"))
                 town.check()
 
     run(work)
@@ -140,13 +168,12 @@ def test_after_a_crash_at_any_step_the_next_daemon_stands_on_firm_ground(
             if not stands:
                 await command(town)
                 assert done(town)
-            town.check()
             await town.networking.create(NetworkRequest(name="next"))
             town.check()
 
     async def work() -> None:
         boundaries, steps = await measure(settled.copy(tmp_path / "measured"), command, monkeypatch)
-        for at_step, n in [(True, n) for n in range(steps)] + [(False, n) for n in range(len(boundaries))]:
+        for at_step, n in [(True, n) for n in steps] + [(False, n) for n in range(len(boundaries))]:
             await crash(settled.copy(tmp_path / f"{at_step} {n}"), at_step, n)
 
     run(work)
