@@ -24,13 +24,17 @@ GLOBAL = """
 """
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The exit status of the command line."""
+def main() -> int:
+    """The exit status of this process's command line."""
     from _signal import SIG_DFL, SIGINT, SIGPIPE, signal  # type: ignore[import-not-found]  # `signal` itself costs enum and more
 
-    words = sys.argv[1:] if argv is None else argv
     signal(SIGPIPE, SIG_DFL)  # a reader that has gone ends us in silence, as it ends docker
     signal(SIGINT, SIG_DFL)
+    return answer(sys.argv[1:])
+
+
+def answer(words: list[str]) -> int:
+    """The exit status of a command line; what failed has been printed."""
     try:
         return run(words)
     except Failure as failure:
