@@ -68,7 +68,7 @@ def library() -> ctypes.CDLL:
 
 # The library waits with select(2), which ends the whole process at a descriptor of FD_SETSIZE or more: with a thousand containers a new
 # socket gets such a number. So some low numbers are held, and one is let go at the moment in which the library opens its socket.
-FD_SETSIZE, LOW_RESERVED = 1024, 16
+FD_SETSIZE, LOW_RESERVED, ATTEMPTS = 1024, 16, 100
 low: list[int] = []
 
 
@@ -83,13 +83,18 @@ def keep_low() -> None:
 
 def new_context() -> ctypes.c_void_p:
     """A context whose netlink socket has a low number; another thread may snatch the number that was let go, then the next is tried."""
-    while low:
+    for _ in range(ATTEMPTS):
+        if not low:
+            keep_low()
+        if not low:
+            break
         number = low.pop()
         os.close(number)
         context: ctypes.c_void_p = library().nft_ctx_new(0)
         if is_netlink(number):
             return context
         library().nft_ctx_free(context)
+        keep_low()
     raise OSError(errno.EMFILE, "no descriptor below 1024 is free for nftables")
 
 
