@@ -243,6 +243,6 @@ def from_file(path: Path, read_file: Callable[[Path], str], ignored: list[str]) 
             raise Invalid(f"unable to configure the daemon with file {path}: the following directives don't match any configuration option: {key}")
         else:
             for item in value if isinstance(value, list) else [value]:
-                text = f"base={item['base']},size={item['size']}" if isinstance(item, dict) and setting.key == "default_address_pools" else item
+                text = ",".join(f"{name}={part}" for name, part in item.items()) if isinstance(item, dict) else item
                 take(given, setting, str(text).lower() if isinstance(item, bool) else str(text), f"{key} in {path}")
     return given

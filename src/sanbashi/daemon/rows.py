@@ -44,7 +44,10 @@ def encode(value: object) -> bytes:
 
 def decode(kind: str, row: bytes) -> Any:
     """The object of a row; ValueError (msgspec.ValidationError among them) where the row is not of this kind."""
-    return reader(KINDS[kind])(msgspec.json.decode(row))
+    try:
+        return reader(KINDS[kind])(msgspec.json.decode(row))
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"no {kind}: {error}") from error
 
 
 @functools.cache

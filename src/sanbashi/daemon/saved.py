@@ -17,7 +17,7 @@ from pathlib import Path
 
 import immutables
 
-from ..errors import Conflict, Failed, Unavailable
+from ..errors import Conflict, Failed, NotFound, Unavailable
 from ..network.model import NetworkState
 from .rows import decode, encode
 from .state import State
@@ -57,24 +57,32 @@ class Store:
 
     def load(self) -> State:
         """The saved state, indexes still missing in its network part; Failed where the file is from a newer version or damaged."""
-        state = State()
-        networks, sandboxes, endpoints = {}, {}, {}
-        with contextlib.closing(self.connect()) as database:
+        with self.reading(), contextlib.closing(self.connect()) as database:
             prepare(database, self.path)
             self.revision = database.execute("SELECT coalesce(max(revision), 0) FROM objects").fetchone()[0]
-            for kind, id_, value in database.execute("SELECT kind, id, value FROM objects"):
-                thing = decode(kind, value)
-                match kind:
-                    case "network":
-                        networks[id_] = thing
-                    case "sandbox":
-                        sandboxes[id_] = thing
-                    case "endpoint":
-                        endpoints[id_] = thing
-                    case _:
-                        state = changed(state, [Change(kind, id_, thing)])
-        network = NetworkState(networks=immutables.Map(networks), sandboxes=immutables.Map(sandboxes), endpoints=immutables.Map(endpoints))
-        return replace(state, network=network)
+            return read(database)
+
+    def peek(self) -> State:
+        """The saved state as `load` gives it, while a daemon may have the file open and without touching anything; NotFound, Failed."""
+        if not self.path.exists():
+            raise NotFound(f"no state is saved in {self.path}")
+        # Without a log nobody has it open; then SQLite need not make one to read it.
+        how = "mode=ro" if self.path.with_name(f"{self.path.name}-wal").exists() else "immutable=1"
+        with self.reading(), contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?{how}", uri=True)) as database:
+            check_version(database, self.path)
+            return read(database)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """What goes wrong while the file is read, in our words."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise Unavailable(
+                f"cannot read the state from {self.path}: {error}", hint=f"see that {self.path.parent} has room and can be written"
+            ) from error
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise Failed(f"{self.path} is damaged: {error}", hint="put a copy of it there, or use another --data-root") from error
 
     def connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.path, isolation_level=None)
@@ -160,13 +168,41 @@ def settle(done: asyncio.Future[int], result: int | Exception) -> None:
 
 def prepare(database: sqlite3.Connection, path: Path) -> None:
     """Make the table where there is none; Failed where the file was written by a newer version."""
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA:
-        raise Failed(f"{path} was written by a newer version (schema {version}, this one knows {SCHEMA})", hint="start the newer version, or use another --data-root")
+    check_version(database, path)
     database.execute(
-        "CREATE TABLE IF NOT EXISTS objects (kind TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID"
+        "CREATE TABLE IF NOT EXISTS objects "
+        "(kind TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID"
     )
     database.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def check_version(database: sqlite3.Connection, path: Path) -> None:
+    """Failed where the file was written by a newer version."""
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA:
+        raise Failed(
+            f"{path} was written by a newer version (schema {version}, this one knows {SCHEMA})",
+            hint="start the newer version, or use another --data-root",
+        )
+
+
+def read(database: sqlite3.Connection) -> State:
+    """All rows as a state, indexes still missing in its network part."""
+    state = State()
+    networks, sandboxes, endpoints = {}, {}, {}
+    for kind, id_, value in database.execute("SELECT kind, id, value FROM objects"):
+        thing = decode(kind, value)
+        match kind:
+            case "network":
+                networks[id_] = thing
+            case "sandbox":
+                sandboxes[id_] = thing
+            case "endpoint":
+                endpoints[id_] = thing
+            case _:
+                state = changed(state, [Change(kind, id_, thing)])
+    network = NetworkState(networks=immutables.Map(networks), sandboxes=immutables.Map(sandboxes), endpoints=immutables.Map(endpoints))
+    return replace(state, network=network)
 
 
 def changed(state: State, changes: Sequence[Change]) -> State:
