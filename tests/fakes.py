@@ -23,7 +23,7 @@ from sanbashi.network.picture import (
     Up,
     Veth,
 )
-from sanbashi.network.plan import Add, Forget, Remove, Step, hangs_on
+from sanbashi.network.plan import Add, Forget, Remove, Step, hangs_on, same_pair
 
 
 class Crash(BaseException):
@@ -95,6 +95,8 @@ class FakeKernel:
         for kind, check in CHECKS:
             if isinstance(item, kind) and (words := check(self, item, there)):
                 raise StepFailed(str(step), errno=errno.EINVAL, stderr=words)
+        if isinstance(item, Veth) and isinstance(there, Veth) and not same_pair(item, there):
+            self.remove(Remove(there))  # what cannot change in place is made anew
         self.items[item.key] = item
 
     def has_link(self, namespace: str, link: str) -> bool:
@@ -138,8 +140,6 @@ def needs_namespace(kernel: FakeKernel, item: Veth, there: Item | None) -> str:
         return f"no namespace {item.namespace}"
     if not kernel.has_link("", item.master):
         return f"no bridge {item.master}"
-    if isinstance(there, Veth) and (there.namespace, there.peer, there.mac) != (item.namespace, item.peer, item.mac):
-        return "another link of this name is there"
     taken = [v for v in kernel.items.values() if isinstance(v, Veth) and (v.namespace, v.peer) == (item.namespace, item.peer) and v.name != item.name]
     return "the peer's name is taken" if taken else ""
 

@@ -22,8 +22,8 @@ from sanbashi.network.ruleset import INTERFACES, transaction
 from sanbashi.network.wanted import everything, wanted
 
 HERE = Path(__file__).parent / "network"
-O = "com.docker.network."
-B = O + "bridge."
+NET = "com.docker.network."
+B = NET + "bridge."
 WEB = (PortSpec(80, "tcp", None, 8080), PortSpec(53, "udp", ip_address("127.0.0.1"), 53), PortSpec(7, "sctp", ip_address("::1"), 7))
 
 
@@ -43,7 +43,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "internal": {"internal": True, "enable_ipv6": True},
     "isolated": {"internal": True, "options": {B + "gateway_mode_ipv4": "isolated"}},
     "no-masquerade": {"options": {B + "enable_ip_masquerade": "false"}},
-    "fixed-source": {"enable_ipv6": True, "options": {O + "host_ipv4": "192.0.2.10", O + "host_ipv6": "2001:db8::10"}},
+    "fixed-source": {"enable_ipv6": True, "options": {NET + "host_ipv4": "192.0.2.10", NET + "host_ipv6": "2001:db8::10"}},
     "no-icc": {"options": {B + "enable_icc": "false"}},
     "routed": {"enable_ipv6": True, "options": {B + "gateway_mode_ipv4": "routed", B + "gateway_mode_ipv6": "routed"}},
     "nat-unprotected": {"options": {B + "gateway_mode_ipv4": "nat-unprotected"}},
@@ -54,8 +54,8 @@ OPTIONS: dict[str, dict[str, object]] = {
 MUST_NOT_MATTER: dict[str, dict[str, object]] = {
     "labels": {"labels": {"a": "b"}},
     "attachable": {"attachable": True},
-    "mtu": {"options": {O + "driver.mtu": "1400"}},
-    "prefix": {"options": {O + "container_iface_prefix": "net"}},
+    "mtu": {"options": {NET + "driver.mtu": "1400"}},
+    "prefix": {"options": {NET + "container_iface_prefix": "net"}},
 }
 
 

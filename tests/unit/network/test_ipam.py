@@ -23,7 +23,7 @@ def test_the_default_pools_hold_31_networks_lowest_first() -> None:
     assert chosen[:3] == ["172.17.0.0/16", "172.18.0.0/16", "172.19.0.0/16"]
     assert chosen[14:17] == ["172.31.0.0/16", "192.168.0.0/20", "192.168.16.0/20"]
     assert chosen[-1] == "192.168.240.0/20"
-    with pytest.raises(Invalid, match="^all predefined address pools have been fully subnetted$"):
+    with pytest.raises(Invalid, match=r"^all predefined address pools have been fully subnetted$"):
         create(state, "one-more")
     state = commands.remove_network(state, number("n4"))
     assert subnets(create(state, "again")[1]) == ["172.22.0.0/16"]
@@ -53,7 +53,7 @@ def test_an_asked_for_subnet_is_checked_against_networks_only_and_warned_of() ->
     assert subnets(network) == ["10.5.0.0/16"]
     assert warnings == ("subnet 10.5.0.0/16 overlaps 10.0.0.0/8, which eth0 uses on this host",)
     for taken in ("10.5.0.0/16", "10.5.128.0/17", "10.0.0.0/8"):
-        with pytest.raises(Forbidden, match="^invalid pool request: Pool overlaps with other one on this address space$") as caught:
+        with pytest.raises(Forbidden, match=r"^invalid pool request: Pool overlaps with other one on this address space$") as caught:
             create(state, "m", taken)
         assert caught.value.hint == "10.5.0.0/16 belongs to network n"
 
@@ -113,10 +113,10 @@ def test_range_gateway_and_auxiliary_addresses_as_recorded() -> None:
     assert [str(endpoint(state, c, "s5").ipv4) for c in ("x1", "x2")] == ["10.57.0.128/24", "10.57.0.130/24"]
     assert str(endpoint(state, "x1", "s5").gateway4) == "10.57.0.254"
     state = run(state, "x3", "s5", ip="10.57.0.10")
-    with pytest.raises(Forbidden, match="^Address already in use$") as caught:
+    with pytest.raises(Forbidden, match=r"^Address already in use$") as caught:
         run(state, "x5", "s5", ip="10.57.0.10")
     assert caught.value.hint == "10.57.0.10 is held by container x3"
-    with pytest.raises(Forbidden, match="^Address already in use$"):
+    with pytest.raises(Forbidden, match=r"^Address already in use$"):
         run(state, "x5", "s5", ip="10.57.0.254")
     state = commands.close_sandbox(state, number("sandbox x1"))
     assert str(endpoint(run(state, "x4", "s5"), "x4", "s5").ipv4) == "10.57.0.128/24"
@@ -188,5 +188,5 @@ def test_a_gateway_that_is_an_auxiliary_address() -> None:
 
 def test_an_address_of_no_subnet() -> None:
     state, _ = create(fresh(), "n", "10.1.0.0/24")
-    with pytest.raises(Invalid, match="^invalid address 10.9.0.1: It does not belong to any of this network's subnets$"):
+    with pytest.raises(Invalid, match=r"^invalid address 10.9.0.1: It does not belong to any of this network's subnets$"):
         join(open_container(state, "c"), "c", "n", ip="10.9.0.1")

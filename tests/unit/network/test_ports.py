@@ -141,7 +141,7 @@ def test_conflicts(first: str | None, second: str | None, words: str) -> None:
 
 
 def test_one_container_cannot_take_a_port_twice() -> None:
-    with pytest.raises(Failed, match="Bind for 0.0.0.0:8080 failed") as caught:
+    with pytest.raises(Failed, match=r"Bind for 0.0.0.0:8080 failed") as caught:
         run(fresh(), "c", "bridge", PortSpec(80, "tcp", None, 8080), PortSpec(81, "tcp", None, 8080))
     assert caught.value.hint == "host port 0.0.0.0:8080/tcp is asked for twice by this container"
 
@@ -151,7 +151,7 @@ def test_ranges_take_the_first_free_port() -> None:
     state = run(fresh(), "a", "bridge", PortSpec(80, "tcp", ip_address("127.0.0.1"), 8000))
     state = run(run(state, "b", "bridge", spec), "c", "bridge", spec)
     assert (bound(state, "b")[0], bound(state, "c")[0]) == ("0.0.0.0:8001->80/tcp", "0.0.0.0:8002->80/tcp")
-    with pytest.raises(Failed, match="Bind for 0.0.0.0:8002 failed: port is already allocated"):
+    with pytest.raises(Failed, match=r"Bind for 0.0.0.0:8002 failed: port is already allocated"):
         run(state, "d", "bridge", spec)
 
 

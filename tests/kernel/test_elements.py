@@ -1,0 +1,56 @@
+"""Every element that we make goes into the real tables, and comes back spelled as we spelled it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+from tests.unit.network.world import FACTS, create, fresh, join, number, open_container, run
+
+from sanbashi.host.counts import Counts
+from sanbashi.host.namespaces import enter_new, on_thread
+from sanbashi.host.nft import Nft
+from sanbashi.network.model import NetworkState, PortSpec
+from sanbashi.network.picture import Element
+from sanbashi.network.ruleset import transaction
+from sanbashi.network.wanted import everything
+
+B = "com.docker.network.bridge."
+
+
+def every_kind() -> NetworkState:
+    """Networks of every mode, with ports of every kind."""
+    state = fresh()
+    nat = {B + "enable_icc": "false", "com.docker.network.host_ipv4": "192.0.2.10", B + "trusted_host_interfaces": "eth0:tcp"}
+    state, _ = create(state, "nat", enable_ipv6=True, options=nat)
+    state, _ = create(state, "in", "10.9.0.0/24", "fd00:1::/64", enable_ipv6=True, internal=True)
+    state, _ = create(state, "rt", enable_ipv6=True, options={B + "gateway_mode_ipv4": "routed", B + "gateway_mode_ipv6": "routed"})
+    state, _ = create(state, "open", options={B + "gateway_mode_ipv4": "nat-unprotected"})
+    state, _ = create(state, "iso", internal=True, options={B + "gateway_mode_ipv4": "isolated"})
+    everywhere = [PortSpec(80, "tcp", None, 8080), PortSpec(80, "sctp", None, 8080)]
+    single = [PortSpec(81, "udp", ip_address("::1")), PortSpec(82, "tcp", ip_address("127.0.0.1"), 99)]
+    state = run(state, "c1", "nat", *everywhere, *single)
+    state, _ = join(open_container(state, "c2", exposed=((80, "tcp"),)), "c2", "nat", links=(("x", number("c1")),))
+    state, _ = join(state, "c2", "in")
+    state = run(state, "c3", "rt", PortSpec(22, "tcp"))
+    state = run(state, "c4", "bridge", PortSpec(22, "tcp"), link_local=(ip_address("169.254.7.7"), ip_address("fe80::7")))
+    return run(state, "c5", "iso")
+
+
+@pytest.mark.root
+def test_elements_go_in_and_come_back() -> None:
+    wanted = {i for i in everything(every_kind(), FACTS) if isinstance(i, Element)}
+
+    def there_and_back() -> tuple[set[Element], set[Element]]:
+        enter_new()
+        with Nft(Counts()) as nft:
+            nft.load_tables()
+            nft.run(transaction(add=wanted))
+            there = set(nft.all())
+            nft.run(transaction(remove=wanted))
+            return there, set(nft.all())
+
+    there, left = on_thread(there_and_back)
+    assert there == wanted
+    assert not left
+    assert {(e.family, e.set) for e in wanted} >= {("inet", "links6"), ("bridge", "target6"), ("inet", "opened6"), ("inet", "gateways6")}
