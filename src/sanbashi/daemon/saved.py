@@ -57,6 +57,8 @@ class Store:
 
     def load(self) -> State:
         """The saved state, indexes still missing in its network part; Failed where the file is from a newer version or damaged."""
+        with self.reading():
+            self.path.touch(mode=0o600)  # containers' environments hold passwords
         with self.reading(), contextlib.closing(self.connect()) as database:
             prepare(database, self.path)
             self.revision = database.execute("SELECT coalesce(max(revision), 0) FROM objects").fetchone()[0]
@@ -64,20 +66,21 @@ class Store:
 
     def peek(self) -> State:
         """The saved state as `load` gives it, while a daemon may have the file open and without touching anything; NotFound, Failed."""
-        if not self.path.exists():
-            raise NotFound(f"no state is saved in {self.path}")
-        # Without a log nobody has it open; then SQLite need not make one to read it.
-        how = "mode=ro" if self.path.with_name(f"{self.path.name}-wal").exists() else "immutable=1"
-        with self.reading(), contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?{how}", uri=True)) as database:
-            check_version(database, self.path)
-            return read(database)
+        with self.reading():
+            if not self.path.exists():
+                raise NotFound(f"no state is saved in {self.path}")
+            # Without a log nobody has it open; then SQLite need not make one to read it.
+            how = "mode=ro" if self.path.with_name(f"{self.path.name}-wal").exists() else "immutable=1"
+            with contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?{how}", uri=True)) as database:
+                check_version(database, self.path)
+                return read(database)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """What goes wrong while the file is read, in our words."""
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise Unavailable(
                 f"cannot read the state from {self.path}: {error}", hint=f"see that {self.path.parent} has room and can be written"
             ) from error

@@ -295,8 +295,9 @@ def test_a_disk_that_refuses_is_told_and_the_next_commit_works(tmp_path: Path) -
     run(work)
 
 
-def test_an_empty_store_is_an_empty_state(tmp_path: Path) -> None:
+def test_an_empty_store_is_an_empty_state_that_only_root_reads(tmp_path: Path) -> None:
     assert Store(tmp_path / "state.db").load() == State()
+    assert (tmp_path / "state.db").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("daemon_runs", [False, True])
