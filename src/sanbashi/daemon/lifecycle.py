@@ -277,7 +277,7 @@ class Lifecycle:
         await self.stop_running(container, timeout, signal)
         self.core.tell_container("stop", container)
 
-    async def stop_running(self, container: Container, timeout: int | None, signal: str) -> None:
+    async def stop_running(self, container: Container, timeout: int | None, signal: str, *, by_user: bool = True) -> None:
         if container.state.status == "restarting":
             async with self.core.locked(container.id):
                 self.cancel_restart(container.id)
@@ -286,7 +286,8 @@ class Lifecycle:
                     await self.core.put(msgspec.structs.replace(current, stopped_by_user=True, state=msgspec.structs.replace(current.state, status="exited")))
                     return
         gone = self.exits.wait(self.exits.stopped, container.id)
-        container = await self.mark_stopped(container.id)
+        if by_user:
+            container = await self.mark_stopped(container.id)
         if not container.state.running:
             return
         wanted = signal or container.config.stop_signal or "SIGTERM"

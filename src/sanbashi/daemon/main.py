@@ -114,10 +114,14 @@ def tell_systemd(address: str, state: str) -> None:
     """One line to the service manager, where there is one."""
     import socket
 
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        try:
             channel.connect("\0" + address[1:] if address.startswith("@") else address)
             channel.send(state.encode())
+        except OSError as error:
+            log.warning("the service manager at %s does not hear %s: %s", address, state, error.strerror)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import msgspec
 from ..containers.model import Container
 from ..containers.restart import starts_with_daemon
 from ..errors import SanbashiError
+from ..host.mounts import unshare_path
 from ..network import commands
 from ..network.indexes import reindex
 from ..network.picture import Picture
@@ -173,10 +174,16 @@ class Reconcile:
         if not core.config.live_restore:
             running = [c for c in core.state.containers.values() if c.state.running]
             timeout = core.config.shutdown_timeout
-            await asyncio.gather(*(self.lifecycle.stop_running(c, timeout, "") for c in running), return_exceptions=True)
+            await asyncio.gather(*(self.lifecycle.stop_running(c, timeout, "", by_user=False) for c in running), return_exceptions=True)
+        idle = not any(c.state.running for c in core.state.containers.values())
+        if idle:
+            # Nothing needs what is in the kernel: the next start makes it anew from what is saved.
             await core.on_host(core.kernel.remove_everything)
             await core.on_host(core.keeper.end)
         await self.process.close()
         await core.on_host(core.keeper.close)
+        if idle:
+            for folder in (core.config.exec_root / "netns", core.config.data_root):
+                await core.on_host(unshare_path, folder)
         core.store.stop()
         core.hands.shutdown(wait=True)
