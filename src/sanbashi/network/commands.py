@@ -29,6 +29,7 @@ __all__ = [
     "publish",
     "remove_network",
     "rename_container",
+    "subnet_reasons",
 ]
 
 SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
@@ -61,6 +62,14 @@ def create_network(
     check_driver(state, request)
     network, warnings = make_network(state, request, facts, id=id, created=created)
     return with_network(state, network), network, warnings
+
+
+def subnet_reasons(state: NetworkState, request: NetworkRequest, facts: NetworkFacts) -> tuple[str, ...]:
+    """Why `create_network` chooses the subnets that it does in this state, a line each, for the log."""
+    request = with_defaults(request, facts)
+    versions = (4,) * bool(request.enable_ipv4) + (6,) * bool(request.enable_ipv6)
+    asked = [s for s in request.subnets if s.subnet is None or s.subnet.version in versions]
+    return tuple(f"{choice.subnet}: {choice.because}" for choice, _ in subnets_for(state, asked, versions, facts))
 
 
 def check_name(state: NetworkState, name: str) -> None:

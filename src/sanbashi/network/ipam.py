@@ -41,7 +41,7 @@ def choose_subnet(tree: blocks.Tree, version: int, facts: NetworkFacts, *, size:
             clash = next(((b, holder) for b, holder in avoid if block.overlaps(b)), None)
             if clash is None:
                 return Choice(block, f"lowest free of {base}" + (f"; passed over {', '.join(passed)}" if passed else ""))
-            passed.append(f"{block} ({clash[0]} is used by {clash[1]})")
+            passed.append(f"{block} ({clash[0]}: {clash[1]})")
             start = max(int(block.broadcast_address), int(clash[0].broadcast_address)) + 1
     hint = "remove a network, or give the daemon more pools: --default-address-pool base=10.0.0.0/8,size=24"
     raise Invalid(EXHAUSTED, hint=hint + (f"; not chosen: {', '.join(passed)}" if passed else ""))
@@ -86,7 +86,7 @@ def overlap_hint(state: NetworkState, asked: IPNetwork) -> str:
 def overlap_warnings(asked: Iterable[IPNetwork], facts: NetworkFacts) -> tuple[str, ...]:
     """A sentence for each asked-for subnet that something else on the host uses."""
     return tuple(
-        f"subnet {subnet} overlaps {block}, which {holder} uses on this host"
+        f"subnet {subnet} overlaps {block} ({holder}) on this host"
         for subnet in asked
         for block, holder in facts.avoid
         if block.version == subnet.version and block.prefixlen and block.overlaps(subnet)

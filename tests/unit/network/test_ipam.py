@@ -41,8 +41,8 @@ def test_a_choice_says_what_it_passed_over() -> None:
     choice = ipam.choose_subnet(fresh(FACTS).blocks, 4, facts)
     assert str(choice.subnet) == "172.21.0.0/16"
     assert choice.because == (
-        "lowest free of 172.20.0.0/14; passed over 172.18.0.0/16 (172.16.0.0/14 is used by route dev eth0), "
-        "172.19.0.0/16 (172.16.0.0/14 is used by route dev eth0), 172.20.0.0/16 (172.20.0.53/32 is used by name server)"
+        "lowest free of 172.20.0.0/14; passed over 172.18.0.0/16 (172.16.0.0/14: route dev eth0), "
+        "172.19.0.0/16 (172.16.0.0/14: route dev eth0), 172.20.0.0/16 (172.20.0.53/32: name server)"
     )
 
 
@@ -51,7 +51,8 @@ def test_an_asked_for_subnet_is_checked_against_networks_only_and_warned_of() ->
     request = NetworkRequest(name="n", subnets=(SubnetRequest(subnet=ip_network("10.5.0.0/16")),))
     state, network, warnings = commands.create_network(fresh(), request, facts, id=number("n"), created=WHEN)
     assert subnets(network) == ["10.5.0.0/16"]
-    assert warnings == ("subnet 10.5.0.0/16 overlaps 10.0.0.0/8, which eth0 uses on this host",)
+    assert commands.subnet_reasons(fresh(), request, facts) == ("10.5.0.0/16: asked for",)
+    assert warnings == ("subnet 10.5.0.0/16 overlaps 10.0.0.0/8 (eth0) on this host",)
     for taken in ("10.5.0.0/16", "10.5.128.0/17", "10.0.0.0/8"):
         with pytest.raises(Forbidden, match=r"^invalid pool request: Pool overlaps with other one on this address space$") as caught:
             create(state, "m", taken)
