@@ -103,6 +103,7 @@ def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
         icc=config.icc,
         ipv6=config.ipv6,
         ip6_available=facts.ipv6,
+        br_netfilter=facts.br_netfilter,
         mtu=config.mtu,
         links_present=facts.links_present,
         default_options=config.default_network_opts.get("bridge", {}),
