@@ -138,6 +138,7 @@ class Play:
             self.terminal.type(command)
             output, _ = self.terminal.read(step.patience)
             if all(fact.holds(output, self.names) for fact in step.facts):
+                self.terminal.read(0.5, prompt=False)  # prompts that the changes of size drew
                 return 0, output.partition("\n")[2].rpartition("\n")[0] + "\n"
         self.terminal.type(command)
         output, prompted = self.terminal.read(step.patience, prompt=not step.closes)
@@ -194,7 +195,9 @@ def perform(options: argparse.Namespace, show: Show) -> int:
         running.clear()
         running.end()
         stays = ["/netns/default$", "^docker0$", "^ip6? (filter|nat|raw|mangle)$", "^(inet|bridge) sanbashi$"]
-        left = where.left(before, stays)
+        deadline = time.monotonic() + 15
+        while (left := where.left(before, stays)) and time.monotonic() < deadline:
+            time.sleep(0.1)  # the keeper lingers for some seconds in case somebody needs it again
         show.mark("✗" if left else "✓", f"left behind: {left}" if left else "no container's process, link, namespace or mount is left")
     show.line(f"\n{show.counts['✓']} facts hold, {show.counts['✗']} do not, {show.counts['–']} could not be looked at.")
     return 1 if show.counts["✗"] else 0

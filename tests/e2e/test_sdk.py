@@ -85,7 +85,7 @@ def test_images(sdk: Any) -> None:
     assert "busybox:latest" in image.tags
     assert image.tag("mine", "v1")
     assert any("mine:v1" in i.tags for i in sdk.images.list())
-    archive = b"".join(sdk.images.get("mine:v1").save(named=True))
+    archive = b"".join(sdk.images.get("mine:v1").save(named="mine:v1"))
     sdk.images.remove("mine:v1")
     (loaded,) = sdk.images.load(archive)
     assert loaded.id == image.id
