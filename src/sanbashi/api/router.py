@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from ..errors import Invalid, NotFound
 from .messages import MAXIMUM, MINIMUM, Answer, Request, version_text
-from .routes import containers, execs, images, networks, swarm, system, unsupported, volumes
+from .routes import build, containers, execs, images, networks, swarm, system, unsupported, volumes
 
 if TYPE_CHECKING:
     from ..daemon.engine import Engine
@@ -77,11 +77,11 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/images/{name...}/push", unsupported.push),
     ("DELETE", "/images/{name...}", images.remove),
     ("GET", "/distribution/{name...}/json", unsupported.distribution),
-    ("POST", "/build", unsupported.build),
-    ("POST", "/build/prune", unsupported.build),
-    ("POST", "/build/cancel", unsupported.build),
-    ("POST", "/session", unsupported.build),
-    ("POST", "/grpc", unsupported.build),
+    ("POST", "/build", build.build),
+    ("POST", "/build/prune", build.prune),
+    ("POST", "/build/cancel", build.cancel),
+    ("POST", "/session", build.buildkit),
+    ("POST", "/grpc", build.buildkit),
     # networks
     ("GET", "/networks", networks.listing),
     ("GET", "/networks/", networks.listing),

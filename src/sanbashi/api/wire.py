@@ -323,3 +323,13 @@ def credentials(header: str) -> dict[str, str]:
     if not isinstance(document, dict):
         raise Invalid("invalid X-Registry-Auth header: expected an object")
     return {k: v for k, v in document.items() if isinstance(v, str)}
+
+
+def registries(header: str) -> dict[str, dict[str, str]]:
+    """X-Registry-Config: the same for several registries, by address; {} where there is none."""
+    if not header:
+        return {}
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)), type=dict[str, dict[str, str]] | None) or {}
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise Invalid(f"invalid X-Registry-Config header: {error}") from error

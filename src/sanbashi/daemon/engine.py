@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import info
+from .builder import Builder
 from .core import Core
 from .creating import Creating
 from .execs import Execs
@@ -31,6 +32,7 @@ class Engine:
         self.networking = Networking(core)
         self.volumes = Volumes(core)
         self.execs = Execs(core, process)
+        self.builder = Builder(core, self.networking, images)
         self.health = HealthChecks(core, self.execs)
         self.lifecycle = Lifecycle(core, self.networking, process, self.health)
         self.creating = Creating(core, self.networking, self.volumes, images, process.facts)

@@ -1,0 +1,102 @@
+"""/build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from ...errors import Invalid, NotSupported
+from ...images.buildrequest import BUILDKIT, BuildRequest, Limit, check_builder, check_remote
+from ..messages import Answer, Request, Response, Streamed, json_response
+from ..streams import progress_bits
+from ..wire import registries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...daemon.engine import Engine
+
+T = TypeVar("T")
+
+
+async def build(engine: Engine, request: Request) -> Answer:
+    """`build` of the classic kind."""
+    check_remote(request.text("remote"))
+    check_builder(request.text("version"), request.flag("squash"), request.text("outputs"))
+    wish = build_request(request)
+
+    async def work(report: Callable[[dict[str, Any]], None]) -> None:
+        await engine.builder.build(wish, request.body, report)
+
+    return Streamed(progress_bits(work), at_once=False)
+
+
+async def prune(engine: Engine, request: Request) -> Answer:
+    """`builder prune`."""
+    deleted, freed = await engine.builder.prune()
+    return json_response({"CachesDeleted": deleted or None, "SpaceReclaimed": freed})
+
+
+async def cancel(engine: Engine, request: Request) -> Answer:
+    """Cancelling by id is BuildKit's; a classic build ends when its client leaves."""
+    return Response(200)
+
+
+async def buildkit(engine: Engine, request: Request) -> Answer:
+    """What only BuildKit's clients ask for."""
+    raise NotSupported(BUILDKIT)
+
+
+def build_request(request: Request) -> BuildRequest:
+    """The query as a request; Invalid where a part of it is malformed."""
+    return BuildRequest(
+        dockerfile=request.text("dockerfile") or "Dockerfile",
+        tags=tuple(dict.fromkeys(t for t in request.texts("t") if t)),
+        arguments=decoded(request, "buildargs", dict[str, str | None], {}),
+        labels=decoded(request, "labels", dict[str, str], {}),
+        target=request.text("target"),
+        platform=request.text("platform"),
+        network=request.text("networkmode"),
+        extra_hosts=tuple(request.texts("extrahosts")),
+        cache_from=decoded(request, "cachefrom", tuple[str, ...], ()),
+        ulimits=decoded(request, "ulimits", tuple[Limit, ...], ()),
+        security=tuple(request.texts("securityopt")),
+        cgroup_parent=request.text("cgroupparent"),
+        cpuset_cpus=request.text("cpusetcpus"),
+        cpuset_mems=request.text("cpusetmems"),
+        cpu_shares=size(request, "cpushares"),
+        cpu_period=size(request, "cpuperiod"),
+        cpu_quota=size(request, "cpuquota"),
+        memory=size(request, "memory"),
+        memory_swap=size(request, "memswap"),
+        shm_size=size(request, "shmsize"),
+        quiet=request.flag("q"),
+        no_cache=request.flag("nocache"),
+        pull=request.flag("pull"),
+        auths=registries(request.headers.get("x-registry-config", "")),
+    )
+
+
+def decoded(request: Request, name: str, kind: type[T], default: T) -> T:
+    """A query argument that holds JSON; the default where it is absent or null."""
+    text = request.text(name)
+    if not text:
+        return default
+    try:
+        found: T | None = msgspec.json.decode(text, type=kind | None)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Invalid(f"error reading {name}: {error}") from error
+    return default if found is None else found
+
+
+def size(request: Request, name: str) -> int:
+    """A number of 64 bits; 0 where it is absent."""
+    text = request.text(name)
+    try:
+        number = int(text or 0)
+    except ValueError:
+        raise Invalid(f'invalid value for {name}: "{text}" is not a number') from None
+    if not -(2**63) <= number < 2**63:
+        raise Invalid(f'invalid value for {name}: "{text}" is out of range')
+    return number

@@ -1,0 +1,300 @@
+"""buildah, driven: its own image store under our roots, base images fed from our blobs, the result taken out layer by layer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ..errors import Failed, Unavailable
+from ..images.buildrequest import BuildRequest
+from ..images.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest
+from .runtime import search_path
+
+LINE = 1 << 20  # bytes of one line; what is longer comes in pieces
+SETTINGS = {
+    "containers.conf": '[containers]\nbase_hosts_file = "none"\nhost_containers_internal_ip = "none"\n'
+    '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n[network]\nnetwork_config_dir = "{root}/networks"\n',
+    "storage.conf": '[storage]\ndriver = "{driver}"\n',
+    "registries.conf": "unqualified-search-registries = []\n",
+    "policy.json": '{{"default": [{{"type": "insecureAcceptAnything"}}]}}\n',
+}
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the builder's output (`stream` 1) or standard error (2), without its end."""
+
+    stream: int
+    text: str
+
+
+@dataclass
+class Buildah:
+    """DATA_ROOT/build: settings, buildah's store, scratch directories; `runtime` is the program for RUN. Used on the loop's thread."""
+
+    root: Path
+    run_root: Path
+    runtime: Path | None = None
+    driver: str = "overlay"
+    program: Path | None = None
+    builds: int = 0
+    prepared: bool = False
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def prepare(self) -> None:
+        """See that buildah is there and write its settings; what an earlier daemon's death left goes. Unavailable where it is not installed."""
+        async with self.lock:
+            if self.prepared:
+                return
+            found = shutil.which("buildah", path=search_path())
+            if found is None:
+                raise Unavailable("building images needs buildah, which is not installed", hint="install it: apt-get install buildah")
+            self.program = Path(found)
+            await asyncio.to_thread(self.write_settings)
+            await self.remove_containers()
+            self.prepared = True
+
+    def write_settings(self) -> None:
+        for directory in (self.root / "networks", self.root / "store", self.run_root / "store", self.run_root / "runtime"):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.rmtree(self.root / "tmp", ignore_errors=True)
+        (self.root / "tmp").mkdir(mode=0o700)
+        for name, text in SETTINGS.items():
+            (self.root / name).write_text(text.format(root=self.root, driver=self.driver))
+
+    def scratch(self) -> Path:
+        """A directory for one build or copy; the caller removes it."""
+        return Path(tempfile.mkdtemp(dir=self.root / "tmp"))
+
+    # -- commands
+
+    def command(self, *words: str) -> list[str]:
+        """buildah with its store and these words. It is told to end when our thread does: no build outlives the daemon."""
+        store = ["--root", f"{self.root}/store", "--runroot", f"{self.run_root}/store", "--storage-driver", self.driver]
+        return ["setpriv", "--pdeathsig", "TERM", "--", str(self.program), *store, "--registries-conf", f"{self.root}/registries.conf", *words]
+
+    def environment(self) -> dict[str, str]:
+        settings = {
+            "CONTAINERS_CONF": f"{self.root}/containers.conf",
+            "CONTAINERS_STORAGE_CONF": f"{self.root}/storage.conf",
+            "CONTAINERS_REGISTRIES_CONF": f"{self.root}/registries.conf",
+            "HOME": str(self.root),
+            "TMPDIR": f"{self.root}/tmp",
+            "PATH": search_path(),
+        }
+        return settings | {name: os.environ[name] for name in PROXIES if name in os.environ}
+
+    @contextlib.asynccontextmanager
+    async def process(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """A running buildah, ended (it tidies up then) and waited for when the block is left."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command(*words),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self.environment(),
+            cwd=self.root,
+            limit=LINE,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+                await asyncio.shield(ended(process))
+
+    async def run(self, *words: str) -> str:
+        """A short command; what it printed. Failed with what it said."""
+        async with self.process(*words) as process:
+            out, err = await process.communicate()
+        if process.returncode:
+            raise Failed(f"buildah {words[0]}: {err.decode(errors='replace').strip()}")
+        return out.decode(errors="replace")
+
+    # -- images of its store
+
+    def folder(self, image_id: str) -> Path:
+        """What its store keeps of an image."""
+        return self.root / "store" / f"{self.driver}-images" / image_id.removeprefix("sha256:")
+
+    async def bring(self, config: bytes, image_id: str, layers: Sequence[tuple[str, int, Path]]) -> None:
+        """Copy an image into its store unless it is there: its configuration and its layers' blobs (digest, size, file), lowest first.
+
+        As a Docker manifest: an OCI one would lose health check, shell and ONBUILD. The media type's gzip stands for any compression.
+        """
+        async with self.lock:
+            if self.folder(image_id).exists():
+                return
+            scratch = self.scratch()
+            try:
+                await asyncio.to_thread(write_directory, scratch / "image", config, image_id, layers)
+                await self.run("pull", "--quiet", "--signature-policy", f"{self.root}/policy.json", f"dir:{scratch}/image")
+            finally:
+                await asyncio.to_thread(shutil.rmtree, scratch, True)
+
+    def config(self, image_id: str) -> bytes:
+        """An image's configuration, found by its digest."""
+        for file in self.folder(image_id).iterdir():
+            data = file.read_bytes()
+            if f"sha256:{hashlib.sha256(data).hexdigest()}" == image_id:
+                return data
+        raise Failed(f"buildah's store lacks the configuration of {image_id}")
+
+    async def export(self, image_id: str, known: Sequence[str], target: Path) -> list[Path]:
+        """Write an image's layers as compressed blobs below `target`; the files, lowest first. Those of `known` diff ids are empty."""
+        blobs = target / "blobs" / "sha256"
+        blobs.mkdir(parents=True)
+        # A layer whose blob the layout has already is not copied; that of a known one need not be more than its name.
+        for diff_id in known:
+            (blobs / diff_id.removeprefix("sha256:")).touch()
+        await self.run("push", "--quiet", "--signature-policy", f"{self.root}/policy.json", image_id.removeprefix("sha256:"), f"oci:{target}:image")
+        index = json.loads((target / "index.json").read_bytes())
+        manifest = msgspec.json.decode((blobs / index["manifests"][0]["digest"].removeprefix("sha256:")).read_bytes(), type=Manifest)
+        return [blobs / layer.digest.removeprefix("sha256:") for layer in manifest.layers]
+
+    # -- building
+
+    async def build(self, request: BuildRequest, file: Path, context: Path, flags: Sequence[str], status: list[int]) -> AsyncGenerator[Line, None]:
+        """Run a build; its lines as they come, its exit status put into `status`."""
+        words = ["build", *build_flags(request), *flags]
+        if self.runtime is not None:
+            words += ["--runtime", str(self.runtime), "--runtime-flag", f"root={self.run_root}/runtime"]
+        words += ["--signature-policy", f"{self.root}/policy.json", "--file", str(file), str(context)]
+        self.builds += 1
+        failed = True
+        try:
+            async with self.process(*words) as process:
+                assert process.stdout is not None and process.stderr is not None
+                async for line in merged(process.stdout, process.stderr):
+                    yield line
+                status.append(await process.wait())
+            failed = bool(status[0])
+        finally:
+            self.builds -= 1
+            if failed and not self.builds:
+                await asyncio.shield(self.remove_containers())
+
+    async def remove_containers(self) -> None:
+        """Remove the working containers that broken builds left; only while none is being built."""
+        if self.folder("").parent.with_name(f"{self.driver}-containers").exists():
+            await self.run("rm", "--all")
+
+    async def prune(self) -> tuple[list[str], int]:
+        """Throw the cache away; the ids of the images that were in it and the bytes that this frees."""
+        async with self.lock:
+            if self.builds:
+                return [], 0
+            before = await asyncio.to_thread(size_of, self.root / "store")
+            ids = (await self.run("images", "--all", "--quiet", "--no-trunc")).split()
+            if ids:
+                await self.run("rmi", "--all", "--force")
+            after = await asyncio.to_thread(size_of, self.root / "store")
+        return [i.removeprefix("sha256:") for i in dict.fromkeys(ids)], max(0, before - after)
+
+
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """Wait for a process that was told to end; one that does not is killed."""
+    try:
+        await asyncio.wait_for(process.communicate(), 15)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.communicate()
+
+
+async def merged(out: asyncio.StreamReader, err: asyncio.StreamReader) -> AsyncIterator[Line]:
+    """The lines of both streams as they come; what stderr has goes first, for the next step's line stands in the other."""
+    queue: asyncio.Queue[Line | None] = asyncio.Queue(256)
+
+    async def read(reader: asyncio.StreamReader, stream: int) -> None:
+        try:
+            while data := await piece(reader):
+                await queue.put(Line(stream, data.decode(errors="replace").removesuffix("\n").removesuffix("\r")))
+        finally:
+            await queue.put(None)
+
+    tasks = [asyncio.create_task(read(reader, stream)) for stream, reader in ((2, err), (1, out))]
+    open_ = len(tasks)
+    try:
+        while open_:
+            line = await queue.get()
+            if line is None:
+                open_ -= 1
+            else:
+                yield line
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def piece(reader: asyncio.StreamReader) -> bytes:
+    """The next line, or as much of a long one as there is room for; b"" at the end."""
+    try:
+        return await reader.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except asyncio.LimitOverrunError as error:
+        return await reader.readexactly(error.consumed)
+
+
+def build_flags(request: BuildRequest) -> list[str]:
+    """The flags of a request."""
+    flags = ["--layers", "--format=docker", "--pull-never", "--force-rm", "--identity-label=false", "--skip-unused-stages=false"]
+    flags += ["--isolation=oci", "--http-proxy=false", "--jobs=1"]
+    if request.no_cache:
+        flags.append("--no-cache")
+    for name, value in request.arguments.items():
+        if value is not None:
+            flags.append(f"--build-arg={name}={value}")
+    flags += [f"--label={name}={value}" for name, value in request.labels.items()]
+    flags += [f"--ulimit={u.name}={u.soft}:{u.hard}" for u in request.ulimits]
+    flags += [f"--security-opt={option}" for option in request.security]
+    for flag, text in (("cgroup-parent", request.cgroup_parent), ("cpuset-cpus", request.cpuset_cpus), ("cpuset-mems", request.cpuset_mems)):
+        flags += [f"--{flag}={text}"] if text else []
+    numbers = (
+        ("cpu-shares", request.cpu_shares),
+        ("cpu-period", request.cpu_period),
+        ("cpu-quota", request.cpu_quota),
+        ("memory", request.memory),
+        ("memory-swap", request.memory_swap),
+        ("shm-size", request.shm_size),
+    )
+    return flags + [f"--{flag}={number}" for flag, number in numbers if number]
+
+
+def write_directory(target: Path, config: bytes, image_id: str, layers: Sequence[tuple[str, int, Path]]) -> None:
+    """An image in containers/image's `dir` form, its layers as links to our blobs."""
+    target.mkdir()
+    described = tuple(Descriptor(media_type=DOCKER_LAYER, digest=digest, size=size) for digest, size, _ in layers)
+    manifest = Manifest(config=Descriptor(media_type=DOCKER_CONFIG, digest=image_id, size=len(config)), layers=described, media_type=DOCKER_MANIFEST)
+    (target / "version").write_text("Directory Transport Version: 1.1\n")
+    (target / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    (target / image_id.removeprefix("sha256:")).write_bytes(config)
+    for digest, _, file in layers:
+        link = target / digest.removeprefix("sha256:")
+        if not link.exists():
+            link.symlink_to(file)
+
+
+def size_of(directory: Path) -> int:
+    """Bytes of the files below a directory, each once; what goes meanwhile is not counted."""
+    sizes: dict[int, int] = {}
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                status = (Path(folder) / name).lstat()
+                sizes[status.st_ino] = status.st_size
+    return sum(sizes.values())
