@@ -113,6 +113,9 @@ class Reconcile:
             created=now(),
             bip=config.bip,
             fixed_cidr=config.fixed_cidr,
+            fixed_cidr_v6=config.fixed_cidr_v6,
+            default_gateways=(config.default_gateway,) if config.default_gateway is not None else (),
+            masquerade=config.ip_masq,
             bridge_name=config.bridge,
         )
         keys = [("network", i) for i in {*core.state.network.networks, *new.networks}]
