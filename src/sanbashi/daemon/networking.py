@@ -105,7 +105,10 @@ class Networking:
         """`network create`: (id, warning)."""
         id_ = new_id()
         async with self.core.locked(id_):
-            new, network, warnings = commands.create_network(self.core.state.network, request, self.core.network_facts, id=id_, created=now())
+            before = self.core.state.network
+            new, network, warnings = commands.create_network(before, request, self.core.network_facts, id=id_, created=now())
+            for reason in commands.subnet_reasons(before, request, self.core.network_facts):
+                log.info("network %s: %s", network.name, reason)
             await self.change(new, Slice(networks=[id_]))
         for warning in warnings:
             log.warning("network %s: %s", network.name, warning)
