@@ -61,17 +61,29 @@ def names_of(core: Core, links: tuple[tuple[str, str], ...]) -> dict[str, tuple[
 
 
 def write_unless_edited(path: Path, text: str, sidecar: Path) -> None:
-    """Write a file in place, unless it is no longer what we last wrote."""
-    hashes: dict[str, str] = json.loads(sidecar.read_text()) if sidecar.exists() else {}
+    """Write a file in place, unless it is no longer what we last wrote.
+
+    What it will be is noted before it is written, so that a daemon that dies in between does not take its own text for somebody's edit.
+    """
+    ours: dict[str, list[str]] = json.loads(sidecar.read_text()) if sidecar.exists() else {}
     data = text.encode()
-    if path.exists():
-        present = path.read_bytes()
-        if present == data:
-            return
-        if path.name in hashes and hashlib.sha256(present).hexdigest() != hashes[path.name]:
-            return
-    with path.open("wb") as file:
+    present = path.read_bytes() if path.exists() else None
+    if present == data:
+        return
+    if present is not None and path.name in ours and fingerprint(present) not in ours[path.name]:
+        return
+    between = data + (present or b"")[len(data) :]
+    ours[path.name] = [fingerprint(content) for content in (present, data, between) if content is not None]
+    following = sidecar.with_suffix(".new")
+    following.write_text(json.dumps(ours))
+    following.rename(sidecar)
+    if present is None:
+        path.touch(mode=0o644)
+    with path.open("r+b", buffering=0) as file:
         file.write(data)
+        file.truncate()
     path.chmod(0o644)
-    hashes[path.name] = hashlib.sha256(data).hexdigest()
-    sidecar.write_text(json.dumps(hashes))
+
+
+def fingerprint(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

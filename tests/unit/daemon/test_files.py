@@ -1,0 +1,127 @@
+"""A container's hosts, hostname and resolv.conf: written in place as long as they are ours, never once somebody has edited them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from sanbashi.daemon.files import write_files, write_unless_edited
+from sanbashi.errors import Unavailable
+from sanbashi.network.model import EndpointWish
+
+from .town import World, a_container, daemon, settle_town
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> tuple[Path, Path]:
+    return tmp_path / "hosts", tmp_path / "written.json"
+
+
+def test_a_file_is_written_in_place(place: tuple[Path, Path]) -> None:
+    path, sidecar = place
+    write_unless_edited(path, "one\n", sidecar)
+    inode = path.stat().st_ino
+    write_unless_edited(path, "two\n", sidecar)
+    assert (path.read_text(), path.stat().st_ino, path.stat().st_mode & 0o777) == ("two\n", inode, 0o644)
+
+
+def test_an_edited_file_is_never_rewritten(place: tuple[Path, Path]) -> None:
+    path, sidecar = place
+    write_unless_edited(path, "ours\n", sidecar)
+    path.write_text("ours\nand theirs\n")
+    for text in ("ours, later\n", "ours\n"):
+        write_unless_edited(path, text, sidecar)
+        assert path.read_text() == "ours\nand theirs\n"
+
+
+def test_an_edit_to_what_we_would_write_is_no_edit(place: tuple[Path, Path]) -> None:
+    path, sidecar = place
+    write_unless_edited(path, "one\n", sidecar)
+    path.write_text("two\n")
+    write_unless_edited(path, "two\n", sidecar)
+    assert path.read_text() == "two\n"
+
+
+def test_one_edited_file_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    sidecar = tmp_path / "written.json"
+    for name in ("hosts", "resolv.conf"):
+        write_unless_edited(tmp_path / name, "ours\n", sidecar)
+    (tmp_path / "hosts").write_text("theirs\n")
+    for name in ("hosts", "resolv.conf"):
+        write_unless_edited(tmp_path / name, "ours, later\n", sidecar)
+    assert [(tmp_path / n).read_text() for n in ("hosts", "resolv.conf")] == ["theirs\n", "ours, later\n"]
+
+
+@pytest.mark.parametrize("text", ["a longer text\n", "short\n"])
+def test_a_daemon_that_dies_while_it_writes_does_not_take_its_own_text_for_an_edit(text: str, place: tuple[Path, Path]) -> None:
+    path, sidecar = place
+    write_unless_edited(path, "the first\n", sidecar)
+    dead = sidecar.read_bytes()
+    write_unless_edited(path, text, sidecar)
+    after = sidecar.read_bytes()
+    # What may be found: the note of the old text or the new one, and the file before, in between and after.
+    for note, content in ((dead, "the first\n"), (after, "the first\n"), (after, text + "the first\n"[len(text) :]), (after, text)):
+        sidecar.write_bytes(note)
+        path.write_text(content)
+        write_unless_edited(path, "the last\n", sidecar)
+        assert path.read_text() == "the last\n"
+
+
+def test_the_files_follow_connect_and_disconnect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            await settle_town(town)
+            folder = town.core.container_dir(town.container("db").id)
+
+            def addresses() -> list[str]:
+                state, sandbox = town.state.network, town.container("db").sandbox_id
+                return [str(state.endpoints[e].ipv4).partition("/")[0] for e in state.sandbox_endpoints[sandbox]]
+
+            assert (folder / "hostname").read_text() == f"{town.container('db').config.hostname}\n"
+            before = (folder / "hosts").read_text()
+            await town.networking.connect("app", "db", EndpointWish(network="app"))
+            assert len(addresses()) == 2 and all(a in (folder / "hosts").read_text() for a in addresses())
+            assert "127.0.0.11" in (folder / "resolv.conf").read_text()
+            await town.networking.disconnect("app", "db", False)
+            assert (folder / "hosts").read_text() == before
+            (folder / "hosts").write_text("theirs\n")
+            await town.networking.connect("app", "db", EndpointWish(network="app"))
+            assert (folder / "hosts").read_text() == "theirs\n"
+
+    asyncio.run(work())
+
+
+def test_a_folder_that_cannot_be_written_fails_the_start_and_undoes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            await settle_town(town)
+            folder = town.core.container_dir(town.container("web").id)
+            folder.parent.mkdir(exist_ok=True)
+            folder.write_text("a file where the folder should be")
+            with pytest.raises(Unavailable, match="cannot write the files of web"):
+                await town.lifecycle.start("web")
+            town.check()
+            folder.unlink()
+            await town.lifecycle.start("web")
+            town.check()
+
+    asyncio.run(work())
+
+
+def test_on_the_hosts_network_they_are_the_hosts_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            await town.core.put(a_container("web", "host"))
+            await town.lifecycle.start("web")
+            folder = town.core.container_dir(town.container("web").id)
+            assert (folder / "hosts").read_text() == Path("/etc/hosts").read_text()
+            await town.lifecycle.stop("web", 1)
+            os.utime(folder / "hosts", (1, 1))
+            await town.core.on_host(write_files, town.core, town.container("web"))
+            assert (folder / "hosts").stat().st_mtime == 1, "without a sandbox there is nothing to write"
+            town.check()
+
+    asyncio.run(work())
