@@ -63,7 +63,7 @@ class Reconcile:
             if container.state.status == "removing":
                 await self.process.destroy(container)
                 await self.networking.close(container, msgspec.structs.replace(container, sandbox_id=""))
-                await self.lifecycle.remove_whole(self.core.state.containers[container.id], volumes=False)
+                await self.lifecycle.remove_whole(self.core.state.containers[container.id], volumes=container.host_config.auto_remove)
 
     async def take_stock(self) -> tuple[list[Container], list[tuple[Container, int]]]:
         """The containers that still run, and those that ended while nobody looked with their exit codes; both saved."""
@@ -91,6 +91,7 @@ class Reconcile:
         return alive, ended
 
     async def saved_as_exited(self, container: Container, code: int) -> Container:
+        container = self.lifecycle.health.interrupted(container)
         state = msgspec.structs.replace(container.state, status="exited", pid=0, exit_code=code, finished_at=now())
         return await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0))
 
@@ -125,7 +126,7 @@ class Reconcile:
         """Start what should run: always and unless-stopped after a daemon's or the machine's restart, auto-removed ones go."""
         for container in list(self.core.state.containers.values()):
             policy = container.host_config.restart_policy
-            if container.id in ended and container.host_config.auto_remove:
+            if container.state.status == "exited" and container.host_config.auto_remove:
                 await self.lifecycle.remove(container.id, volumes=True)
             elif container.state.status == "exited" and starts_with_daemon(
                 policy,

@@ -1,0 +1,181 @@
+"""What a starting daemon makes of what it finds: who runs on, who is over, who starts again, who goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sanbashi.containers.model import Container, Health, RestartPolicy
+from sanbashi.network.picture import Element, Up
+from sanbashi.network.plan import Remove
+
+from .town import Daemon, World, a_container, daemon, number
+
+
+def run(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(asyncio.wait_for(work(), 20))
+
+
+async def grown(town: Daemon) -> None:
+    """Until the work that start-up left for later is done."""
+    while town.reconcile.tasks:
+        await asyncio.gather(*town.reconcile.tasks)
+
+
+def policy(name: str, retries: int = 0) -> RestartPolicy:
+    return RestartPolicy(name=name, maximum_retry_count=retries)
+
+
+# how the process ended while nobody looked (None: it runs), the container's settings, what becomes of it
+FOUND: list[tuple[int | None, dict[str, Any], str]] = [
+    (None, {}, "running"),
+    (None, {"auto_remove": True}, "running"),
+    (0, {}, "exited 0"),
+    (3, {}, "exited 3"),
+    (3, {"auto_remove": True}, "gone"),
+    (0, {"restart_policy": policy("always")}, "running"),
+    (0, {"restart_policy": policy("unless-stopped")}, "running"),
+    (0, {"restart_policy": policy("on-failure")}, "exited 0"),
+    (3, {"restart_policy": policy("on-failure")}, "running"),
+]
+
+
+@pytest.mark.parametrize(("code", "host", "becomes"), FOUND)
+def test_a_container_that_ran(code: int | None, host: dict[str, Any], becomes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "data")
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            await town.core.put(a_container("web", "bridge", ports={"80/tcp": "8080"}, **host))
+            await town.lifecycle.start("web")
+            before = town.container("web")
+        if code is not None:
+            del world.processes[before.id]
+            world.exit_codes[before.id] = code
+        async with daemon(world, monkeypatch) as town:
+            await grown(town)
+            town.check()
+            assert outcome(town) == becomes
+            told = [e.action for e in town.core.events.kept if e.type == "container"]
+            assert ("die" in told) == (code is not None)
+            if code is None:
+                assert town.container("web") == before, "what runs is left alone"
+
+    run(work)
+
+
+def outcome(town: Daemon) -> str:
+    container = town.state.containers.get(number("web"))
+    if container is None:
+        return "gone"
+    return f"exited {container.state.exit_code}" if container.state.status == "exited" else container.state.status
+
+
+def test_after_a_reboot_nothing_runs_whatever_the_pids_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "data")
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            for name, host in (("web", {"restart_policy": policy("always")}), ("db", {}), ("once", {"auto_remove": True})):
+                await town.core.put(a_container(name, "bridge", **host))
+                await town.lifecycle.start(name)
+            web = town.container("web")
+            await town.core.put(msgspec.structs.replace(web, state=msgspec.structs.replace(web.state, health=Health(status="healthy"))))
+            for container in list(town.state.containers.values()):
+                await town.core.put(msgspec.structs.replace(container, boot_id="the boot before"))
+        world.kernel.items.clear()
+        async with daemon(world, monkeypatch) as town:
+            await grown(town)
+            town.check()
+            assert {c.name: c.state.status for c in town.state.containers.values()} == {"web": "running", "db": "exited"}
+            assert town.container("db").state.exit_code == 255 and town.container("web").boot_id == "this boot"
+            assert town.container("web").state.health is None, "it has no check"
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("status", "by_user", "name", "becomes"),
+    [
+        ("exited", True, "always", "running"),
+        ("exited", True, "unless-stopped", "exited 0"),
+        ("exited", False, "no", "exited 0"),
+        ("created", False, "always", "created"),
+        ("restarting", False, "always", "running"),
+        ("restarting", False, "no", "exited 0"),
+    ],
+)
+def test_a_container_that_did_not_run(status: str, by_user: bool, name: str, becomes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "data")
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            web = a_container("web", "bridge", restart_policy=policy(name))
+            web = msgspec.structs.replace(web, stopped_by_user=by_user, state=msgspec.structs.replace(web.state, status=status))
+            await town.core.put(web)
+        async with daemon(world, monkeypatch) as town:
+            await grown(town)
+            town.check()
+            assert outcome(town) == becomes
+
+    run(work)
+
+
+@pytest.mark.parametrize(("status", "auto_remove", "stays"), [("exited", True, False), ("created", True, True), ("removing", False, False)])
+def test_a_removal_that_was_cut_is_finished(status: str, auto_remove: bool, stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "data")
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            web: Container = a_container("web", "bridge", auto_remove=auto_remove)
+            await town.core.put(msgspec.structs.replace(web, state=msgspec.structs.replace(web.state, status=status)))
+        async with daemon(world, monkeypatch) as town:
+            await grown(town)
+            town.check()
+            assert (number("web") in town.state.containers) == stays
+
+    run(work)
+
+
+def test_strange_hands_are_mended_at_start_and_when_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "data")
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            await town.core.put(a_container("web", "bridge", ports={"80/tcp": "8080"}))
+            await town.lifecycle.start("web")
+            for drift in (Element, Up):
+                world.kernel.apply([Remove(i) for i in world.kernel.picture if isinstance(i, drift)])
+                with pytest.raises(AssertionError):
+                    town.check()
+                await town.reconcile.repair()
+                town.check()
+            world.kernel.items.clear()
+        async with daemon(world, monkeypatch) as town:
+            town.check()
+            await town.reconcile.repair()
+            taken = len(world.kernel.taken)
+            await town.reconcile.repair()
+            assert len(world.kernel.taken) == taken, "what is right is left alone"
+
+    run(work)
+
+
+def test_the_predefined_networks_keep_their_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "data")
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            names = town.state.network.network_names
+            assert set(names) == {"bridge", "host", "none"}
+        async with daemon(world, monkeypatch) as town:
+            assert town.state.network.network_names == names
+            commits = [name for name, _ in world.passed].count("commit")
+        assert commits == 1, "a second start has nothing to save"
+
+    run(work)
