@@ -18,7 +18,7 @@ from .__main__ import HUB, answers
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a shell, or the command that follows --exec, beside a daemon; its exit status."""
+    """Run a shell beside a daemon; its exit status."""
     words = [word for word in arguments if word != "--"]
     with contextlib.ExitStack() as stack:
         where = stack.enter_context(machine(way_out=True))
