@@ -79,3 +79,8 @@ def human(duration: int) -> str:
         if hours < limit:
             return f"{hours // size} {unit}"
     return f"{seconds // 3600 // 24 // 365} years"
+
+
+def rfc3339(moment: int) -> str:
+    """Nanoseconds since the epoch as RFC 3339 in UTC with all nine digits."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(moment // SECOND))}.{moment % SECOND:09d}Z"
