@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from ..errors import Invalid, NotFound
 from .messages import MAXIMUM, MINIMUM, Answer, Request, version_text
-from .routes import build, containers, execs, images, networks, swarm, system, unsupported, volumes
+from .routes import archive, build, containers, execs, images, networks, registries, stats, swarm, system, unsupported, volumes
 
 if TYPE_CHECKING:
     from ..daemon.engine import Engine
@@ -26,7 +26,7 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/sanbashi/counters", system.counters),
     ("GET", "/events", system.events),
     ("GET", "/system/df", system.disk_usage),
-    ("POST", "/auth", unsupported.login),
+    ("POST", "/auth", registries.login),
     # containers
     ("GET", "/containers/json", containers.listing),
     ("POST", "/containers/create", containers.create),
@@ -47,12 +47,12 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", "/containers/{id}", containers.remove),
     ("POST", "/containers/{id}/exec", execs.create),
     ("GET", "/containers/{id}/attach/ws", unsupported.attach_websocket),
-    ("GET", "/containers/{id}/stats", unsupported.stats),
-    ("GET", "/containers/{id}/changes", unsupported.changes),
-    ("GET", "/containers/{id}/export", unsupported.export),
-    ("GET", "/containers/{id}/archive", unsupported.archive),
-    ("HEAD", "/containers/{id}/archive", unsupported.archive),
-    ("PUT", "/containers/{id}/archive", unsupported.archive),
+    ("GET", "/containers/{id}/stats", stats.stats),
+    ("GET", "/containers/{id}/changes", archive.changes),
+    ("GET", "/containers/{id}/export", archive.export),
+    ("GET", "/containers/{id}/archive", archive.get),
+    ("HEAD", "/containers/{id}/archive", archive.look),
+    ("PUT", "/containers/{id}/archive", archive.put),
     ("POST", "/containers/{id}/update", unsupported.update),
     ("GET", "/containers/{id}/checkpoints", unsupported.checkpoints),
     ("POST", "/containers/{id}/checkpoints", unsupported.checkpoints),
@@ -65,7 +65,7 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     # images
     ("GET", "/images/json", images.listing),
     ("GET", "/images/get", images.save),
-    ("GET", "/images/search", unsupported.search),
+    ("GET", "/images/search", registries.search),
     ("POST", "/images/create", images.create),
     ("POST", "/images/load", images.load),
     ("POST", "/images/prune", images.prune),
@@ -74,9 +74,9 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/images/{name...}/get", images.save),
     ("GET", "/images/{name...}/attestations", unsupported.attestations),
     ("POST", "/images/{name...}/tag", images.tag),
-    ("POST", "/images/{name...}/push", unsupported.push),
+    ("POST", "/images/{name...}/push", registries.push),
     ("DELETE", "/images/{name...}", images.remove),
-    ("GET", "/distribution/{name...}/json", unsupported.distribution),
+    ("GET", "/distribution/{name...}/json", registries.distribution),
     ("POST", "/build", build.build),
     ("POST", "/build/prune", build.prune),
     ("POST", "/build/cancel", build.cancel),

@@ -325,6 +325,24 @@ def credentials(header: str) -> dict[str, str]:
     return {k: v for k, v in document.items() if isinstance(v, str)}
 
 
+class LoginBody(msgspec.Struct, frozen=True, kw_only=True):
+    """`POST /auth`; clients send the old names as well."""
+
+    username: str = ""
+    password: str = ""
+    identitytoken: str = ""
+    registrytoken: str = ""
+    serveraddress: str = ""
+    auth: str = ""
+    email: str = ""
+
+
+def login_body(body: Any) -> tuple[str, dict[str, str]]:
+    """The address of a login and its credentials."""
+    wish = decode(body, LoginBody)
+    return wish.serveraddress, {"username": wish.username, "password": wish.password, "identitytoken": wish.identitytoken}
+
+
 def registries(header: str) -> dict[str, dict[str, str]]:
     """X-Registry-Config: the same for several registries, by address; {} where there is none."""
     if not header:

@@ -60,8 +60,9 @@ class Content:
         freed = self.drop(diff_id for image in doomed for diff_id in image.diff_ids)
         with self.lock:
             for image in doomed:
-                if image.id not in self.state().images and not self.held[image.id]:
-                    self.blobs.remove(image.id)
+                for digest in filter(None, (image.id, image.manifest)):
+                    if image.id not in self.state().images and not self.held[digest]:
+                        self.blobs.remove(digest)
         return freed
 
     def drop(self, diff_ids: Iterable[str]) -> int:
@@ -78,13 +79,19 @@ class Content:
                         self.blobs.remove(note.blob)
         return freed
 
+    def forget(self, blob: str) -> None:
+        """Remove a layer's blob that another one stands for now, unless somebody reads it."""
+        with self.lock:
+            if not self.held[blob]:
+                self.blobs.remove(blob)
+
     def sweep(self) -> None:
         """Remove what no image or container of the state needs. For the start, when nothing is pulled."""
         state = self.state()
         kept = used_layers(state)
         self.layers.sweep(kept)
         notes = (self.layers.note(diff_id) for diff_id in kept if self.layers.has(diff_id))
-        self.blobs.sweep({*state.images, *(note.blob for note in notes)})
+        self.blobs.sweep({*state.images, *(i.manifest for i in state.images.values()), *(note.blob for note in notes)})
 
     def is_whole(self, image: Image) -> bool:
         """Whether everything of an image is there."""

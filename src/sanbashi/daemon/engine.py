@@ -9,6 +9,7 @@ from .builder import Builder
 from .core import Core
 from .creating import Creating
 from .execs import Execs
+from .filesystems import Filesystems
 from .health import HealthChecks
 from .images import Images
 from .lifecycle import Lifecycle
@@ -16,7 +17,9 @@ from .networking import Networking
 from .process import Process
 from .pruning import Pruning
 from .reconcile import Reconcile
+from .registries import Registries
 from .streams import Streams
+from .usages import Usages
 from .volumes import Volumes
 
 COUNTED = ("netlink_messages", "nft_elements", "nft_transactions", "files_read")
@@ -33,10 +36,13 @@ class Engine:
         self.volumes = Volumes(core)
         self.execs = Execs(core, process)
         self.builder = Builder(core, self.networking, images)
+        self.registries = Registries(images)
         self.health = HealthChecks(core, self.execs)
         self.lifecycle = Lifecycle(core, self.networking, process, self.health)
         self.creating = Creating(core, self.networking, self.volumes, images, process.facts)
         self.streams = Streams(core, process)
+        self.usages = Usages(core)
+        self.filesystems = Filesystems(core)
         self.pruning = Pruning(core, self.networking, self.volumes, self.lifecycle)
         self.reconcile = Reconcile(core, self.networking, self.lifecycle, process)
         # containers

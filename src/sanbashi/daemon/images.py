@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..errors import Invalid, NotFound
-from ..host.registry import Credentials, Registry
+from ..host.authorization import Credentials
+from ..host.registry import Registry
 from ..images.changes import apply_changes
 from ..images.filters import LISTING, PRUNING, moment, parse_filters
 from ..images.history import HistoryLine, history

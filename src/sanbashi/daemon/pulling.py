@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from ..errors import Failed, NotFound
+from ..host.authorization import Credentials
 from ..host.blobs import DigestMismatch
 from ..host.layers import Draft, Note
-from ..host.registry import Answer, Credentials, Registry, Session, Stopped
+from ..host.registry import Answer, Registry, Session, Stopped
 from ..images.manifest import Descriptor, Manifest, Platform, choose, image_of, parse_manifest
 from ..images.model import Image
 from ..images.reference import Reference
@@ -53,7 +54,7 @@ class Puller:
         session = self.registry.session(wish, credentials, stopped)
         top = session.manifest(wish.digest or wish.tag)
         report({"status": f"Pulling from {wish.path}", "id": str(wish) if wish.digest else wish.tag})
-        manifest = self.manifest_for(session, top, platform or self.host)
+        manifest, data = self.manifest_for(session, top, platform or self.host)
         known = self.content.state().images.get(manifest.config.digest)
         lease.add([manifest.config.digest, *(d.digest for d in manifest.layers)])
         if known is not None:
@@ -70,14 +71,16 @@ class Puller:
             discard(drafts)
             raise
         notes = [self.content.layers.note(diff_id) for diff_id in image.diff_ids]
-        return Pulled(msgspec.structs.replace(image, sizes=tuple(note.size for note in notes)), top.digest, True)
+        kept = self.content.blobs.put(data)  # for a push: the same bytes under another name
+        lease.add([kept])
+        return Pulled(msgspec.structs.replace(image, sizes=tuple(note.size for note in notes), manifest=kept), top.digest, True)
 
-    def manifest_for(self, session: Session, answer: Answer, platform: Platform) -> Manifest:
-        """The manifest itself, through lists."""
+    def manifest_for(self, session: Session, answer: Answer, platform: Platform) -> tuple[Manifest, bytes]:
+        """The manifest itself, through lists, and its bytes."""
         for _ in range(NESTED):
             document = parse_manifest(answer.data, answer.media_type)
             if isinstance(document, Manifest):
-                return document
+                return document, answer.data
             answer = session.manifest(choose(document, platform).digest)
         raise Failed("the registry's manifest lists are nested too deep")
 

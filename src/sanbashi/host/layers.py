@@ -98,6 +98,13 @@ class Layers:
             self.link(draft.unpacked.diff_id)
         sync_directory(self.root)
 
+    def renote(self, diff_id: str, note: Note) -> None:
+        """Say anew what a layer came as, at once or not at all."""
+        draft = self.root / "tmp" / secrets.token_hex(8)
+        draft.write_bytes(msgspec.json.encode(note))
+        draft.rename(self.path(diff_id) / "note.json")
+        sync_directory(self.path(diff_id))
+
     def link(self, diff_id: str) -> str:
         """The short link of a layer, made where it is missing; relative to the root."""
         name = diff_id.removeprefix("sha256:")
@@ -122,7 +129,10 @@ class Layers:
         """Remove what a death half way has left and every layer not named. For the start, when nothing is pulled."""
         names = {diff_id.removeprefix("sha256:") for diff_id in kept}
         for draft in (self.root / "tmp").iterdir():
-            shutil.rmtree(draft)
+            if draft.is_dir():
+                shutil.rmtree(draft)
+            else:
+                draft.unlink()
         for layer in self.root.iterdir():
             if len(layer.name) == 64 and (layer.name not in names or not (layer / "note.json").exists()):
                 shutil.rmtree(layer)

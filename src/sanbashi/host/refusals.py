@@ -74,9 +74,9 @@ TEXTS = {"UNAUTHORIZED": "authentication required", "DENIED": "requested access 
 
 
 def refusal(
-    reference: Reference, status: int, body: bytes, headers: Mapping[str, str], *, passing: bool = False, source: str = ""
+    reference: Reference, status: int, body: bytes, headers: Mapping[str, str], *, passing: bool = False, source: str = "", writing: bool = False
 ) -> Missing | Denied:
-    """A registry's answer as an error. `source` is the token server's address where it was the one to refuse."""
+    """A registry's answer as an error. `source` is the token server's address where it was the one to refuse; `writing` is a push."""
     try:
         said = msgspec.json.decode(body, type=RegistryErrors)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -90,7 +90,9 @@ def refusal(
     if code == "UNKNOWN" and not first:
         cause = f"received unexpected HTTP status: {status} {reason(status)}".rstrip()
     error: Missing | Denied
-    if sentence := SENTENCES.get(code):
+    if writing and code in (*SENTENCES, "NOT_FOUND"):
+        error = Denied(cause, hint=f"log in with `docker login {reference.domain}`" if code == "DENIED" else "")
+    elif sentence := SENTENCES.get(code):
         error = Missing(f"{sentence.format(name=reference.familiar_name, familiar=reference.familiar)}: {cause}")
     elif status == 404:
         error = Missing(f"manifest for {reference.familiar} not found: {cause}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import ipaddress
 import re
 import ssl
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
@@ -22,38 +21,19 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning
 from ..errors import Failed, SanbashiError
 from ..images.manifest import ACCEPTED, MAX_MANIFEST, Descriptor, digest_of
 from ..images.reference import DEFAULT_DOMAIN, Reference
+from .authorization import AGENT, BUSY, REDIRECTS, Credentials, Keyring
 from .blobs import CHUNK, DigestMismatch, Ingest
-from .refusals import Refusals, Unreachable, refusal, unreachable
+from .refusals import Denied, Refusals, Unreachable, refusal, unreachable
 
 T = TypeVar("T")
 HUB = "registry-1.docker.io"
-AGENT = "sanbashi/0.1"
 TIMEOUT = urllib3.Timeout(connect=15, read=60)  # seconds; `read` between two pieces, not for the whole
-REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, other=0, status=0, redirect=8, raise_on_redirect=True)
 ATTEMPTS = 6  # without a byte of progress between them
 PAUSES = (0.1, 0.5, 1.0, 3.0, 5.0)  # seconds before each further attempt
-BUSY = (408, 425, 429, 500, 502, 503, 504)
 # Who names a registry insecure has decided so; a line in the log at every request tells him nothing.
 urllib3.disable_warnings(InsecureRequestWarning)
 NEXT = re.compile(r'<[^>]*?(tags/list\?[^>]+)>;\s*rel="?next"?')
-CHALLENGE = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"|(\w+)=([^\s,"]+)')
 CERTIFICATES = (Path("/etc/sanbashi/certs.d"), Path("/etc/docker/certs.d"))
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """What `docker login` keeps for a registry, as the X-Registry-Auth header carries it."""
-
-    username: str = ""
-    password: str = ""
-    identitytoken: str = ""
-    registrytoken: str = ""
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A token server's answer."""
-
-    token: str = ""
-    access_token: str = ""
 
 
 class Tags(msgspec.Struct, frozen=True):
@@ -95,7 +75,12 @@ class Registry:
 
     def session(self, reference: Reference, credentials: Credentials, stopped: threading.Event) -> Session:
         """A conversation about one repository."""
-        return Session(self, reference, credentials, stopped, self.endpoints(reference.domain))
+        return Session(self, reference, Keyring(credentials), stopped, self.endpoints(reference.domain))
+
+    def writer(self, reference: Reference, credentials: Credentials, stopped: threading.Event) -> Session:
+        """A conversation in which a repository is written: with the registry itself, never with a mirror."""
+        endpoints = (Endpoint(f"https://{HUB}"),) if reference.domain == DEFAULT_DOMAIN else self.ways(f"https://{reference.domain}")
+        return Session(self, reference, Keyring(credentials), stopped, endpoints, writing=True)
 
     def endpoints(self, domain: str) -> tuple[Endpoint, ...]:
         """Where to ask for a registry's images, in order."""
@@ -167,10 +152,11 @@ class Session:
 
     registry: Registry
     reference: Reference
-    credentials: Credentials
+    keyring: Keyring
     stopped: threading.Event
     endpoints: Sequence[Endpoint]
     at: int = 0
+    writing: bool = False
     authorization: dict[Endpoint, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -243,6 +229,14 @@ class Session:
             raise Failed(f"the registry's answer is longer than {MAX_MANIFEST} bytes: {response.url}")
         return data
 
+    def small(self, descriptor: Descriptor) -> bytes:
+        """A small blob, its digest checked."""
+        with self.request(self.endpoint, f"{self.endpoint.base}/v2/{self.reference.path}/blobs/{descriptor.digest}") as response:
+            data = self.body(response)
+        if digest_of(data) != descriptor.digest:
+            raise DigestMismatch(f"filesystem layer verification failed for digest {descriptor.digest}")
+        return data
+
     def blob(self, descriptor: Descriptor, ingest: Ingest, progress: Callable[[int], None]) -> None:
         """Bring a blob into an ingest, from the point where it is. `progress` hears how many bytes are there.
 
@@ -288,11 +282,21 @@ class Session:
             raise Unreachable(f'Get "{url}": unexpected EOF', passing=True)
 
     @contextlib.contextmanager
-    def request(self, endpoint: Endpoint, url: str, headers: Mapping[str, str] = {}) -> Iterator[urllib3.BaseHTTPResponse]:
-        """GET, with a token fetched and the request repeated where the registry asks for one; its body is read inside of the block."""
+    def request(
+        self,
+        endpoint: Endpoint,
+        url: str,
+        headers: Mapping[str, str] = {},
+        *,
+        method: str = "GET",
+        body: Callable[[], Iterator[bytes]] | bytes | None = None,
+        expected: Collection[int] = (200, 206),
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """One request, with a token fetched and the request repeated where the registry asks for one; its body is read inside of the block."""
         self.check()
+        challenge = ""
         for attempt in range(2):
-            response = self.get(endpoint, url, headers)
+            response = self.send(endpoint, method, url, headers, body() if callable(body) else body)
             if response.status == 401 and attempt == 0:
                 challenge = response.headers.get("WWW-Authenticate", "")
                 response.drain_conn()
@@ -302,68 +306,37 @@ class Session:
         try:
             if response.status == 416:  # what we have is not the beginning of what they have: from the start
                 raise Unreachable(f'Get "{url}": range not satisfiable', passing=True, restart=True)
-            if response.status not in (200, 206):
-                raise refusal(self.reference, response.status, self.body(response), response.headers, passing=response.status in BUSY)
+            if response.status not in expected:
+                if response.status == 401 and self.writing and challenge.lower().startswith("basic") and not self.keyring.credentials.username:
+                    raise Denied("no basic auth credentials", hint=f"log in with `docker login {self.reference.domain}`")
+                said = self.body(response)
+                raise refusal(self.reference, response.status, said, response.headers, passing=response.status in BUSY, writing=self.writing)
             yield response
         finally:
             response.close()  # where all was read the connection is back in the pool already
 
-    def get(self, endpoint: Endpoint, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    def send(
+        self, endpoint: Endpoint, method: str, url: str, headers: Mapping[str, str], body: Iterator[bytes] | bytes | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        """One request as it stands, with what authorization there is."""
         own = {"User-Agent": AGENT, "Accept-Encoding": "identity", **headers}
         if authorization := self.authorization.get(endpoint):
             own["Authorization"] = authorization
+        redirects = REDIRECTS if body is None else False
         try:
             pool = self.registry.pool(endpoint)
-            return pool.request("GET", url, headers=own, preload_content=False, decode_content=False, retries=REDIRECTS)
+            return pool.request(method, url, headers=own, body=body, preload_content=False, decode_content=False, retries=redirects)
         except HTTPError as error:
             raise unreachable(f"{endpoint.base}/v2/", error) from error
 
     def authorize(self, endpoint: Endpoint, challenge: str) -> bool:
         """Get what a challenge asks for; False where nothing more can be offered."""
-        scheme, _, rest = challenge.partition(" ")
-        asked = {a or c: b or d for a, b, c, d in CHALLENGE.findall(rest)}
-        name_and_password = base64.b64encode(f"{self.credentials.username}:{self.credentials.password}".encode()).decode()
-        basic = f"Basic {name_and_password}" if self.credentials.username else ""
         with self.lock:
-            if scheme.lower() == "basic":
-                known = self.authorization.get(endpoint)
-                self.authorization[endpoint] = basic
-                return bool(basic) and known != basic
-            if scheme.lower() != "bearer" or "realm" not in asked:
-                return False
-            token = self.credentials.registrytoken or self.token(endpoint, asked, basic)
-            self.authorization[endpoint] = f"Bearer {token}"
-            return bool(token)
-
-    def token(self, endpoint: Endpoint, asked: Mapping[str, str], basic: str) -> str:
-        """A bearer token that may pull this repository (distribution, auth/token and auth/oauth specifications)."""
-        scope = asked.get("scope", f"repository:{self.reference.path}:pull")
-        service = asked.get("service", "")
-        realm = asked["realm"]
-        pool = self.registry.pool(endpoint)
-        try:
-            if self.credentials.identitytoken:
-                fields = {
-                    "grant_type": "refresh_token",
-                    "service": service,
-                    "scope": scope,
-                    "client_id": "sanbashi",
-                    "refresh_token": self.credentials.identitytoken,
-                }
-                response = pool.request("POST", realm, fields=fields, encode_multipart=False, headers={"User-Agent": AGENT}, retries=REDIRECTS)
-            else:
-                query = {"service": service, "scope": scope} | ({"account": self.credentials.username} if basic else {})
-                headers = {"User-Agent": AGENT} | ({"Authorization": basic} if basic else {})
-                response = pool.request("GET", f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}", headers=headers, retries=REDIRECTS)
-        except HTTPError as error:
-            raise unreachable(realm, error) from error
-        if response.status != 200:
-            raise refusal(self.reference, response.status, response.data, response.headers, passing=response.status in BUSY, source=realm)
-        try:
-            found = msgspec.json.decode(response.data, type=Token)
-        except msgspec.DecodeError as error:
-            raise Failed(f"the token server's answer cannot be read: {error}") from error
-        return found.token or found.access_token
+            given = self.keyring.answer(challenge, self.registry.pool(endpoint), self.reference, f"repository:{self.reference.path}:pull")
+            known = self.authorization.get(endpoint)
+            if given:
+                self.authorization[endpoint] = given
+            return bool(given) and (given != known or not given.startswith("Basic"))
 
     def check(self) -> None:
         """Stop where the one who asked has gone."""

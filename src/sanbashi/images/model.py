@@ -40,6 +40,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     """An image in the store. `id` is the digest of its configuration blob ("sha256:..."); `diff_ids` are its layers, lowest first.
 
     `layer_blobs` are (diff id, blob digest, media type, compressed size) as they came; `sizes` the unpacked bytes a layer.
+    `manifest` is the digest of the manifest that it was pulled with, "" where it was made here.
     `repo_tags` ("httpd:2.4") and `repo_digests` ("httpd@sha256:...") are the names that point here.
     """
 
@@ -57,6 +58,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     repo_tags: tuple[str, ...] = ()
     repo_digests: tuple[str, ...] = ()
     parent: str = ""
+    manifest: str = ""
     last_tagged: str = "0001-01-01T00:00:00Z"
 
     @property

@@ -119,10 +119,8 @@ class Steps:
         if self.current is not None and self.current.name == "RUN":
             if match := RUNTIME.search(said):
                 cause = match[1].replace('\\"', '"')
-                return (
-                    f"failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: {cause}: unknown",
-                    0,
-                )
+                shim = "failed to create shim task: OCI runtime create failed: runc create failed"
+                return f"failed to create task for container: {shim}: {cause}: unknown", 0
             if "while running runtime" in said and (match := EXIT.search(said)):
                 return f"The command '{self.command(self.current)}' returned a non-zero code: {match[1]}", int(match[1])
         if self.current is not None and (match := MISSING.search(said)):

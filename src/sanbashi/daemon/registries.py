@@ -1,0 +1,133 @@
+"""What is asked of registries beside pulling: push, login, what an image is there, search."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..errors import Failed, Invalid, NotFound
+from ..host.accounts import Found, login, search
+from ..host.authorization import Credentials
+from ..images.filters import boolean
+from ..images.manifest import Descriptor, Index, Platform, image_of, parse_manifest
+from ..images.model import Image
+from ..images.reference import DEFAULT_DOMAIN, LEGACY_DOMAIN, Reference, parse_reference, parse_stored
+from .images import Images
+from .pushing import Pusher
+
+Report = Callable[[dict[str, Any]], None]
+MAX_FOUND = 100
+DEFAULT_FOUND = 25
+
+
+class Registries:
+    """Registries as the API asks for them. Called on the loop's thread."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+        self.registry = images.puller.registry
+        self.pusher = Pusher(self.registry, images.content)
+
+    async def push(self, name: str, tag: str, *, auth: Mapping[str, str] | None = None, progress: Report = lambda message: None) -> None:
+        """Push an image under its tag, or all tags of the repository where `tag` is "". What is wrong with the name is raised at once."""
+        wish = parse_reference(name)
+        repository = Reference(wish.domain, wish.path)
+        if wish.digest and not tag:
+            raise Invalid("cannot push a digest reference")
+        credentials = credentials_of(auth)
+        tags = [tag or wish.tag] if tag or wish.tag else self.tags_of(repository)
+        wishes = [parse_reference(f"{repository.name}:{one}") for one in tags]
+        progress({"status": f"The push refers to repository [{repository.name}]"})
+        if not wishes or not self.tags_of(repository):
+            raise Failed(f"An image does not exist locally with the tag: {repository.familiar_name}")
+        for one in wishes:
+            image = self.images.find(one.key)
+            if image is None:
+                raise NotFound(f"tag does not exist: {one.familiar}")
+            await self.push_one(one, image, credentials, progress)
+
+    async def push_one(self, wish: Reference, image: Image, credentials: Credentials, progress: Report) -> None:
+        """Push one tag."""
+        loop = asyncio.get_running_loop()
+        stopped = threading.Event()
+
+        def report(message: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(progress, message)
+
+        with self.images.content.lease() as lease:
+            lease.add([image.id, image.manifest, *image.diff_ids])
+            digest, size = await self.images.work(stopped, lambda: self.pusher.push(wish, image, credentials, report, stopped, lease))
+        if image.id in self.images.state().images:
+            await self.images.store(image, [f"{wish.familiar_name}@{digest}"])
+        progress({"status": f"{wish.tag}: digest: {digest} size: {size}"})
+        progress({"progressDetail": {}, "aux": {"Tag": wish.tag, "Digest": digest, "Size": size}})
+        self.images.tell("push", wish.familiar, wish.familiar_name, image)
+
+    def tags_of(self, repository: Reference) -> list[str]:
+        """The tags that the store has of a repository."""
+        found = (parse_stored(name) for image in self.images.state().images.values() for name in image.repo_tags)
+        return sorted(r.tag for r in found if r.name == repository.name)
+
+    async def login(self, address: str, auth: Mapping[str, str]) -> str:
+        """Try credentials; the identity token that stands for them from now on, "" where there is none. Unauthorized where they are wrong."""
+        credentials = credentials_of(auth)
+        return await asyncio.to_thread(login, self.registry, domain_of(address), credentials)
+
+    async def describe(self, name: str, auth: Mapping[str, str] | None) -> tuple[Descriptor, list[Platform]]:
+        """What a name is in its registry: the manifest's descriptor, and the platforms that it has."""
+        wish = parse_reference(name).tagged()
+        stopped = threading.Event()
+
+        def ask() -> tuple[Descriptor, list[Platform]]:
+            session = self.registry.session(wish, credentials_of(auth), stopped)
+            answer = session.manifest(wish.digest or wish.tag)
+            document = parse_manifest(answer.data, answer.media_type)
+            descriptor = Descriptor(media_type=document.media_type or answer.media_type, digest=answer.digest, size=len(answer.data))
+            if isinstance(document, Index):
+                return descriptor, [d.platform for d in document.manifests if d.platform and d.platform.os != "unknown"]
+            image = image_of(session.small(document.config))
+            return descriptor, [Platform(image.os, image.architecture, image.variant)]
+
+        return await self.images.work(stopped, ask)
+
+    async def search(self, term: str, limit: int | None, filters: Mapping[str, Sequence[str]], auth: Mapping[str, str] | None) -> list[Found]:
+        """Search Docker Hub, or the registry whose address the term begins with."""
+        for key in filters:
+            if key not in ("is-automated", "is-official", "stars"):
+                raise Invalid(f"invalid filter '{key}'")
+        official = boolean(filters["is-official"]) if filters.get("is-official") else None
+        automated = boolean(filters["is-automated"]) if filters.get("is-automated") else None
+        stars = max((whole_number(text) for text in filters.get("stars", ())), default=0)
+        limit = limit or DEFAULT_FOUND
+        if not 1 <= limit <= MAX_FOUND:
+            raise Invalid(f"limit {limit} is outside the range of [1, {MAX_FOUND}]")
+        if "://" in term:
+            raise Invalid("invalid repository name: repository name should not contain a scheme")
+        first, slash, rest = term.partition("/")
+        named = bool(slash) and ("." in first or ":" in first or first == "localhost")
+        domain = first if named and first != LEGACY_DOMAIN else DEFAULT_DOMAIN
+        found = await asyncio.to_thread(search, self.registry, domain, rest if named else term, limit, credentials_of(auth))
+        if automated:  # Docker Hub has had none since 2024
+            return []
+        return [f for f in found if f.star_count >= stars and official in (None, f.is_official)][:limit]
+
+
+def credentials_of(auth: Mapping[str, str] | None) -> Credentials:
+    """The object of the X-Registry-Auth header as a value."""
+    return msgspec.convert({k: v for k, v in (auth or {}).items() if isinstance(v, str)}, Credentials)
+
+
+def domain_of(address: str) -> str:
+    """The registry of a server address as clients keep it: "https://index.docker.io/v1/", "registry.example:5000"."""
+    host = address.split("://")[-1].partition("/")[0]
+    return DEFAULT_DOMAIN if host in ("", LEGACY_DOMAIN, DEFAULT_DOMAIN, "registry-1.docker.io", "hub.docker.com") else host
+
+
+def whole_number(text: str) -> int:
+    if not text.isdigit():
+        raise Invalid(f"invalid filter 'stars=[{text}]'")
+    return int(text)
