@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from ..errors import Invalid, NotFound
 from .messages import MAXIMUM, MINIMUM, Answer, Request, version_text
-from .routes import archive, build, containers, execs, images, networks, registries, stats, swarm, system, unsupported, volumes
+from .routes import archive, build, commit, containers, execs, images, networks, registries, stats, swarm, system, unsupported, update, volumes
 
 if TYPE_CHECKING:
     from ..daemon.engine import Engine
@@ -53,11 +53,11 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/containers/{id}/archive", archive.get),
     ("HEAD", "/containers/{id}/archive", archive.look),
     ("PUT", "/containers/{id}/archive", archive.put),
-    ("POST", "/containers/{id}/update", unsupported.update),
+    ("POST", "/containers/{id}/update", update.update),
     ("GET", "/containers/{id}/checkpoints", unsupported.checkpoints),
     ("POST", "/containers/{id}/checkpoints", unsupported.checkpoints),
     ("DELETE", "/containers/{id}/checkpoints/{checkpoint}", unsupported.checkpoints),
-    ("POST", "/commit", unsupported.commit),
+    ("POST", "/commit", commit.commit),
     # exec
     ("POST", "/exec/{id}/start", execs.start),
     ("POST", "/exec/{id}/resize", execs.resize),

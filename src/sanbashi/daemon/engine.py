@@ -6,6 +6,7 @@ from typing import Any
 
 from . import info
 from .builder import Builder
+from .committing import Committing
 from .core import Core
 from .creating import Creating
 from .execs import Execs
@@ -19,6 +20,7 @@ from .pruning import Pruning
 from .reconcile import Reconcile
 from .registries import Registries
 from .streams import Streams
+from .updating import Updating
 from .usages import Usages
 from .volumes import Volumes
 
@@ -43,6 +45,8 @@ class Engine:
         self.streams = Streams(core, process)
         self.usages = Usages(core)
         self.filesystems = Filesystems(core)
+        self.committing = Committing(core, images, self.lifecycle)
+        self.updating = Updating(core, process)
         self.pruning = Pruning(core, self.networking, self.volumes, self.lifecycle)
         self.reconcile = Reconcile(core, self.networking, self.lifecycle, process)
         # containers

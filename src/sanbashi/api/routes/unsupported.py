@@ -22,9 +22,7 @@ def refused(sentence: str, hint: str = "") -> Callable[[Engine, Request], Awaita
 
 
 attach_websocket = refused("attaching through a websocket is not supported", "attach by POST /containers/{id}/attach")
-update = refused("updating the resources of a container is not supported yet")
 checkpoints = refused("checkpoints are not supported")
-commit = refused("making an image from a container is not supported yet")
 attestations = refused("attestations are not supported")
 plugins = refused("plugins are not supported")
 swarm = refused("swarm mode is not supported")
