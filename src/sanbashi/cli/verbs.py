@@ -25,6 +25,7 @@ _CONTAINER: dict[str, Verb] = {
     "wait": ("lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"),
 }
 _IMAGE: dict[str, Verb] = {
+    "build": ("build", "build", "Build an image from a Dockerfile"),
     "history": ("images", "history", "Show the history of an image"),
     "import": ("transfer", "import", "Import the contents from a tarball to create a filesystem image"),
     "inspect": ("inspect", "image inspect", "Display detailed information on one or more images"),
@@ -32,6 +33,7 @@ _IMAGE: dict[str, Verb] = {
     "ls": ("images", "images", "List images"),
     "prune": ("prune", "image prune", "Remove unused images"),
     "pull": ("transfer", "pull", "Download an image from a registry"),
+    "push": ("registry", "push", "Upload an image to a registry"),
     "rm": ("images", "rmi", "Remove one or more images"),
     "save": ("transfer", "save", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
     "tag": ("images", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
@@ -58,9 +60,14 @@ _SYSTEM: dict[str, Verb] = {
     "info": ("info", "info", "Display system-wide information"),
     "prune": ("prune", "system prune", "Remove unused data"),
 }
+_BUILDER: dict[str, Verb] = {
+    "build": _IMAGE["build"],
+    "prune": ("build", "builder prune", "Remove build cache"),
+}
 _COMPLETION: dict[str, Verb] = {shell: ("completion", shell, f"Generate the autocompletion script for {shell}") for shell in ("bash", "fish", "zsh")}
 
 GROUPS: dict[str, tuple[str, dict[str, Verb]]] = {
+    "builder": ("Manage builds", _BUILDER),
     "container": ("Manage containers", _CONTAINER),
     "image": ("Manage images", _IMAGE),
     "network": ("Manage networks", _NETWORK),
@@ -78,8 +85,13 @@ COMMON: dict[str, Verb] = {
     "run": _CONTAINER["run"],
     "exec": _CONTAINER["exec"],
     "ps": _CONTAINER["ls"],
+    "build": _IMAGE["build"],
     "pull": _IMAGE["pull"],
+    "push": _IMAGE["push"],
     "images": _IMAGE["ls"],
+    "login": ("registry", "login", "Authenticate to a registry"),
+    "logout": ("registry", "logout", "Log out from a registry"),
+    "search": ("registry", "search", "Search Docker Hub for images"),
     "version": ("version", "version", "Show the Sanbashi version information"),
     "info": _SYSTEM["info"],
 }
@@ -99,5 +111,5 @@ OTHER: dict[str, Verb] = (
 TOP: dict[str, Verb] = COMMON | OTHER
 
 LATER = frozenset(
-    ("build", "builder", "buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff", "export", "login", "logout")
-) | frozenset(("manifest", "node", "plugin", "push", "search", "secret", "service", "stack", "swarm", "trust", "update"))
+    ("buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff", "export")
+) | frozenset(("manifest", "node", "plugin", "secret", "service", "stack", "swarm", "trust", "update"))
