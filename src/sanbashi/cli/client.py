@@ -212,7 +212,7 @@ class Daemon:
         """What the daemon said, with its hint."""
         text = response.text()
         message, hint = text.strip(), ""
-        if "json" in response.headers.get("content-type", ""):
+        if text and "json" in response.headers.get("content-type", ""):  # the answer to HEAD has no body
             from sanbashi.cli.json_text import decode
 
             body = decode(text)

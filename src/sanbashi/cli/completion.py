@@ -5,8 +5,8 @@ from sanbashi.cli.output import out
 from sanbashi.cli.verbs import GROUPS, TOP
 
 _CONTAINERS = frozenset(
-    ("attach", "exec", "kill", "logs", "pause", "port", "rename", "restart", "rm", "start", "stats", "stop", "top", "unpause", "wait")
-)
+    ("attach", "commit", "cp", "diff", "exec", "export", "kill", "logs", "pause", "port", "rename", "restart", "rm", "start", "stats", "stop", "top")
+) | frozenset(("unpause", "update", "wait"))
 _IMAGES = frozenset(("run", "create", "history", "rmi", "save", "tag", "images"))
 
 

@@ -4,8 +4,12 @@ Verb = tuple[str, str, str]
 
 _CONTAINER: dict[str, Verb] = {
     "attach": ("attach", "attach", "Attach local standard input, output, and error streams to a running container"),
+    "commit": ("filesystem", "commit", "Create a new image from a container's changes"),
+    "cp": ("cp", "cp", "Copy files/folders between a container and the local filesystem"),
     "create": ("run", "create", "Create a new container"),
+    "diff": ("filesystem", "diff", "Inspect changes to files or directories on a container's filesystem"),
     "exec": ("exec", "exec", "Execute a command in a running container"),
+    "export": ("filesystem", "export", "Export a container's filesystem as a tar archive"),
     "inspect": ("inspect", "container inspect", "Display detailed information on one or more containers"),
     "kill": ("lifecycle", "kill", "Kill one or more running containers"),
     "logs": ("logs", "logs", "Fetch the logs of a container"),
@@ -22,6 +26,7 @@ _CONTAINER: dict[str, Verb] = {
     "stop": ("lifecycle", "stop", "Stop one or more running containers"),
     "top": ("look", "top", "Display the running processes of a container"),
     "unpause": ("lifecycle", "unpause", "Unpause all processes within one or more containers"),
+    "update": ("update", "update", "Update configuration of one or more containers"),
     "wait": ("lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"),
 }
 _IMAGE: dict[str, Verb] = {
@@ -111,5 +116,5 @@ OTHER: dict[str, Verb] = (
 TOP: dict[str, Verb] = COMMON | OTHER
 
 LATER = frozenset(
-    ("buildx", "checkpoint", "commit", "compose", "config", "context", "cp", "diff", "export")
-) | frozenset(("manifest", "node", "plugin", "secret", "service", "stack", "swarm", "trust", "update"))
+    ("buildx", "checkpoint", "compose", "config", "context")
+) | frozenset(("manifest", "node", "plugin", "secret", "service", "stack", "swarm", "trust"))
