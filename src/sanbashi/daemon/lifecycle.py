@@ -20,6 +20,7 @@ from ..containers.restart import RestartDecision, decide_restart
 from ..containers.signals import signal_number
 from ..errors import Conflict, Failed, NotModified, SanbashiError
 from ..host.keeper import PortTaken
+from ..host.volume_mounts import remove_volume
 from ..network.plan import Step
 from .core import Core, both, now, whole
 from .crash import crash_point
@@ -401,7 +402,7 @@ class Lifecycle:
         await core.on_host(self.remove_files, container)
         gone = self.anonymous_volumes(container) if volumes else ()
         for name in gone:
-            await core.on_host(remove_tree, core.config.data_root / "volumes" / name)
+            await core.on_host(remove_volume, core.config.data_root / "volumes" / name)
         crash_point("files gone")
         new = core.state.without_container(container.id)
         for name in gone:
