@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import secrets
 from dataclasses import dataclass, replace
 
@@ -128,8 +129,18 @@ class Creating:
             if mount.type != "volume":
                 mounts.append(mount)
                 continue
-            volume = await self.volumes.create(mount.name, mount.driver, anonymous=not mount.name)
+            options, labels = volume_wishes(container, mount.destination)
+            volume = await self.volumes.create(mount.name, mount.driver, options, labels, anonymous=not mount.name)
             if not mount.name:
                 anonymous.append(volume.name)
             mounts.append(msgspec.structs.replace(mount, name=volume.name, source=volume.mountpoint, driver="local"))
         return msgspec.structs.replace(container, mounts=tuple(mounts), anonymous_volumes=tuple(anonymous))
+
+
+def volume_wishes(container: Container, destination: str) -> tuple[dict[str, str], dict[str, str]]:
+    """(options, labels) that a --mount gives the volume that is to be made for it."""
+    for mount in container.host_config.mounts or ():
+        if posixpath.normpath(mount.target) == destination and mount.volume_options:
+            driver = mount.volume_options.get("DriverConfig") or {}
+            return dict(driver.get("Options") or {}), dict(mount.volume_options.get("Labels") or {})
+    return {}, {}

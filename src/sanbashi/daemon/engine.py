@@ -44,7 +44,7 @@ class Engine:
         self.creating = Creating(core, self.networking, self.volumes, images, process.facts)
         self.streams = Streams(core, process)
         self.usages = Usages(core)
-        self.filesystems = Filesystems(core)
+        self.filesystems = Filesystems(core, process.volume_mounts)
         self.committing = Committing(core, images, self.lifecycle)
         self.updating = Updating(core, process)
         self.pruning = Pruning(core, self.networking, self.volumes, self.lifecycle)

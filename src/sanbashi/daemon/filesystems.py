@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import posixpath
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from ..host.snapshots import PathChange
 from .core import Core
 from .feed import Feed
 from .process import FILES
+from .volume_mounts import VolumeMounts
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class Filesystems:
     """The file systems of containers, running or not."""
 
     core: Core
+    volume_mounts: VolumeMounts
 
     async def stat(self, ref: str, path: str) -> PathStat:
         """`HEAD /archive`; NotFound in Docker's words."""
@@ -101,6 +104,10 @@ class Filesystems:
         if not container.state.running:
             await stack.enter_async_context(core.locked(container.id))
         container = core.find_container(container.id)
+        if binds:
+            user = f"cp {secrets.token_hex(4)}"
+            await self.volume_mounts.hold(container, user)
+            stack.push_async_callback(self.volume_mounts.release, container, user)
         sources = self.binds(container) if binds else []
         inner = ExitStack()
         stack.push_async_callback(asyncio.to_thread, inner.close)

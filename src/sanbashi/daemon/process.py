@@ -22,6 +22,7 @@ from ..host.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_shm, unmount
 from ..host.rootfs import every_device, find_user, host_device
 from ..host.runtime import Runtime, Runtimes
 from .core import Core
+from .volume_mounts import VolumeMounts
 
 log = logging.getLogger("sanbashi.process")
 
@@ -40,6 +41,9 @@ class Process:
     listener: asyncio.Task[None] | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     runs: dict[str, int] = field(default_factory=dict)  # container id -> how often it was created here
+
+    def __post_init__(self) -> None:
+        self.volume_mounts = VolumeMounts(self.core)
 
     def open(self, on_exit: Callable[[str, int, bool, int], Awaitable[None]]) -> None:
         """Begin to hear of exits."""
@@ -83,6 +87,7 @@ class Process:
             placement = self.placement(container, rootfs, namespace, user, shared)
             return self.monitor.write_bundle(container.id, spec(container, placement, self.facts))
 
+        await self.volume_mounts.hold(container)
         bundle = await core.on_host(prepare)
         self.runs[container.id] = self.runs.get(container.id, 0) + 1
         config = container.config
@@ -174,6 +179,7 @@ class Process:
         await self.runtime(container).delete(container.id, force=True)
         self.monitor.forget(container.id)
         await self.core.on_host(self.core.snapshots.unmount, container.id)
+        await self.volume_mounts.release(container)
         if container.host_config.ipc_mode == "shareable":
             await self.core.on_host(unmount, self.core.container_dir(container.id) / "shm", MNT_DETACH | UMOUNT_NOFOLLOW)
 

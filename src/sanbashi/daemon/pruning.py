@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from ..containers.model import Container
 from ..errors import Conflict, NotFound
+from ..host.volume_mounts import size_of
 from ..network.model import PREDEFINED, Network
 from ..volumes.model import Volume
 from .core import Core
 from .lifecycle import Lifecycle
 from .networking import Networking
-from .volumes import Volumes, size_of
+from .volumes import Volumes
 
 T = TypeVar("T")
 
@@ -40,7 +41,9 @@ class Pruning:
         state = self.core.state.network
         wished = {n for c in self.core.state.containers.values() if c.state.running for n, _ in c.networks}
         select = [
-            n for n in state.networks.values() if n.name not in PREDEFINED and n.name not in wished and not state.network_endpoints.get(n.id) and matches(n)
+            n
+            for n in state.networks.values()
+            if n.name not in PREDEFINED and n.name not in wished and not state.network_endpoints.get(n.id) and matches(n)
         ]
         names: list[str] = await self.alone(lambda: self.networking.prune(None, select))
         self.core.events.tell("network", "prune", "", {"reclaimed": "0"})

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import Conflict, Invalid, NotFound, NotSupported
+import immutables
+
+from ..errors import Conflict, NotFound
+from ..host.volume_mounts import remove_volume, size_of
+from ..volumes import commands
 from ..volumes.model import Volume
 from .core import Core, new_id, now, whole
-
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
 @dataclass
@@ -24,10 +23,7 @@ class Volumes:
 
     def find(self, name: str) -> Volume:
         """By name."""
-        volume = self.core.state.volumes.get(name)
-        if volume is None:
-            raise NotFound(f"get {name}: no such volume")
-        return volume
+        return commands.find_volume(self.core.state.volumes, name)
 
     def users(self, name: str) -> list[str]:
         """The ids of containers that mount a volume, running or not."""
@@ -35,43 +31,55 @@ class Volumes:
 
     @whole
     async def create(
-        self, name: str = "", driver: str = "local", options: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None, *, anonymous: bool = False
+        self,
+        name: str = "",
+        driver: str = "local",
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        *,
+        anonymous: bool = False,
     ) -> Volume:
-        """`volume create`; the one that is there already when it is of the same kind."""
+        """`volume create`; the one of that name where it is there already."""
         core = self.core
+        folder = core.config.data_root / "volumes"
         name = name or new_id()
-        if not NAME.fullmatch(name):
-            raise Invalid(
-                f'create {name}: "{name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. '
-                "If you intended to pass a host directory, use absolute path"
+
+        def mountpoint(name: str) -> str:
+            return str(folder / name / "_data")
+
+        def made() -> tuple[immutables.Map[str, Volume], Volume]:
+            return commands.create_volume(
+                core.state.volumes,
+                name,
+                created=now(),
+                mountpoint=mountpoint,
+                driver=driver,
+                options=options,
+                labels=labels,
+                anonymous=anonymous,
             )
-        if driver not in ("", "local"):
-            raise NotFound(f"create {name}: error looking up volume plugin {driver}: plugin {driver!r} not found".replace("'", '"'))
-        if options:
-            raise NotSupported(f"create {name}: options of the local driver ({', '.join(sorted(options))}) are not supported yet")
-        if (present := core.state.volumes.get(name)) is not None:
-            return present
-        mountpoint = core.config.data_root / "volumes" / name / "_data"
-        await core.on_host(lambda: mountpoint.mkdir(parents=True, exist_ok=True))
-        volume = Volume(name=name, created=now(), mountpoint=str(mountpoint), labels=dict(labels or {}), anonymous=anonymous)
-        await core.commit(core.state.with_volume(volume), [("volume", name)])
+
+        volumes, volume = made()
+        if volumes is core.state.volumes:
+            return volume
+        async with core.locked(f"volume {name}"):
+            await core.on_host(lambda: Path(volume.mountpoint).mkdir(parents=True, exist_ok=True))
+            volumes, volume = made()
+            if volumes is core.state.volumes:
+                return volume
+            await core.commit(core.state.with_volume(volume), [("volume", name)])
         core.events.tell("volume", "create", name, {"driver": "local"})
         return volume
 
     @whole
     async def remove(self, name: str, force: bool = False) -> None:
-        """`volume rm`."""
+        """`volume rm`; `force` makes "not there" no mistake."""
         core = self.core
-        try:
-            self.find(name)
-        except NotFound:
-            if force:
+        async with core.locked(f"volume {name}"):
+            if commands.remove_volume(core.state.volumes, name, self.users(name), force=force) is core.state.volumes:
                 return
-            raise
-        if users := self.users(name):
-            raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
-        await core.on_host(remove_folder, core.config.data_root / "volumes" / name)
-        await core.commit(core.state.without_volume(name), [("volume", name)])
+            await core.on_host(remove_volume, core.config.data_root / "volumes" / name)
+            await core.commit(core.state.without_volume(name), [("volume", name)])
         core.events.tell("volume", "destroy", name, {"driver": "local"})
 
     async def prune(self, select: Iterable[Volume]) -> tuple[list[str], int]:
@@ -80,26 +88,11 @@ class Volumes:
         for volume in select:
             if not self.users(volume.name):
                 size = await self.core.on_host(size_of, Path(volume.mountpoint))
-                await self.remove(volume.name)
+                try:
+                    await self.remove(volume.name)
+                except (Conflict, NotFound):  # in use since, or removed by somebody
+                    continue
                 removed.append(volume.name)
                 freed += size
         self.core.events.tell("volume", "prune", "", {"reclaimed": str(freed)})
         return removed, freed
-
-
-def remove_folder(path: Path) -> None:
-    """Remove a volume's folder; gone already is success."""
-    if path.exists():
-        shutil.rmtree(path)
-
-
-def size_of(path: Path) -> int:
-    """Bytes of the files below a folder, links not followed."""
-    total = 0
-    for folder, _, files in os.walk(path):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH116, PTH118 - os.walk gives text, and there may be very many
-            except FileNotFoundError:
-                continue
-    return total

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import immutables
 
-from ..errors import Conflict, Invalid, NotFound
+from ..errors import Conflict, NotFound
 from .model import Volume, check_name
-
-LOCAL_OPTIONS = ("type", "o", "device", "size")
+from .options import check_options
 
 
 def create_volume(
@@ -23,34 +22,17 @@ def create_volume(
     labels: Mapping[str, str] | None = None,
     anonymous: bool = False,
 ) -> tuple[immutables.Map[str, Volume], Volume]:
-    """The volumes with this one, which is the one of that name where there is one already (its options must then agree)."""
+    """The volumes with this one, which is the one of that name where there is one already, whatever its options: so Docker has it."""
     check_name(name)
     if driver not in ("", "local"):
-        raise NotFound(f'error looking up volume plugin {driver}: plugin "{driver}" not found')
+        raise NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
     options = options or {}
     check_options(options)
     old = volumes.get(name)
     if old is not None:
-        if options and dict(options) != dict(old.options):
-            raise Conflict(f'create {name}: volume name "{name}" already exists with different options')
         return volumes, old
     volume = Volume(name=name, created=created, mountpoint=mountpoint(name), options=dict(options), labels=dict(labels or {}), anonymous=anonymous)
     return volumes.set(name, volume), volume
-
-
-def check_options(options: Mapping[str, str]) -> None:
-    """The local driver's options: type, o and device are mount(8)'s; a size needs a quota that we do not keep."""
-    for key in options:
-        if key not in LOCAL_OPTIONS:
-            raise Invalid(f'invalid option: "{key}"')
-    if "size" in options:
-        raise Invalid("quota size requested but no quota support")
-    if options.get("type") and options["type"] not in ("none", "tmpfs") and not options.get("device"):
-        raise Invalid("missing device in volume options")
-    if options.get("device") and not options.get("type"):
-        raise Invalid("missing type in volume options")
-    if options.get("o") and not options.get("type"):
-        raise Invalid("missing type in volume options")
 
 
 def find_volume(volumes: Mapping[str, Volume], name: str) -> Volume:

@@ -6,8 +6,9 @@ import immutables
 import pytest
 
 from sanbashi.errors import Conflict, Invalid, NotFound
-from sanbashi.volumes.commands import check_options, create_volume, find_volume, remove_volume
+from sanbashi.volumes.commands import create_volume, find_volume, remove_volume
 from sanbashi.volumes.model import Volume
+from sanbashi.volumes.options import check_options
 
 Volumes = immutables.Map[str, Volume]
 
@@ -20,8 +21,7 @@ def test_a_volume_is_made_once() -> None:
     volumes, volume = make(immutables.Map(), "data", labels={"a": "b"})
     assert (volume.mountpoint, volume.driver, volume.labels) == ("/data/volumes/data/_data", "local", {"a": "b"})
     assert make(volumes, "data") == (volumes, volume)
-    with pytest.raises(Conflict):
-        make(volumes, "data", options={"type": "tmpfs", "device": "tmpfs"})
+    assert make(volumes, "data", options={"type": "tmpfs", "device": "tmpfs"}) == (volumes, volume)
 
 
 def test_names_and_drivers() -> None:

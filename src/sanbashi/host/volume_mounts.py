@@ -1,0 +1,117 @@
+"""Mounts of the local volume driver: what a volume's options name, on the volume's directory; and removing a volume without what is mounted there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from ..errors import Conflict, Failed, StepFailed
+from ..volumes.options import LocalMount
+from .mounts import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_UNBINDABLE,
+    mount,
+    mounted_under,
+    unmount,
+)
+
+# linux/mount.h
+BITS = {
+    "ro": MS_RDONLY,
+    "nosuid": MS_NOSUID,
+    "nodev": MS_NODEV,
+    "noexec": MS_NOEXEC,
+    "sync": 16,
+    "dirsync": 128,
+    "noatime": 1024,
+    "nodiratime": 2048,
+    "bind": MS_BIND,
+    "rbind": MS_BIND | MS_REC,
+    "relatime": 1 << 21,
+    "strictatime": 1 << 24,
+}
+PROPAGATION = {"private": MS_PRIVATE, "slave": MS_SLAVE, "shared": MS_SHARED, "unbindable": MS_UNBINDABLE}
+
+
+def mount_volume(wish: LocalMount, place: Path) -> None:
+    """Mount unless it is mounted; Failed in Docker's words."""
+    if place.resolve() in mounted_under(place.resolve()):
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    flags = 0
+    for word in wish.flags:
+        flags |= BITS[word]
+    data = wish.data
+    try:
+        if wish.server:  # mount(8) has helpers that do this; mount(2) wants the address
+            data = data.replace(f"addr={wish.server}", f"addr={address_of(wish.server)}")
+        mount(wish.device, place, wish.kind if wish.kind != "none" else "", flags, data)
+        if flags & MS_BIND and flags & ~(MS_BIND | MS_REC):
+            mount("none", place, flags=flags | MS_REMOUNT)
+        if wish.propagation:
+            recursive = MS_REC if wish.propagation[0] == "r" else 0
+            mount("none", place, flags=PROPAGATION[wish.propagation.removeprefix("r")] | recursive)
+    except StepFailed as error:
+        unmount(place)
+        said = f"mount {wish.device}:{place}{f', data: {data}' if data else ''}: {error.stderr.lower()}"
+        raise Failed(f"error while mounting volume '{place}': failed to mount local volume: {said}") from error
+
+
+def address_of(server: str) -> str:
+    """The address of a server; Failed where the name is not known."""
+    try:
+        return str(socket.getaddrinfo(server, None)[0][4][0])
+    except OSError as error:
+        raise Failed(f"failed to mount local volume: error resolving passed in network volume address: {server}: {error.strerror}") from error
+
+
+def unmount_volume(place: Path) -> None:
+    """Unmount what the options had mounted; not mounted is well."""
+    unmount(place)
+
+
+def remove_volume(folder: Path) -> None:
+    """Remove a volume's folder, never what is mounted in it; gone already is success, Conflict where the mount is in use."""
+    try:
+        unmount(folder / "_data")
+    except StepFailed as error:
+        if error.errno == errno.EBUSY:
+            raise Conflict(f"remove {folder.name}: volume is in use: something is still working in {folder / '_data'}") from error
+        raise
+    if folder.exists():
+        if still := mounted_under(folder.resolve()):
+            raise Conflict(f"remove {folder.name}: volume is in use: {still[-1]} is mounted")
+        shutil.rmtree(folder, onerror=gone_is_fine)
+
+
+def gone_is_fine(function: object, path: str, failure: tuple[type[BaseException], BaseException, object]) -> None:
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]
+
+
+def size_of(path: Path) -> int:
+    """Bytes that the files below a folder occupy as their lengths say, links not followed, hard links once."""
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    for folder, _, files in os.walk(path):
+        for name in files:
+            try:
+                status = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - os.walk gives text, and there may be very many
+            except FileNotFoundError:
+                continue
+            if (key := (status.st_dev, status.st_ino)) not in seen:
+                seen.add(key)
+                total += status.st_size
+    return total
