@@ -70,7 +70,7 @@ def config_json(config: ImageConfig, version: Version) -> dict[str, Any]:
     }
 
 
-def summary_json(image: Image, version: Version) -> dict[str, Any]:
+def summary_json(image: Image, version: Version, shared: int = -1) -> dict[str, Any]:
     """An image as one of a list; -1 where nothing was counted."""
     return {
         "Id": image.id,
@@ -79,7 +79,7 @@ def summary_json(image: Image, version: Version) -> dict[str, Any]:
         "RepoDigests": list(image.repo_digests),
         "Created": nanoseconds(image.created) // SECOND,
         "Size": image.size,
-        "SharedSize": -1,
+        "SharedSize": shared,
         **({"VirtualSize": image.size} if version < (1, 44) else {}),
         "Labels": dict(image.config.labels) if image.config.labels else None,
         "Containers": -1,

@@ -111,6 +111,22 @@ def parse_platform(text: str, host: Platform) -> Platform:
     return Platform(parts[0], ARCHITECTURES.get(parts[1], parts[1]), parts[2] if len(parts) > 2 else "")
 
 
+def parse_wanted(text: str) -> Platform:
+    """A platform as the API's JSON has it; Invalid where it is none."""
+    try:
+        return msgspec.json.decode(text, type=Platform)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Invalid(f"failed to parse platform: {error}") from error
+
+
+def checked_platform(image: Image, wanted: Platform, name: str) -> Image:
+    """The image; NotFound in Docker's words where it is for another platform than the one wanted."""
+    actual = Platform(image.os, image.architecture, image.variant)
+    if rank(actual, wanted) is None:
+        raise NotFound(f"image with reference {name} was found but does not provide the specified platform ({wanted})")
+    return image
+
+
 def digest_of(data: bytes) -> str:
     """The sha256 digest of bytes, "sha256:..."."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Invalid, NotSupported
+from ...images.manifest import checked_platform, parse_wanted
+from ...images.model import Image
+from ...images.usage import shared_sizes
 from ..filters import parse_filters
 from ..image_view import image_json, summary_json
 from ..messages import TAR, Answer, Request, Response, Streamed, json_response
@@ -21,16 +24,21 @@ Report = Callable[[dict[str, Any]], None]
 async def listing(engine: Engine, request: Request) -> Answer:
     """`images`."""
     found = engine.images.list(parse_filters(request.text("filters")), all=request.flag("all"))
-    return json_response([summary_json(image, request.version) for image in found])
+    shared = shared_sizes(engine.state.images.values()) if request.flag("shared-size") else {}
+    return json_response([summary_json(image, request.version, shared.get(image.id, -1)) for image in found])
 
 
 async def inspect(engine: Engine, request: Request) -> Answer:
     """`image inspect`."""
-    return json_response(image_json(engine.images.resolve(request["name"]), request.version), in_order=request.version >= (1, 52))
+    if request.flag("manifests") and request.text("platform"):
+        raise Invalid("conflicting options: manifests and platform options cannot both be set")
+    image = of_platform(engine.images.resolve(request["name"]), request)
+    return json_response(image_json(image, request.version), in_order=request.version >= (1, 52))
 
 
 async def history(engine: Engine, request: Request) -> Answer:
     """`history`."""
+    of_platform(engine.images.resolve(request["name"]), request)
     return json_response(engine.images.history(request["name"]))
 
 
@@ -79,6 +87,9 @@ async def save(engine: Engine, request: Request) -> Answer:
     names = [request["name"]] if "name" in request.parameters else [n for text in request.texts("names") for n in text.split(",")]
     if not names:
         raise Invalid("no image was named")
+    if request.text("platform"):
+        for name in names:
+            of_platform(engine.images.resolve(name), request)
     return Streamed(engine.images.save(names), TAR, at_once=False)
 
 
@@ -98,3 +109,10 @@ async def prune(engine: Engine, request: Request) -> Answer:
     """`image prune`."""
     removed, freed = await engine.images.prune(parse_filters(request.text("filters")))
     return json_response({"ImagesDeleted": removed or None, "SpaceReclaimed": freed})
+
+
+def of_platform(image: Image, request: Request) -> Image:
+    """The image, which has one platform; NotFound where the request's `platform` is another."""
+    if text := request.text("platform"):
+        checked_platform(image, parse_wanted(text), request["name"] if "name" in request.parameters else image.id)
+    return image
