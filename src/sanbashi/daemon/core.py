@@ -21,6 +21,7 @@ from ..host.facts import HostFacts
 from ..host.keeper import KeeperClient
 from ..host.kernel import Kernel
 from ..host.snapshots import Snapshots
+from ..network.holdings import contradiction
 from ..network.indexes import reindex
 from ..network.model import NetworkFacts
 from .config import DaemonConfig
@@ -111,21 +112,25 @@ class Core:
         try:
             await self.store.commit([*owed.values(), *changes.values()])
         except SanbashiError as error:
-            if not fact:
-                self.state = self.with_old(old, keys)
+            # Where others have built on the change meanwhile it cannot be taken back: then it is a fact.
+            back = None if fact else self.with_old(old, keys)
+            if back is not None:
+                self.state = back
                 raise
             self.owed |= changes.keys()
             log.error("not saved yet: %s", error.message)
         else:
             self.owed -= owed.keys() | changes.keys()
 
-    def with_old(self, old: State, keys: Sequence[Key]) -> State:
-        """The present state with the values that `keys` had in `old`."""
+    def with_old(self, old: State, keys: Sequence[Key]) -> State | None:
+        """The present state with the values that `keys` had in `old`; None where others hold by now what those held."""
         state, network = self.state, self.state.network
         maps = {"network": network.networks, "sandbox": network.sandboxes, "endpoint": network.endpoints}
         for key in dict.fromkeys(keys):
             kind, id_ = key
             value = value_of(old, key)
+            if kind == "container" and isinstance(value, Container) and state.container_names.get(value.name, id_) != id_:
+                return None
             if kind not in maps:
                 state = changed(state, [Change(kind, id_, value)])
             elif value is not None:
@@ -133,7 +138,7 @@ class Core:
             elif id_ in maps[kind]:
                 maps[kind] = maps[kind].delete(id_)
         network = replace(network, networks=maps["network"], sandboxes=maps["sandbox"], endpoints=maps["endpoint"])  # type: ignore[arg-type]
-        return replace(state, network=reindex(network))
+        return None if contradiction(network) else replace(state, network=reindex(network))
 
     async def commit_changes(self, changes: Sequence[Change]) -> None:
         """Commit changes of images, volumes and containers."""

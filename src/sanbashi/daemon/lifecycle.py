@@ -145,7 +145,7 @@ class Lifecycle:
         if mode.startswith("container:"):
             self.networking.shared_with(container)
             return (), (), await core.put(container)
-        await self.networking.settled(container)
+        await self.networking.settled(*(wish.network_id or name for name, wish in container.networks))
         old = core.state
         try:
             new, sandbox_id = self.networking.reserve(container, avoid)
@@ -378,19 +378,21 @@ class Lifecycle:
     @whole
     async def remove(self, ref: str, *, force: bool = False, volumes: bool = False) -> None:
         """`rm`."""
-        container = self.core.find_container(ref)
-        if container.state.running:
-            moves.check_remove(container, ref, force)
-            if container.host_config.auto_remove:
-                removed = self.exits.wait(self.exits.removed, container.id)
+        id_ = self.core.find_container(ref).id
+        while (container := self.core.state.containers.get(id_)) is not None:
+            if container.state.running:
+                moves.check_remove(container, ref, force)
+                if container.host_config.auto_remove:
+                    removed = self.exits.wait(self.exits.removed, id_)
+                    await self.stop_running(container, 0, "SIGKILL")
+                    await removed
+                    return
                 await self.stop_running(container, 0, "SIGKILL")
-                await removed
-                return
-            await self.stop_running(container, 0, "SIGKILL")
-        async with self.core.locked(container.id):
-            current = self.core.state.containers.get(container.id)
-            if current is not None:
-                await self.remove_whole(current, volumes=volumes)
+            async with self.core.locked(id_):
+                current = self.core.state.containers.get(id_)
+                # Where somebody has started it meanwhile it must be stopped first.
+                if current is not None and not current.state.running:
+                    await self.remove_whole(current, volumes=volumes)
 
     async def remove_whole(self, container: Container, *, volumes: bool) -> None:
         """Remove a stopped container, marked first so that a crash half way is finished at the next start."""

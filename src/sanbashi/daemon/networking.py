@@ -89,13 +89,18 @@ class Networking:
         crash_point("reserved")
         try:
             await self.apply(self.steps(old.network, new, part))
-        except SanbashiError:
-            try:
-                await core.commit(core.with_old(old, keys), keys)
-            finally:
-                # Where the store refuses even that, the change stands, and then all of it.
-                await self.mend(part, new, old.network)
-            raise
+        except SanbashiError as error:
+            back = core.with_old(old, keys)
+            if back is None:
+                log.warning("%s; others hold by now what was given up, so the change stands", error.message)
+                await self.mend(part, old.network, new)
+            else:
+                try:
+                    await core.commit(back, keys)
+                finally:
+                    # Where the store refuses even that, the change stands, and then all of it.
+                    await self.mend(part, old.network, new)
+                raise
         crash_point("applied")
 
     # -- networks
@@ -120,6 +125,7 @@ class Networking:
         """`network rm`."""
         network = commands.find_network(self.core.state.network, ref)
         async with self.core.locked(network.id):
+            network = self.find(network.id)
             await self.change(commands.remove_network(self.core.state.network, network.id), Slice(networks=[network.id]))
         self.tell("destroy", network)
 
@@ -127,13 +133,12 @@ class Networking:
         """By id, name or prefix."""
         return commands.find_network(self.core.state.network, ref)
 
-    async def settled(self, container: Container) -> None:
-        """Wait until the networks that a container wants are no longer being made or removed."""
-        state = self.core.state.network
-        for name, wish in container.networks:
-            id_ = wish.network_id or state.network_names.get(name, "")
-            if id_ in self.core.locks:
-                async with self.core.locked(id_):
+    async def settled(self, *refs: str) -> None:
+        """Wait until networks that somebody wants to join are no longer being made or removed."""
+        for ref in refs:
+            network = self.find_or_none(ref, required=False)
+            if network is not None and network.id in self.core.locks:
+                async with self.core.locked(network.id):
                     continue
 
     def tell(self, action: str, network: Network, **attributes: str) -> None:
@@ -303,6 +308,7 @@ class Networking:
         async with core.locked(container.id):
             container = core.find_container(container.id)
             running = container.state.running
+            await self.settled(network_ref)
             network = self.find_or_none(network_ref, required=running)
             name = network.name if network else network_ref
             self.check_connect(container, name, network)

@@ -219,7 +219,8 @@ class NetworkState:
     taken: immutables.Map[tuple[str, int], Integers] = immutables.Map()  # (network id, 4 or 6) -> offsets in the subnet that are held
     blocks: immutables.Map[tuple[int, int, int], bool] = immutables.Map()  # the tree of subnets held, for ipam.choose_subnet
     host_ports: immutables.Map[tuple[str, int], immutables.Map[IPAddress, str]] = immutables.Map()  # (proto, port) -> host ip -> endpoint id
-    busy_ports: immutables.Map[str, int] = immutables.Map()  # proto -> a bit for each port that somebody holds on any address
+    # proto -> a bit for each port that somebody holds on any address; such a number is too long to print
+    busy_ports: immutables.Map[str, int] = field(default=immutables.Map(), repr=False)
     linked: immutables.Map[str, tuple[str, ...]] = immutables.Map()  # container id -> endpoint/sandbox ids whose links point at it
     container_sandboxes: immutables.Map[str, str] = immutables.Map()  # container id -> sandbox id
 

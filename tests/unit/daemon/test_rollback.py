@@ -13,7 +13,7 @@ from tests.fakes import is_rule
 from sanbashi.errors import NotModified, SanbashiError
 from sanbashi.network.model import EndpointWish, NetworkRequest
 
-from .town import Crash, Daemon, World, daemon, settle_town, without_failure
+from .town import Crash, Daemon, World, daemon, without_failure
 
 Command = Callable[[Daemon], Awaitable[object]]
 
@@ -38,21 +38,6 @@ ENDINGS: dict[str, tuple[Command, Callable[[Daemon], bool]]] = {
     "rm": (lambda d: d.lifecycle.remove("web"), lambda d: "web" not in d.state.container_names),
     "rm -f": (lambda d: d.lifecycle.remove("runner", force=True), lambda d: "runner" not in d.state.container_names),
 }
-
-
-@pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The town as a daemon left it that went down in peace."""
-    world = World(tmp_path_factory.mktemp("town") / "data")
-
-    async def settle() -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            async with daemon(world, patch) as town:
-                await settle_town(town)
-                town.check()
-
-    asyncio.run(settle())
-    return world
 
 
 def run(work: Callable[[], Coroutine[None, None, None]]) -> None:

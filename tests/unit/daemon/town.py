@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import shutil
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -49,17 +50,32 @@ def number(name: str) -> str:
 
 
 class Ground(FakeKernel):
-    """The fake kernel as the daemon sees it; a step that was asked to fail does so once."""
+    """The fake kernel as the daemon sees it: one call at a time, from any thread; a step that was asked to fail does so once."""
+
+    def __init__(self, items: Mapping[tuple[object, ...], Item] | None = None) -> None:
+        super().__init__(items=dict(items or {}))
+        self.turn = threading.Lock()
+        self.dead = False  # the daemon: none of its parts does anything any more
 
     def namespace(self, sandbox: str) -> Path:
         return Path("/netns") / sandbox[:12]
 
     def apply(self, steps: Sequence[Step]) -> tuple[Item, ...]:
-        try:
-            return super().apply(steps)
-        except StepFailed:
-            self.fail_at = None
-            raise
+        with self.turn:
+            if self.dead:
+                raise Crash
+            try:
+                return super().apply(steps)
+            except StepFailed:
+                self.fail_at = None
+                raise
+            except Crash:
+                self.dead = True
+                raise
+
+    def observe(self, scope: Picture | None = None, *, like: Picture | None = None) -> Picture:
+        with self.turn:
+            return super().observe(scope, like=like)
 
 
 @dataclass
@@ -77,11 +93,14 @@ class World:
 
     def boundary(self, name: str, failure: SanbashiError | None = None) -> None:
         """Something is about to happen, or did; `failure` is how it may go wrong short of a crash."""
+        if self.kernel.dead:
+            raise Crash
         self.passed.append((name, failure is not None))
         if self.full is not None and self.full < len(self.passed) and isinstance(failure, Unavailable):
             raise failure
         if self.trouble == len(self.passed) - 1 and (self.crash or failure is not None):
             self.trouble = None
+            self.kernel.dead = self.crash
             raise Crash if self.crash else cast(SanbashiError, failure)
 
     def crash_point(self, name: str) -> None:
@@ -91,7 +110,7 @@ class World:
     def copy(self, folder: Path) -> World:
         """Another world that is as this one; no daemon may run in this."""
         shutil.copytree(self.folder, folder)
-        return World(folder, Ground(items=dict(self.kernel.items)), dict(self.processes))
+        return World(folder, Ground(self.kernel.items), dict(self.processes))
 
 
 class Ledger(Store):
@@ -226,13 +245,17 @@ def daemon_in(world: World, monkeypatch: pytest.MonkeyPatch) -> Daemon:
 @asynccontextmanager
 async def daemon(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Daemon]:
     """A daemon that was started; at the end it is gone without having done anything more, be it by a crash."""
+    world.kernel.dead = False
+    strangers = asyncio.all_tasks()
     made = daemon_in(world, monkeypatch)
     try:
         await made.reconcile.start_up()
         yield made
     finally:
-        for task in made.reconcile.tasks:
+        others = asyncio.all_tasks() - strangers
+        for task in others:
             task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         made.core.store.stop()
         made.core.hands.shutdown(wait=True)
 
