@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from demo.chapter import fill, read_chapter
 from demo.terminal import plain
-from tests.harness import PROJECT
+from tests.harness import PROJECT, docker_clis
 
 CHAPTER = PROJECT / "demo" / "chapter.toml"
 
@@ -48,6 +49,17 @@ def test_a_wrong_expectation_is_a_cross(tmp_path: Path, wrong: bool, status: int
     assert process.returncode == status, said
     assert said.count("✗") == int(wrong)
     assert ("✗ none is there" if wrong else "✓ none is there") in said
+
+
+@pytest.mark.root
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("cli", ["sanbashi", *docker_clis()])
+def test_the_whole_chapter_holds(cli: str) -> None:
+    process = demo("--cli", cli)
+    said, _ = process.communicate(timeout=880)
+    assert process.returncode == 0, said
+    assert "✗" not in said
+    assert int(re.search(r"(\d+) facts hold", said)[1]) > 80  # type: ignore[index]
 
 
 @pytest.mark.root
