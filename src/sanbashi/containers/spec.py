@@ -245,7 +245,8 @@ def user_mount(
     """A MountPoint; read-only is recursive where the kernel can, as Docker has it."""
     if kind == "tmpfs":
         return mount(destination, "tmpfs", "tmpfs", *options, *([] if writable else ["ro"]))
-    words = [] if writable else ["rro" if facts.kernel >= RECURSIVE_READ_ONLY and "ro" not in options else "ro"]
+    # A volume's own options may say ro where the container asked for no such thing; crun clears what the mount below has.
+    words = ["ro"] if writable and "ro" in options else [] if writable else ["rro" if facts.kernel >= RECURSIVE_READ_ONLY and "ro" not in options else "ro"]
     own = [word for word in options if word not in (CREATE_SOURCE, "ro", "rro", "bind")]
     return mount(destination, "bind", source, "bind" if "bind" in options else "rbind", propagation or "rprivate", *words, *own)
 

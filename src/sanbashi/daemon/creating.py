@@ -16,6 +16,7 @@ from ..errors import Conflict, Invalid, NotFound, SanbashiError
 from ..host.copying import check_binds
 from ..network import commands
 from ..network.model import EndpointWish
+from ..volumes.options import local_mount
 from .core import Core, new_id, now, whole
 from .images import Images
 from .networking import Networking
@@ -133,7 +134,11 @@ class Creating:
             volume = await self.volumes.create(mount.name, mount.driver, options, labels, anonymous=not mount.name)
             if not mount.name:
                 anonymous.append(volume.name)
-            mounts.append(msgspec.structs.replace(mount, name=volume.name, source=volume.mountpoint, driver="local"))
+            held = local_mount(volume.options)
+            words = tuple(w for w in (held.flags if held else ()) if w in ("ro", "nosuid", "nodev", "noexec"))
+            mounts.append(
+                msgspec.structs.replace(mount, name=volume.name, source=volume.mountpoint, driver="local", options=(*mount.options, *words))
+            )
         return msgspec.structs.replace(container, mounts=tuple(mounts), anonymous_volumes=tuple(anonymous))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
 import socket
+import struct
 from pathlib import Path
 
 from ..errors import Conflict, Failed, StepFailed
@@ -18,12 +20,13 @@ from .mounts import (
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
-    MS_REMOUNT,
     MS_SHARED,
     MS_SLAVE,
     MS_UNBINDABLE,
+    libc,
     mount,
     mounted_under,
+    refused,
     unmount,
 )
 
@@ -42,6 +45,12 @@ BITS = {
     "relatime": 1 << 21,
     "strictatime": 1 << 24,
 }
+ATTRIBUTES = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 0x10, "strictatime": 0x20, "nodiratime": 0x80, "relatime": 0}
+ATIME = 0x70  # MOUNT_ATTR__ATIME: to be cleared where one of them is set
+# The same numbers on every architecture.
+SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = ctypes.c_long(428), ctypes.c_long(429), ctypes.c_long(442)
+AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
+OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH = 1, 4
 PROPAGATION = {"private": MS_PRIVATE, "slave": MS_SLAVE, "shared": MS_SHARED, "unbindable": MS_UNBINDABLE}
 
 
@@ -57,9 +66,10 @@ def mount_volume(wish: LocalMount, place: Path) -> None:
     try:
         if wish.server:  # mount(8) has helpers that do this; mount(2) wants the address
             data = data.replace(f"addr={wish.server}", f"addr={address_of(wish.server)}")
-        mount(wish.device, place, wish.kind if wish.kind != "none" else "", flags, data)
-        if flags & MS_BIND and flags & ~(MS_BIND | MS_REC):
-            mount("none", place, flags=flags | MS_REMOUNT)
+        if flags & MS_BIND:
+            bind(wish.device, place, wish.flags)
+        else:
+            mount(wish.device, place, wish.kind if wish.kind != "none" else "", flags, data)
         if wish.propagation:
             recursive = MS_REC if wish.propagation[0] == "r" else 0
             mount("none", place, flags=PROPAGATION[wish.propagation.removeprefix("r")] | recursive)
@@ -67,6 +77,25 @@ def mount_volume(wish: LocalMount, place: Path) -> None:
         unmount(place)
         said = f"mount {wish.device}:{place}{f', data: {data}' if data else ''}: {error.stderr.lower()}"
         raise Failed(f"error while mounting volume '{place}': failed to mount local volume: {said}") from error
+
+
+def bind(source: str, place: Path, words: tuple[str, ...]) -> None:
+    """Bind with flags of its own, whole before it is seen: the runtimes' namespace gets a copy at once, and would miss a change after it."""
+    recursive = AT_RECURSIVE if "rbind" in words else 0
+    tree = libc.syscall(SYS_OPEN_TREE, AT_FDCWD, os.fsencode(source), OPEN_TREE_CLONE | os.O_CLOEXEC | recursive)
+    if tree < 0:
+        refused(f"bind {source} on {place}")
+    try:
+        wanted = [word for word in words if word in ATTRIBUTES]
+        if wanted:
+            atime = ATIME if any("atime" in word for word in wanted) else 0
+            attributes = struct.pack("QQQQ", sum(ATTRIBUTES[word] for word in wanted), atime, 0, 0)
+            if libc.syscall(SYS_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | recursive, attributes, ctypes.c_size_t(len(attributes))) != 0:
+                refused(f"bind {source} on {place} with {','.join(wanted)}")
+        if libc.syscall(SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(place), MOVE_MOUNT_F_EMPTY_PATH) != 0:
+            refused(f"bind {source} on {place}")
+    finally:
+        os.close(tree)
 
 
 def address_of(server: str) -> str:
