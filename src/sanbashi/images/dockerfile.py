@@ -146,6 +146,8 @@ class Reader:
                 break
             parts.append(more.removesuffix(self.escape) if parts else more.removesuffix(self.escape).lstrip())
         text = "".join(parts).strip()
+        if not text:
+            return at
         word = text.split(maxsplit=1)[0]
         if word.upper() not in INSTRUCTIONS:
             hint = "here-documents are not supported by this builder" if any("<<" in i.text for i in self.found[-1:]) else ""
