@@ -246,7 +246,10 @@ def user_mount(
     if kind == "tmpfs":
         return mount(destination, "tmpfs", "tmpfs", *options, *([] if writable else ["ro"]))
     # A volume's own options may say ro where the container asked for no such thing; crun clears what the mount below has.
-    words = ["ro"] if writable and "ro" in options else [] if writable else ["rro" if facts.kernel >= RECURSIVE_READ_ONLY and "ro" not in options else "ro"]
+    if writable:
+        words = ["ro"] if "ro" in options else []
+    else:
+        words = ["rro" if facts.kernel >= RECURSIVE_READ_ONLY and "ro" not in options else "ro"]
     own = [word for word in options if word not in (CREATE_SOURCE, "ro", "rro", "bind")]
     return mount(destination, "bind", source, "bind" if "bind" in options else "rbind", propagation or "rprivate", *words, *own)
 
