@@ -431,6 +431,8 @@ def engine(where: Machine, kind: Kind = "sanbashi", **options: Any) -> Iterator[
 @contextlib.contextmanager
 def registry(where: Machine, flavour: str = "recordings") -> Iterator[str]:
     """The test images served inside the machine, as tests.images serves them; gives the registry's URL."""
+    # Built out here: the packages that they are made of come from a mirror, which the machine does not reach.
+    subprocess.run([sys.executable, "-m", "tests.images"], cwd=PROJECT, stdout=subprocess.DEVNULL, check=True)
     process = where.popen(
         ["bash", "-c", f'echo $$ > {where.scratch}/registry; exec "$@"', "serve", sys.executable, "-m", "tests.images", "serve", flavour],
         stdin=subprocess.DEVNULL,

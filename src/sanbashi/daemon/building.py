@@ -7,8 +7,8 @@ import logging
 
 from ..errors import Conflict, SanbashiError
 from ..host.facts import HostFacts, probe
-from ..host.kernel import Kernel
 from ..host.keeper import KeeperClient
+from ..host.kernel import Kernel
 from ..host.monitor import Monitor
 from ..host.mounts import share
 from ..host.runtime import Runtimes
@@ -29,7 +29,12 @@ async def build(config: DaemonConfig) -> Engine:
     """The engine, its saved state loaded and the host brought to it."""
     for setting in config.ignored:
         log.info("the setting %s has no meaning here and is ignored", setting)
-    for folder, mode in ((config.data_root, 0o711), (config.exec_root, 0o711), (config.data_root / "containers", 0o710), (config.exec_root / "execs", 0o700)):
+    for folder, mode in (
+        (config.data_root, 0o711),
+        (config.exec_root, 0o711),
+        (config.data_root / "containers", 0o710),
+        (config.exec_root / "execs", 0o700),
+    ):
         folder.mkdir(parents=True, exist_ok=True, mode=mode)
     share(config.data_root)
     facts = probe()
@@ -108,4 +113,3 @@ def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
         links_present=facts.links_present,
         default_options=config.default_network_opts.get("bridge", {}),
     )
-

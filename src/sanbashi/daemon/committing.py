@@ -87,9 +87,7 @@ class Committing:
         images = self.images
         base = self.core.state.images.get(container.image_id)
         created = images.now()
-        own = History(
-            created=created, created_by=" ".join(container.config.cmd or ()), author=author, comment=comment, empty_layer=layer is None
-        )
+        own = History(created=created, created_by=" ".join(container.config.cmd or ()), author=author, comment=comment, empty_layer=layer is None)
         layers = images.content.layers
         image = Image(
             id="",

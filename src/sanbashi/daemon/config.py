@@ -62,6 +62,11 @@ class DaemonConfig:
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     default_ulimits: tuple[str, ...] = ()
     log_driver: str = "json-file"
+    tls: bool = False  # true also where tlsverify is
+    tlsverify: bool = False
+    tlscacert: Path = Path("/etc/sanbashi/ca.pem")
+    tlscert: Path = Path("/etc/sanbashi/cert.pem")
+    tlskey: Path = Path("/etc/sanbashi/key.pem")
     ignored: tuple[str, ...] = ()  # settings of dockerd's that have no meaning here, each logged once
 
     @property
@@ -143,6 +148,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("host-gateway-ip", "host_gateway_ips", lambda t: str(ipaddress.ip_address(t)), True, "host-gateway-ips"),
     Setting("max-concurrent-downloads", "max_concurrent_downloads", int),
     Setting("log-driver", "log_driver", str),
+    Setting("tls", "tls", boolean),
+    Setting("tlsverify", "tlsverify", boolean),
+    Setting("tlscacert", "tlscacert", Path),
+    Setting("tlscert", "tlscert", Path),
+    Setting("tlskey", "tlskey", Path),
     Setting("default-ulimit", "default_ulimits", str, True, "default-ulimits"),
 )
 BY_FLAG = {s.flag: s for s in SETTINGS}
@@ -158,7 +168,7 @@ IGNORED: Mapping[str, bool] = {
     "seccomp-profile": True, "add-runtime": True, "authorization-plugin": True, "cpu-rt-period": True, "cpu-rt-runtime": True, "default-cgroupns-mode": True,
     "default-ipc-mode": True, "default-shm-size": True, "init-path": True, "network-control-plane-mtu": True, "node-generic-resource": True,
     "swarm-default-advertise-addr": True, "userns-remap": True, "rootless": False, "default-gateway-v6": True, "bip6": True, "api-cors-header": True,
-    "cluster-store": True, "cluster-advertise": True, "feature": True, "features": True, "builder": True, "validate": False, "tls": False,
+    "cluster-store": True, "cluster-advertise": True, "feature": True, "features": True, "builder": True, "validate": False,
 }  # fmt: skip
 
 
@@ -182,7 +192,7 @@ def parse(arguments: Sequence[str], read_file: Callable[[Path], str]) -> DaemonC
     for key in ("default_address_pools", "dns", "dns_opts", "dns_search", "registry_mirrors", "insecure_registries"):
         given[key] = tuple(given.get(key, ()))
     config = replace(DaemonConfig(), **{**given, "hosts": tuple(given["hosts"]), "ignored": tuple(dict.fromkeys(ignored))})
-    return replace(config, debug=config.debug or config.log_level == "debug")
+    return replace(config, debug=config.debug or config.log_level == "debug", tls=config.tls or config.tlsverify)
 
 
 def flags(arguments: Sequence[str]) -> list[tuple[str, str | None]]:

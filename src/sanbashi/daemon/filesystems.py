@@ -185,4 +185,3 @@ class Pieces(AsyncIterator[bytes]):
             if close is not None:
                 await asyncio.to_thread(close)
         await self.stack.aclose()
-

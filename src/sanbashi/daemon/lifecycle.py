@@ -284,7 +284,9 @@ class Lifecycle:
                 self.cancel_restart(container.id)
                 current = self.core.find_container(container.id)
                 if current.state.status == "restarting":
-                    await self.core.put(msgspec.structs.replace(current, stopped_by_user=True, state=msgspec.structs.replace(current.state, status="exited")))
+                    await self.core.put(
+                        msgspec.structs.replace(current, stopped_by_user=True, state=msgspec.structs.replace(current.state, status="exited"))
+                    )
                     return
         gone = self.exits.wait(self.exits.stopped, container.id)
         if by_user:

@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         config = parse(words, lambda path: Path(path).read_text(encoding="utf-8"))
-        logging.basicConfig(level=logging.DEBUG if config.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        logging.basicConfig(
+            level=logging.DEBUG if config.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        )
         if os.geteuid() != 0:
             raise Invalid("sanbashid needs to be started by root", hint="sudo sanbashid")
         return asyncio.run(run(config))
@@ -91,7 +93,8 @@ def hold_pidfile(path: Path) -> None:
         text = path.read_text().strip()
         if text.isdigit() and int(text) != os.getpid() and is_daemon(int(text)):
             raise Invalid(
-                f"process with PID {text} is still running", hint=f"another sanbashid uses {path}; end it, or start this one with its own --exec-root and --data-root"
+                f"process with PID {text} is still running",
+                hint=f"another sanbashid uses {path}; end it, or start this one with its own --exec-root and --data-root",
             )
     path.write_text(str(os.getpid()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -179,9 +179,7 @@ class Networking:
             state, _ = self.join(state, sandbox_id, container, network, wish)
         return commands.publish(state, sandbox_id, core.network_facts, avoid=avoid), sandbox_id
 
-    def join(
-        self, state: NetworkState, sandbox_id: str, container: Container, network: Network, wish: EndpointWish
-    ) -> tuple[NetworkState, Endpoint]:
+    def join(self, state: NetworkState, sandbox_id: str, container: Container, network: Network, wish: EndpointWish) -> tuple[NetworkState, Endpoint]:
         """A container's sandbox joined to one network."""
         links = resolve_links(wish.links, self.container_id_of) if wish.links else ()
         return commands.join(
@@ -393,7 +391,7 @@ class Networking:
         raise NotFound(f"endpoint {name} not found")
 
     @whole
-    async def prune(self, matches: Mapping[str, bool] | None, select: Iterable[Network]) -> list[str]:
+    async def prune(self, select: Iterable[Network]) -> list[str]:
         """Remove the given networks that nothing uses; their names."""
         removed = []
         for network in select:

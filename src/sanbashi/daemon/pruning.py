@@ -45,7 +45,8 @@ class Pruning:
             for n in state.networks.values()
             if n.name not in PREDEFINED and n.name not in wished and not state.network_endpoints.get(n.id) and matches(n)
         ]
-        names: list[str] = await self.alone(lambda: self.networking.prune(None, select))
+        select.sort(key=lambda network: network.name)
+        names: list[str] = await self.alone(lambda: self.networking.prune(select))
         self.core.events.tell("network", "prune", "", {"reclaimed": "0"})
         return names
 

@@ -21,7 +21,9 @@ class Streams:
     core: Core
     process: Process
 
-    async def attach(self, ref: str, *, stdin: bool = False, stdout: bool = True, stderr: bool = True, stream: bool = True, logs: bool = False) -> Attachment:
+    async def attach(
+        self, ref: str, *, stdin: bool = False, stdout: bool = True, stderr: bool = True, stream: bool = True, logs: bool = False
+    ) -> Attachment:
         """A client for the streams; before the start it waits for them and misses nothing. Conflict where it is paused."""
         container = self.core.find_container(ref)
         if container.state.status == "paused":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -123,10 +124,11 @@ class KeeperClient:
         """End the keeper that runs, if one does: everything it holds goes."""
         with self._lock:
             if runs(self._root):
-                self._line or self._connect()
-                if self._watch is not None:
-                    self._watch[0].left = True  # this end is no loss
-                self._repeat(lambda line: line.request({"end": True}))
+                with contextlib.suppress(ConnectionError):  # it may be gone before its answer is read
+                    line = self._line or self._connect()
+                    if self._watch is not None:
+                        self._watch[0].left = True  # this end is no loss
+                    line.request({"end": True})
                 wait_for_lock(self._root)
             if self._child is not None:
                 self._child.wait()

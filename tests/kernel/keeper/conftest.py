@@ -236,6 +236,9 @@ class World:
             server.close()
         pid = self.client.pid
         self.client.end()
+        deadline = time.monotonic() + 10  # its lock is free a moment before its process is gone
+        while runs(pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert not runs(pid)
         for descriptor in self._sandboxes.values():
             os.close(descriptor)
