@@ -30,7 +30,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "network.ruleset",
         "containers",
         "images",
-        "volumes.model",
+        "volumes",
         "keeper.protocol",
     ),
     "daemon": ("errors", "network", "containers", "images", "volumes", "host"),
