@@ -161,14 +161,16 @@ SHORT = {"H": "host", "G": "group", "D": "debug", "l": "log-level", "p": "pidfil
 
 # dockerd's settings that mean nothing here: name -> takes a value
 IGNORED: Mapping[str, bool] = {
-    "iptables": False, "ip6tables": False, "ip-forward-no-drop": False, "userland-proxy": False, "userland-proxy-path": True, "firewall-backend": True,
-    "storage-driver": True, "storage-opt": True, "containerd": True, "containerd-namespace": True, "exec-opt": True, "experimental": False,
-    "selinux-enabled": False, "allow-direct-routing": False, "bridge-accept-fwmark": True, "cgroup-parent": True, "metrics-addr": True,
-    "raw-logs": False, "log-opt": True, "max-concurrent-uploads": True, "max-download-attempts": True, "no-new-privileges": False, "oom-score-adjust": True,
-    "seccomp-profile": True, "add-runtime": True, "authorization-plugin": True, "cpu-rt-period": True, "cpu-rt-runtime": True, "default-cgroupns-mode": True,
-    "default-ipc-mode": True, "default-shm-size": True, "init-path": True, "network-control-plane-mtu": True, "node-generic-resource": True,
-    "swarm-default-advertise-addr": True, "userns-remap": True, "rootless": False, "default-gateway-v6": True, "bip6": True, "api-cors-header": True,
-    "cluster-store": True, "cluster-advertise": True, "feature": True, "features": True, "builder": True, "validate": False,
+    "iptables": False, "ip6tables": False, "ip-forward-no-drop": False, "userland-proxy": False, "userland-proxy-path": True,
+    "firewall-backend": True, "storage-driver": True, "storage-opt": True, "containerd": True, "containerd-namespace": True,
+    "exec-opt": True, "experimental": False, "selinux-enabled": False, "allow-direct-routing": False, "bridge-accept-fwmark": True,
+    "cgroup-parent": True, "metrics-addr": True, "raw-logs": False, "log-opt": True, "max-concurrent-uploads": True,
+    "max-download-attempts": True, "no-new-privileges": False, "oom-score-adjust": True, "seccomp-profile": True, "add-runtime": True,
+    "authorization-plugin": True, "cpu-rt-period": True, "cpu-rt-runtime": True, "default-cgroupns-mode": True, "default-ipc-mode": True,
+    "default-shm-size": True, "init-path": True, "network-control-plane-mtu": True, "node-generic-resource": True,
+    "swarm-default-advertise-addr": True, "userns-remap": True, "rootless": False, "default-gateway-v6": True, "bip6": True,
+    "api-cors-header": True, "cluster-store": True, "cluster-advertise": True, "feature": True, "features": True, "builder": True,
+    "validate": False,
 }  # fmt: skip
 
 

@@ -101,14 +101,7 @@ def info(core: Core) -> dict[str, Any]:
         "InitCommit": {"ID": ""},
         "SecurityOptions": ["name=seccomp,profile=builtin"],
         "DefaultAddressPools": [{"Base": str(base), "Size": size} for base, size in config.pools],
-        "FirewallBackend": {
-            "Driver": "nftables",
-            "Info": [
-                ["Tables", "inet sanbashi, bridge sanbashi"],
-                *[["Foreign", str(d)] for d in facts.foreign_drops],
-                *([] if facts.sctp else [["SCTP", NO_SCTP]]),
-            ],
-        },
+        "FirewallBackend": {"Driver": "nftables", "Info": firewall_words(core)},
         "Warnings": [str(d) for d in facts.foreign_drops] or None,
     }
 
