@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import os
 import socket
+import ssl
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from .connection import PIECE, Connection, Gone, Reader
 from .messages import Answer, Request
 from .router import Router
 from .status import answer
+from .tls import Tunnel, server_context
 
 if TYPE_CHECKING:
     from ..daemon.config import DaemonConfig
@@ -44,6 +46,7 @@ class Server:
     listening: list[asyncio.AbstractServer] = field(default_factory=list)
     made: list[Path] = field(default_factory=list)  # socket files that are ours to remove
     connections: dict[Connection, None] = field(default_factory=dict)  # oldest first
+    tunnels: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request, whatever happens."""
@@ -60,6 +63,29 @@ class Server:
         loop = asyncio.get_running_loop()
         create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
         self.listening.append(await create(self.protocol, sock=sock, backlog=BACKLOG))
+
+    async def listen_tls(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        """Serve on a listening socket, behind TLS."""
+        sock.setblocking(False)
+
+        async def tunnelled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            sock: socket.socket = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            task = asyncio.current_task()
+            assert task is not None
+            self.tunnels.add(task)
+            try:
+                await Tunnel(context, reader, writer).run(self.adopt)
+            except (ConnectionError, asyncio.CancelledError):
+                writer.close()
+            finally:
+                self.tunnels.discard(task)
+
+        self.listening.append(await asyncio.start_server(tunnelled, sock=sock, backlog=BACKLOG))
+
+    async def adopt(self, sock: socket.socket) -> object:
+        """Serve a connection that stands already."""
+        return await asyncio.get_running_loop().connect_accepted_socket(self.protocol, sock)
 
     def protocol(self) -> asyncio.Protocol:
         reader = Reader(limit=PIECE)
@@ -106,23 +132,35 @@ class Server:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        if self.tunnels:  # they end by themselves, with what was answered last
+            _, left = await asyncio.wait(self.tunnels, timeout=GRACE)
+            for tunnel in left:
+                tunnel.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
 
 async def serve(engine: Engine, config: DaemonConfig) -> Server:
     """Listen where the settings say; every socket is open when this returns."""
     server = Server(engine, f"Sanbashi/{engine.version()['Version']} (linux)")
     try:
+        context = server_context(config.tlscert, config.tlskey, config.tlscacert if config.tlsverify else None) if config.tls else None
         for host in config.hosts:
-            for sock in sockets_of(host, config.group, server.made.append):
-                await server.listen(sock)
+            for sock in sockets_of(host, config.group, server.made.append, verified=config.tls and config.tlsverify):
+                if context is not None and sock.family != socket.AF_UNIX:
+                    await server.listen_tls(sock, context)
+                else:
+                    await server.listen(sock)
     except BaseException:
         await server.close()
         raise
     return server
 
 
-def sockets_of(host: str, group: str, made: Callable[[Path], None]) -> list[socket.socket]:
-    """The listening sockets of one -H: unix://PATH, tcp://LOOPBACK:PORT or fd:// (those that systemd hands over)."""
+def sockets_of(host: str, group: str, made: Callable[[Path], None], *, verified: bool = False) -> list[socket.socket]:
+    """The listening sockets of one -H: unix://PATH, tcp://ADDRESS:PORT or fd:// (those that systemd hands over).
+
+    `verified`: clients on TCP have to show a certificate, so that any address may be served.
+    """
     scheme, _, rest = host.partition("://")
     if scheme == "unix":
         path = Path(rest)
@@ -130,9 +168,9 @@ def sockets_of(host: str, group: str, made: Callable[[Path], None]) -> list[sock
         made(path)
         return [sock]
     if scheme == "tcp":
-        return [tcp_socket(host)]
+        return [tcp_socket(host, verified=verified)]
     if scheme == "fd":
-        return handed_over()
+        return handed_over(verified=verified)
     raise Invalid(f"invalid host {host!r}", hint="wants unix:///PATH, tcp://127.0.0.1:PORT or fd://")
 
 
@@ -165,18 +203,18 @@ def unix_socket(path: Path, group: str) -> socket.socket:
     return sock
 
 
-def tcp_socket(host: str) -> socket.socket:
-    """A TCP socket on a loopback address: without TLS nothing else is served, as who reaches the API is root."""
+def tcp_socket(host: str, *, verified: bool = False) -> socket.socket:
+    """A TCP socket: on a loopback address only, unless clients are verified, as who reaches the API is root."""
     try:
         url = urlsplit(host)
-        name, port = url.hostname or "127.0.0.1", url.port if url.port is not None else 2375
+        name, port = url.hostname or "127.0.0.1", url.port if url.port is not None else 2376 if verified else 2375
         address = ipaddress.ip_address("127.0.0.1" if name == "localhost" else name)
     except ValueError as error:
         raise Invalid(f"invalid host {host!r}: {error}") from error
-    if not address.is_loopback:
+    if not address.is_loopback and not verified:
         raise Invalid(
-            f"refusing to listen on {host}: without TLS only loopback addresses are served",
-            hint="use tcp://127.0.0.1:PORT, or ssh -L to reach it from elsewhere",
+            f"refusing to listen on {host}: without --tlsverify only loopback addresses are served",
+            hint="give --tlsverify --tlscacert --tlscert --tlskey, or use tcp://127.0.0.1:PORT and ssh -L",
         )
     sock = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -188,13 +226,13 @@ def tcp_socket(host: str) -> socket.socket:
     return sock
 
 
-def handed_over() -> list[socket.socket]:
+def handed_over(*, verified: bool = False) -> list[socket.socket]:
     """The sockets of systemd's activation."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or not os.environ.get("LISTEN_FDS", "").isdigit():
         raise Invalid("no sockets found via socket activation: make sure the service was started by systemd")
     found = [socket.socket(fileno=FIRST_DESCRIPTOR + n) for n in range(int(os.environ["LISTEN_FDS"]))]
     for sock in found:
         os.set_inheritable(sock.fileno(), False)
-        if sock.family != socket.AF_UNIX and not ipaddress.ip_address(sock.getsockname()[0]).is_loopback:
-            raise Invalid(f"refusing the TCP socket {sock.getsockname()[0]} from systemd: without TLS only loopback addresses are served")
+        if sock.family != socket.AF_UNIX and not verified and not ipaddress.ip_address(sock.getsockname()[0]).is_loopback:
+            raise Invalid(f"refusing the TCP socket {sock.getsockname()[0]} from systemd: without --tlsverify only loopback addresses are served")
     return found

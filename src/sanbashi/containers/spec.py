@@ -246,10 +246,8 @@ def user_mount(
     if kind == "tmpfs":
         return mount(destination, "tmpfs", "tmpfs", *options, *([] if writable else ["ro"]))
     # A volume's own options may say ro where the container asked for no such thing; crun clears what the mount below has.
-    if writable:
-        words = ["ro"] if "ro" in options else []
-    else:
-        words = ["rro" if facts.kernel >= RECURSIVE_READ_ONLY and "ro" not in options else "ro"]
+    plain = "ro" in options or facts.kernel < RECURSIVE_READ_ONLY
+    words = ["ro"] if writable and "ro" in options else [] if writable else ["ro" if plain else "rro"]
     own = [word for word in options if word not in (CREATE_SOURCE, "ro", "rro", "bind")]
     return mount(destination, "bind", source, "bind" if "bind" in options else "rbind", propagation or "rprivate", *words, *own)
 
