@@ -131,7 +131,9 @@ def by_stage(items: Iterable[Item]) -> dict[str, list[Item]]:
 
 def place_of(item: Item) -> tuple[object, ...]:
     """Where an item stands within its stage; the line itself decides last, so that a plan is the same every time."""
-    return KIND_RANK[type(item)], str(item)
+    # Interfaces of one container are made in the order of their names, so that ip(8) inside lists them so.
+    first = (item.namespace, len(item.peer), item.peer) if isinstance(item, Veth) else ("", 0, "")
+    return KIND_RANK[type(item)], *first, str(item)
 
 
 def stage_of(item: Item) -> str:
