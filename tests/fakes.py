@@ -50,6 +50,19 @@ class FakeKernel:
         """Nothing to prepare."""
         return ()
 
+    def prepare_forwarding(self) -> Iterable[str]:
+        """It is on."""
+        return ()
+
+    def restore(self, elements: Callable[[], Iterable[Item]]) -> int:
+        """The tables with these elements and no others."""
+        found = list(elements())
+        self.items = {key: item for key, item in self.items.items() if not isinstance(item, Element)} | {i.key: i for i in found}
+        return len(found)
+
+    def forget_untranslated(self, ports: Iterable[tuple[str, int]]) -> None:
+        """There are no flows."""
+
     def observe(self, scope: Picture | None = None, *, like: Picture | None = None) -> Picture:
         """What is there of the keys in `scope`; None: everything."""
         if scope is None:

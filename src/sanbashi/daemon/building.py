@@ -40,7 +40,8 @@ async def build(config: DaemonConfig) -> Engine:
     facts = probe()
     for drop in facts.foreign_drops:
         log.warning("%s", drop)
-    if sentence := facts.held_bridge(config.bridge):
+    # Any other existing bridge is chosen on purpose, and adopted.
+    if config.bridge == DaemonConfig().bridge and (sentence := facts.held_bridge(config.bridge)):
         raise Conflict(sentence)
     store = Store(config.data_root / "state.db")
     state = store.load()
@@ -88,6 +89,7 @@ async def build(config: DaemonConfig) -> Engine:
     try:
         await core.on_host(keeper.ensure)
         await built.reconcile.start_up()
+        await built.reconcile.drift.open()
         await images.sweep()
         await core.on_host(core.snapshots.sweep, set(core.state.containers))
     except SanbashiError:
@@ -112,4 +114,5 @@ def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
         mtu=config.mtu,
         links_present=facts.links_present,
         default_options=config.default_network_opts.get("bridge", {}),
+        host_input=config.host_input,
     )

@@ -62,6 +62,8 @@ class DaemonConfig:
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     default_ulimits: tuple[str, ...] = ()
     log_driver: str = "json-file"
+    host_input: bool = False  # ours: published ports pass the host's own input policy
+    foreign_accept: bool = False  # ours: one rule in foreign chains that drop what we forward
     tls: bool = False  # true also where tlsverify is
     tlsverify: bool = False
     tlscacert: Path = Path("/etc/sanbashi/ca.pem")
@@ -153,6 +155,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tlscacert", "tlscacert", Path),
     Setting("tlscert", "tlscert", Path),
     Setting("tlskey", "tlskey", Path),
+    Setting("host-input", "host_input", boolean),
+    Setting("foreign-accept", "foreign_accept", boolean),
     Setting("default-ulimit", "default_ulimits", str, True, "default-ulimits"),
 )
 BY_FLAG = {s.flag: s for s in SETTINGS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,11 +21,15 @@ from ..network.picture import Picture
 from ..network.plan import Step, plan
 from ..network.wanted import everything
 from .core import Core, new_id, now
+from .drift import Drift
 from .lifecycle import Lifecycle
 from .networking import Networking, Slice
 from .process import Process
 
 log = logging.getLogger("sanbashi.reconcile")
+
+KEEPER_SETTLED = 60.0  # seconds that a keeper lives before the next loss counts as the first
+KEEPER_PATIENCE = 10.0
 
 
 @dataclass
@@ -36,6 +41,13 @@ class Reconcile:
     lifecycle: Lifecycle
     process: Process
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    drift: Drift = field(init=False)
+    renewing: bool = False
+    renewed: float = 0.0  # when the keeper was last made anew, on the monotonic clock
+    delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.drift = Drift(self.core, self.networking)
 
     async def start_up(self) -> None:
         """After the saved state was loaded: finish or undo what a crash cut, mend the kernel, take up the running containers."""
@@ -152,26 +164,41 @@ class Reconcile:
         return plan(have, wish)
 
     async def repair(self) -> None:
-        """After somebody changed what is ours: observe everything and mend the difference."""
-        core = self.core
-        await core.on_host(core.kernel.prepare)
-        steps = await self.difference()
-        if steps:
-            log.warning("somebody changed what is ours: %d steps mend it, the first %s", len(steps), steps[0])
-            await self.networking.apply(steps)
+        """After somebody changed what is ours, we do not know what: look at everything and mend the difference, flows alive."""
+        await self.drift.repair()
 
     def keeper_lost(self) -> None:
         """The keeper died: start the next one, which takes over what the last kept."""
-        self.spawn(self.renew_keeper())
+        if not self.renewing:
+            self.renewing = True
+            self.spawn(self.renew_keeper())
 
     async def renew_keeper(self) -> None:
-        log.warning("the keeper is gone; starting the next one")
-        for loss in await self.core.on_host(self.core.keeper.ensure):
-            log.error("the new keeper cannot keep %s: %s", loss.item, loss.error.message)
+        """At once the first time; one that dies again and again is given more and more time."""
+        try:
+            while True:
+                if time.monotonic() - self.renewed > KEEPER_SETTLED:
+                    self.delay = 0.0
+                log.warning("the keeper is gone; starting the next one%s", f" in {self.delay:.1f} s" if self.delay else "")
+                await asyncio.sleep(self.delay)
+                self.delay = min(KEEPER_PATIENCE, max(0.1, 2 * self.delay))
+                self.renewed = time.monotonic()
+                try:
+                    losses = await self.core.on_host(self.core.keeper.ensure)
+                except SanbashiError as error:
+                    log.error("no keeper: %s", error.message)
+                    continue
+                for loss in losses:
+                    log.error("the new keeper cannot keep %s: %s", loss.item, loss.error.message)
+                self.drift.note("the keeper was gone", "started the next one")
+                return
+        finally:
+            self.renewing = False
 
     async def shut_down(self) -> None:
         """Go down: with live restore everything goes on, else the containers are stopped as dockerd does."""
         core = self.core
+        await self.drift.close()
         for task in [*self.tasks, *self.lifecycle.restarts.values()]:
             task.cancel()
         self.lifecycle.health.close()

@@ -37,6 +37,7 @@ class Change(Gathering):
         """Endpoint links down first: nobody talks while its rules go."""
         work = [(u, rtnetlink.set_link(u.link, up=False), GONE) for u in self.removed(Up) if not u.namespace and u.endpoint]
         if work:
+            self.hands.falling.update(u.link for u in self.removed(Up) if not u.namespace)
             with Netlink(ROUTE, self.hands.counts) as netlink:
                 self.send(netlink, cast(list[Work], work))
 
@@ -144,7 +145,19 @@ class Change(Gathering):
     def rules(self) -> None:
         remove, add = [i for i in self.remove if isinstance(i, Element)], self.adding(Element)
         if remove or add:
+            with self.guarding():
+                self.hands.guard.change(remove=remove)
             self.hands.nft.change(remove, add)
+            with self.guarding():
+                self.hands.guard.change(add=add)
+
+    @contextmanager
+    def guarding(self) -> Iterator[None]:
+        """A refusal by the guard's table is a failure of the rules."""
+        try:
+            yield
+        except nft.NftError as error:
+            raise StepFailed("rules of the guard", errno=error.errno, stderr=error.words) from error
 
     def let_talk(self) -> None:
         work: list[Work] = [(u, rtnetlink.set_link(u.link, up=True), frozenset()) for u in self.adding(Up) if not u.namespace and u.endpoint]

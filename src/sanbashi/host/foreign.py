@@ -18,6 +18,7 @@ from ..network.ruleset import TABLE
 from .counts import Counts
 from .nft import FAMILIES, TERSE, Nft, NftError
 
+COMMENT = "sanbashi"  # of the one rule of ours that may stand in a chain of others: host/acceptance.py
 JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
 LEGACY = {"ip": (Path("/proc/net/ip_tables_names"), "iptables-legacy"), "ip6": (Path("/proc/net/ip6_tables_names"), "ip6tables-legacy")}
 
@@ -30,8 +31,11 @@ class ForeignDrop:
     owner: str
     because: str
     command: str
+    passed: bool = False  # our rule stands in it and lets pass what is ours
 
     def __str__(self) -> str:
+        if self.passed:
+            return f"chain {self.chain} ({self.owner}) drops forwarded packets: {self.because}; a rule of ours lets those of containers pass"
         return f"chain {self.chain} ({self.owner}) drops forwarded packets: {self.because}; to let containers be reached run: {self.command}"
 
 
@@ -76,7 +80,8 @@ def judge(nft: Nft, chain: dict[str, Any], chains: Iterable[dict[str, Any]]) -> 
     else:
         return None
     owner = owner_of(chain, names)
-    return ForeignDrop(place, owner, because, command(owner, chain))
+    passed = any(r["chain"] == chain["name"] and r.get("comment") == COMMENT for r in rules)
+    return ForeignDrop(place, owner, because, command(owner, chain), passed)
 
 
 def verdict(chain: str, rules: Sequence[dict[str, Any]], within: frozenset[str] = frozenset()) -> str:

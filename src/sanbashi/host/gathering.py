@@ -15,6 +15,7 @@ from ..network.picture import Bridge, Forwarder, HeldPort, Item, Names, Namespac
 from ..network.plan import claim
 from . import conntrack, nft
 from .counts import Counts
+from .guard import Guard
 from .namespaces import Namespaces
 from .netlink import Message, Netlink, Refusal
 from .sweeping import Sweeper
@@ -44,6 +45,8 @@ class Hands:
     sweeper: Sweeper
     counts: Counts
     ipv6: bool
+    guard: Guard
+    falling: set[str]  # links that we ourselves take down or delete: whoever watches has nothing to mend there
 
 
 Work = tuple[Item, Message, frozenset[int]]  # what it is for, the message, the errors that mean it is so already

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..errors import SanbashiError, StepFailed
-from ..network.picture import Item, Picture, Veth
+from ..network.model import Protocol
+from ..network.picture import Element, Item, Picture, Veth
 from ..network.plan import Add, Forget, Remove, Step, plan
 from . import sysctl
 from .changing import Change
@@ -15,6 +16,7 @@ from .conntrack import Conntrack, Flows
 from .counts import Counts
 from .facts import HostFacts
 from .gathering import Hands, Keeper
+from .guard import Guard
 from .namespaces import Namespaces, enter_new, on_thread
 from .nft import Nft, NftError
 from .observing import Sight
@@ -36,7 +38,8 @@ class Kernel:
         self.keeper = keeper
         self.facts = facts
         self.sweeper = Sweeper(self.counts)
-        self._tools: tuple[Nft, Conntrack] | None = None
+        self.falling: set[str] = set()
+        self._tools: tuple[Nft, Conntrack, Guard] | None = None
         self._lock = threading.Lock()
 
     def namespace(self, sandbox: str) -> Path:
@@ -53,8 +56,15 @@ class Kernel:
         """What changes work with; the library and the sockets are opened when first needed."""
         with self._lock:
             if self._tools is None:
-                self._tools = Nft(self.counts), Conntrack(self.counts)
-            return Hands(self.namespaces, self.keeper, *self._tools, self.sweeper, self.counts, self.facts.ipv6)
+                self._tools = Nft(self.counts), Conntrack(self.counts), Guard(self.counts)
+            tables, conntrack, guard = self._tools
+            return Hands(self.namespaces, self.keeper, tables, conntrack, self.sweeper, self.counts, self.facts.ipv6, guard, self.falling)
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The netlink ports by which the notifications of our own changes of rules are known."""
+        hands = self.hands
+        return frozenset({hands.nft.port, hands.guard.port} - {0})
 
     def close(self) -> None:
         """Finish what is under way, close the library's context and the sockets; nothing else in the kernel changes."""
@@ -82,6 +92,7 @@ class Kernel:
             raise StepFailed(f"folder {self.namespaces.folder}", errno=error.errno or 0, stderr=str(error)) from error
         try:
             said += self.prepare_tables()
+            self.hands.guard.follow(self.nft.all())
         except NftError as error:
             raise StepFailed("load the fixed tables", errno=error.errno, stderr=error.words) from error
         return (*said, *self.prepare_forwarding())
@@ -98,6 +109,32 @@ class Kernel:
             # Elements of another version's sets; reconciling puts the right ones in.
             self.nft.load_tables()
         yield "replaced the firewall tables, which differed from ours" if there else "loaded the firewall tables"
+
+    def restore(self, elements: Callable[[], Iterable[Element]]) -> int:
+        """Put the fixed tables with all their elements in the place of what somebody made of them, in one transaction; how many elements.
+
+        `elements` is called when no other change of rules is under way, so that nothing that was added meanwhile is lost. StepFailed.
+        """
+        try:
+            found = self.nft.reload(elements)
+            self.hands.guard.follow(found)
+        except NftError as error:
+            raise StepFailed("restore the fixed tables", errno=error.errno, stderr=error.words) from error
+        return len(found)
+
+    def forget_untranslated(self, ports: Iterable[tuple[Protocol, int]]) -> None:
+        """Forget flows to these published ports that met the host itself while the tables were gone. StepFailed."""
+        try:
+            self.hands.conntrack.forget([Flows(protocol, port) for protocol, port in ports])
+        except OSError as error:
+            raise StepFailed("forget flows that were not translated", errno=error.errno or 0, stderr=str(error)) from error
+
+    def forget_admitted(self) -> None:
+        """Have every client of a gated port meet the host's input policy anew: it has changed. StepFailed."""
+        try:
+            self.nft.forget_admitted()
+        except NftError as error:
+            raise StepFailed("forget the admitted clients of gated ports", errno=error.errno, stderr=error.words) from error
 
     def reference(self) -> str:
         """What our text looks like once the kernel has it: loaded into a namespace that goes with this thread."""

@@ -111,6 +111,7 @@ def delete_links(change: Gathering) -> None:
     links: list[Veth | Bridge] = [*change.removed(Veth), *(b for b in change.removed(Bridge) if not b.adopted)]
     if not links:
         return
+    change.hands.falling.update(item.name for item in links)
     dying = {v.name for v in change.removed(Veth) if v.namespace in change.doomed_namespaces}
     with Netlink(ROUTE, change.hands.counts) as netlink:
         work: list[Work] = []

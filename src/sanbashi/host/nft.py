@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import StepFailed
@@ -81,8 +81,8 @@ def keep_low() -> None:
         os.close(held)
 
 
-def new_context() -> ctypes.c_void_p:
-    """A context whose netlink socket has a low number; another thread may snatch the number that was let go, then the next is tried."""
+def new_context() -> tuple[ctypes.c_void_p, int]:
+    """A context and its netlink socket, which has a low number; another thread may snatch the number that was let go, then the next is tried."""
     for _ in range(ATTEMPTS):
         if not low:
             keep_low()
@@ -92,10 +92,19 @@ def new_context() -> ctypes.c_void_p:
         os.close(number)
         context: ctypes.c_void_p = library().nft_ctx_new(0)
         if is_netlink(number):
-            return context
+            return context, number
         library().nft_ctx_free(context)
         keep_low()
     raise OSError(errno.EMFILE, "no descriptor below 1024 is free for nftables")
+
+
+def port_of(number: int) -> int:
+    """The netlink port of a socket, by which the kernel tells in its notifications who changed something; 0 before it is used."""
+    try:
+        with socket.socket(fileno=os.dup(number)) as there:
+            return int(there.getsockname()[0]) if there.family == socket.AF_NETLINK else 0
+    except OSError:
+        return 0
 
 
 def is_netlink(number: int) -> bool:
@@ -112,9 +121,10 @@ class Nft:
 
     def __init__(self, counts: Counts) -> None:
         self.counts = counts
+        self.turn = threading.RLock()  # held from when a whole table's elements are gathered until they are loaded
         library()
         with LIBRARY_LOCK:
-            self.context = new_context()
+            self.context, self.socket = new_context()
             library().nft_ctx_buffer_output(self.context)
             library().nft_ctx_buffer_error(self.context)
 
@@ -129,6 +139,11 @@ class Nft:
         with LIBRARY_LOCK:
             library().nft_ctx_free(self.context)
             keep_low()
+
+    @property
+    def port(self) -> int:
+        """The netlink port of our socket."""
+        return port_of(self.socket)
 
     def run(self, text: str, *, flags: int = 0) -> str:
         """Carry out commands as one transaction and return what they print; NftError where anything is refused, then nothing is done."""
@@ -148,6 +163,17 @@ class Nft:
         text = "".join(f"table {family} {TABLE}\ndelete table {family} {TABLE}\n" for family in FAMILIES)
         self.run(text + FIXED.read_text() + statements("add", elements))
         self.counts.add(nft_transactions=1)
+
+    def reload(self, elements: Callable[[], Iterable[Element]]) -> tuple[Element, ...]:
+        """The same with what should be there once no other change is under way; what that was. NftError."""
+        with self.turn:
+            found = tuple(elements())
+            self.load_tables(found)
+            return found
+
+    def forget_admitted(self) -> None:
+        """Have clients of gated ports meet the host's input policy again; NftError."""
+        self.run("".join(f"flush set inet {TABLE} {name}\n" for name in sorted(DYNAMIC)))
 
     def delete_tables(self) -> None:
         """Take our tables away; absent is success."""
@@ -169,18 +195,22 @@ class Nft:
 
         One absent element in a delete, or one of other data in an add, fails all of it; then what is there is looked at, and the rest is done.
         """
-        try:
-            self.transact(remove, add)
-        except NftError as error:
-            if error.errno not in (2, 17):
-                raise failed(remove, add, error) from error
-            there = {e.key: e for e in self.present([*remove, *add])}
-            late = [e for e in add if there.get(e.key) != e]
-            gone = {e.key: there[e.key] for e in [*remove, *late] if e.key in there}
+        with self.turn:
             try:
-                self.transact(gone.values(), late)
-            except NftError as again:
-                raise failed(gone.values(), late, again) from again
+                self.transact(remove, add)
+            except NftError as error:
+                if error.errno not in (2, 17):
+                    raise failed(remove, add, error) from error
+                if not self.definition():
+                    # Somebody flushed the tables just now. With these elements they stand again, and who watches puts the others in.
+                    self.load_tables()
+                there = {e.key: e for e in self.present([*remove, *add])}
+                late = [e for e in add if there.get(e.key) != e]
+                gone = {e.key: there[e.key] for e in [*remove, *late] if e.key in there}
+                try:
+                    self.transact(gone.values(), late)
+                except NftError as again:
+                    raise failed(gone.values(), late, again) from again
 
     def transact(self, remove: Collection[Element], add: Collection[Element]) -> None:
         if remove or add:

@@ -76,13 +76,19 @@ def bridge_addresses(network: Network) -> tuple[IPAddress, ...]:
 # -- endpoints
 
 
-def endpoint_elements(network: Network, endpoint: Endpoint, bridges: Iterable[str]) -> Iterator[Element]:
-    """What stands for an endpoint. `bridges`: those of every network that its sandbox has joined, its own among them."""
+def endpoint_elements(network: Network, endpoint: Endpoint, bridges: Iterable[str], *, host_input: bool = False) -> Iterator[Element]:
+    """What stands for an endpoint. `bridges`: those of every network that its sandbox has joined, its own among them.
+
+    `host_input`: the daemon's setting, for networks that say nothing.
+    """
     if guarded(network, endpoint.driver_options):
         yield from ownership(endpoint)
     if not bridge_options(network).icc:
         yield bridging("quiet", endpoint.host_interface)
     yield from published(endpoint)
+    own = bridge_options(network).host_input
+    if host_input if own is None else own:
+        yield from gated(endpoint)
     translated = {p.host_ip.version for p in endpoint.ports if p.host_port}
     for address in (i.ip for i in (endpoint.ipv4, endpoint.ipv6) if i is not None and i.version in translated):
         # Where a container is on the client's network as well, its answer would go there directly and not pass us.
@@ -122,6 +128,15 @@ def published(endpoint: Endpoint) -> Iterator[Element]:
             yield inet(f"published{version}_any", p.protocol, p.host_port, data=target)
         else:
             yield inet(f"published{version}", p.host_ip, p.protocol, p.host_port, data=target)
+
+
+def gated(endpoint: Endpoint) -> Iterator[Element]:
+    """The published ports that an unknown client reaches only once the host's own input policy has let it pass."""
+    for p in endpoint.ports:
+        if p.host_port and p.host_ip.is_unspecified:
+            yield inet(f"gated{p.host_ip.version}_any", p.protocol, p.host_port)
+        elif p.host_port:
+            yield inet(f"gated{p.host_ip.version}", p.host_ip, p.protocol, p.host_port)
 
 
 def link_elements(client: Endpoint, server: Endpoint, ports: Iterable[tuple[int, Protocol]]) -> Iterator[Element]:

@@ -246,3 +246,4 @@ class NetworkFacts:
     br_netfilter: bool = False  # bridged packets pass the IP hooks, so that self-access needs hairpin on the port
     links_present: frozenset[str] = frozenset()  # interface names on the host that are not ours
     default_options: Mapping[str, str] = field(default_factory=dict)  # default-network-opts of bridge
+    host_input: bool = False  # published ports pass the host's own input policy, where a network does not say otherwise

@@ -18,6 +18,8 @@ ENABLE_IPV4, ENABLE_IPV6, INTERNAL = PREFIX + "enable_ipv4", PREFIX + "enable_ip
 IFNAME, ENDPOINT_SYSCTLS = PREFIX + "endpoint.ifname", PREFIX + "endpoint.sysctls"
 # Ours: "false" lets a container send from addresses and MACs that we did not give it (VRRP, engines within containers).
 ANTI_SPOOFING = "io.sanbashi.anti_spoofing"
+# Ours: whether published ports first pass the host's own input policy (ufw, firewalld); the daemon's --host-input where it is absent.
+HOST_INPUT = "io.sanbashi.host_input"
 Mode = Literal["nat", "nat-unprotected", "routed", "isolated"]
 MODES: Mapping[str, Mode] = {"nat": "nat", "nat-unprotected": "nat-unprotected", "routed": "routed", "isolated": "isolated"}
 DEFAULT_MTU = 1500
@@ -41,6 +43,7 @@ class BridgeOptions:
     source4: IPv4Address | None = None
     source6: IPv6Address | None = None
     guard: bool = True
+    host_input: bool | None = None
 
     def mode(self, version: int) -> Mode:
         """The gateway mode of a family."""
@@ -98,6 +101,7 @@ READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     PREFIX + "host_ipv4": ("source4", IPv4Address),
     PREFIX + "host_ipv6": ("source6", IPv6Address),
     ANTI_SPOOFING: ("guard", boolean),
+    HOST_INPUT: ("host_input", boolean),
 }
 # Read when the network is created; kept for inspect.
 READ_ELSEWHERE = frozenset({ENABLE_IPV4, ENABLE_IPV6, INTERNAL})

@@ -84,7 +84,7 @@ def endpoint_items(network: Network, joined: Joined, facts: NetworkFacts) -> Ite
     for held in (endpoint.ipv4, endpoint.ipv6):
         if held is not None and held.version in versions:
             yield Neighbour("", network.bridge, held.ip, endpoint.mac)
-    yield from endpoint_elements(network, endpoint, joined.bridges)
+    yield from endpoint_elements(network, endpoint, joined.bridges, host_input=facts.host_input)
     yield from held_ports(endpoint)
 
 

@@ -1,0 +1,257 @@
+"""Drift: what others change of ours is noticed through the kernel's notifications and mended; what they change of theirs is looked at anew."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import SanbashiError, StepFailed
+from ..host.acceptance import accept, withdraw
+from ..host.counts import Counts
+from ..host.foreign import foreign_drops
+from ..host.watching import Noticed, Watch
+from ..network.model import NetworkState
+from ..network.picture import Element
+from ..network.plan import plan
+from ..network.wanted import everything
+from .core import Core, now
+from .networking import Networking, Slice
+
+log = logging.getLogger("sanbashi.drift")
+
+GATHER = 0.02  # seconds in which what belongs together comes in
+BURST, REFILL = 30, 1.0  # so many repairs at once, then one a second: somebody fights for the same rules
+FOREIGN_REST = 0.5  # seconds between two looks at the tables of others
+REMEMBERED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A repair that was made: when (RFC 3339), what for, and what it took in words."""
+
+    time: str
+    cause: str
+    done: str
+
+    def __str__(self) -> str:
+        return f"{self.time} {self.cause}: {self.done}"
+
+
+@dataclass
+class Drift:
+    """Watches the daemon's namespace. `repairs` counts all, `latest` holds the last of them."""
+
+    core: Core
+    networking: Networking
+    watch: Watch | None = None
+    repairs: int = 0
+    latest: deque[Repair] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    waiting: set[Noticed] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    working: bool = False
+    looking: bool = False
+    look_again: bool = False
+    tokens: float = BURST
+    filled: float = field(default_factory=time.monotonic)
+
+    # -- hearing
+
+    async def open(self) -> None:
+        """Begin to watch, and look at the tables of others."""
+        try:
+            self.watch = Watch(lambda: self.core.kernel.ports)
+        except OSError as error:
+            log.warning("changes by others will not be noticed: %s", error.strerror)
+        else:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self.watch.rules, self.hear, self.watch.noticed_rules)
+            loop.add_reader(self.watch.routes, self.hear, self.watch.noticed_links)
+        if not self.core.config.foreign_accept:
+            # What a daemon left that had the setting and was killed.
+            for chain in await self.core.on_host(withdraw, self.core.kernel.nft):
+                log.info("took our rule out of chain %s", chain)
+        await self.look_at_others()
+
+    async def close(self) -> None:
+        """Watch no more, and take our rules out of the tables of others."""
+        if self.watch is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self.watch.rules)
+            loop.remove_reader(self.watch.routes)
+            self.watch.close()
+            self.watch = None
+        for task in self.tasks:
+            task.cancel()
+        if self.core.config.foreign_accept:
+            for chain in await self.core.on_host(withdraw, self.core.kernel.nft):
+                log.info("took our rule out of chain %s", chain)
+
+    def hear(self, noticed: Callable[[], Iterator[Noticed]]) -> None:
+        """Something can be read."""
+        falling = self.core.kernel.falling
+        for one in noticed():
+            if one.what == "others' rules":
+                self.look_again = True
+                if not self.looking:
+                    self.looking = True
+                    self.spawn(self.look_soon())
+            elif one.what == "link" and one.link in falling:
+                if one.gone:
+                    falling.discard(one.link)
+            else:
+                self.waiting.add(one)
+        if self.waiting and not self.working:
+            self.working = True
+            self.spawn(self.work())
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    # -- mending
+
+    async def work(self) -> None:
+        """Mend until nothing waits; rules first and at once, for nothing passes while they are gone."""
+        try:
+            while self.waiting:
+                if not any(one.what in ("rules", "lost") for one in self.waiting):
+                    await asyncio.sleep(GATHER)
+                await self.pace()
+                noticed, self.waiting = self.waiting, set()
+                try:
+                    await self.mend(noticed)
+                except SanbashiError as error:
+                    log.error("what somebody changed could not be mended: %s", error.message)
+                    if any(one.what == "rules" for one in noticed):
+                        self.tokens = min(self.tokens, 0.0)
+                        self.waiting |= noticed
+        finally:
+            self.working = False
+
+    async def pace(self) -> None:
+        """Wait where there were many repairs in a short time."""
+        moment = time.monotonic()
+        self.tokens = min(BURST, self.tokens + (moment - self.filled) / REFILL)
+        self.filled = moment
+        if self.tokens < 1:
+            await asyncio.sleep(REFILL * (1 - self.tokens))
+            self.filled = time.monotonic()
+            self.tokens = 1.0
+        self.tokens -= 1
+
+    async def mend(self, noticed: Iterable[Noticed]) -> None:
+        """Mend what was noticed, at the cost of what it touches."""
+        what = {one.what for one in noticed}
+        if "lost" in what:
+            await self.repair("more changed at once than could be told")
+            return
+        if "rules" in what:
+            await self.restore("somebody changed our firewall tables")
+        if "forwarding" in what:
+            said = await self.core.on_host(lambda: tuple(self.core.kernel.prepare_forwarding()))
+            if said:
+                self.note("somebody turned forwarding off", "; ".join(said))
+        links = {one.link for one in noticed if one.what == "link"}
+        if links:
+            await self.mend_links(links)
+
+    async def repair(self, cause: str = "asked for") -> None:
+        """Everything: the tables with all their elements, forwarding, then each network and each sandbox under its lock."""
+        await self.restore(cause)
+        await self.core.on_host(lambda: tuple(self.core.kernel.prepare_forwarding()))
+        state = self.core.state.network
+        for id_ in state.networks:
+            await self.mend_locked(id_, Slice(networks=[id_]), cause)
+        for sandbox in state.sandboxes.values():
+            await self.mend_locked(sandbox.container_id, Slice(sandboxes=[sandbox.id]), cause)
+
+    async def restore(self, cause: str) -> None:
+        """The tables anew in one transaction, from what the state says at the moment of the transaction."""
+        core = self.core
+        seen: list[NetworkState] = []
+
+        def elements() -> Iterator[Element]:
+            seen[:] = [core.state.network]
+            return (i for i in everything(seen[0], core.network_facts) if isinstance(i, Element))
+
+        count = await core.on_host(core.kernel.restore, elements)
+        before, busy = seen[0], list(core.locks)
+        stuck = [(protocol, port) for protocol, port in before.host_ports if protocol != "tcp"]
+        if stuck:
+            await core.on_host(core.kernel.forget_untranslated, stuck)
+        self.note(cause, f"put the tables back with {count} elements")
+        # What was being changed just then may have had its elements put back although it goes, or not yet as it becomes.
+        for id_ in busy:
+            sandbox = before.container_sandboxes.get(id_)
+            part = Slice(networks=[id_] if id_ in before.networks else [], sandboxes=[sandbox] if sandbox else [])
+            self.spawn(self.mend_locked(id_, part, cause, before))
+
+    async def mend_links(self, names: set[str]) -> None:
+        """The networks and sandboxes that these links belong to."""
+        state = self.core.state.network
+        cause = f"somebody changed {', '.join(sorted(names))}"
+        networks = [n.id for n in state.networks.values() if n.bridge in names]
+        sandboxes = {e.sandbox_id: e.container_id for e in state.endpoints.values() if e.host_interface in names or e.network_id in networks}
+        for id_ in networks:
+            await self.mend_locked(id_, Slice(networks=[id_]), cause)
+        for sandbox, container in sandboxes.items():
+            await self.mend_locked(container, Slice(sandboxes=[sandbox]), cause)
+
+    async def mend_locked(self, id_: str, part: Slice, cause: str, *states: NetworkState) -> None:
+        """What is there of a slice to what the state says, while nobody else changes it; a failure is logged and the rest goes on."""
+        core = self.core
+        async with core.locked(id_):
+            scope = self.networking.picture(core.state.network, part)
+            for state in states:
+                scope |= self.networking.picture(state, part)
+            try:
+                have = await core.on_host(core.kernel.observe, scope)
+                steps = plan(have, self.networking.picture(core.state.network, part))
+                await self.networking.apply(steps)
+            except SanbashiError as error:
+                log.error("what somebody changed could not be mended: %s", error.message)
+                return
+        if steps:
+            self.note(cause, f"{len(steps)} steps, the first: {steps[0]}")
+
+    def note(self, cause: str, done: str) -> None:
+        """Remember and log a repair."""
+        self.repairs += 1
+        self.latest.append(Repair(now(), cause, done))
+        log.warning("%s: %s", cause, done)
+
+    # -- the tables of others
+
+    async def look_soon(self) -> None:
+        """Look at them when they have come to rest, and again where they went on changing."""
+        try:
+            while self.look_again:
+                self.look_again = False
+                await asyncio.sleep(FOREIGN_REST if self.core.network_facts.host_input else GATHER)
+                await self.look_at_others()
+                await asyncio.sleep(FOREIGN_REST)
+        finally:
+            self.looking = False
+
+    async def look_at_others(self) -> None:
+        """Which chains drop what we forward; our rule in them where that is asked for; clients of gated ports meet a changed policy anew."""
+        core = self.core
+        drops = await core.on_host(foreign_drops, Counts())
+        if core.config.foreign_accept and drops:
+            for sentence in await core.on_host(accept, core.kernel.nft, drops):
+                log.warning("%s", sentence)
+            drops = await core.on_host(foreign_drops, Counts())
+        for drop in drops:
+            if drop not in core.facts.foreign_drops:
+                log.warning("%s", drop)
+        core.facts = replace(core.facts, foreign_drops=drops)
+        try:
+            await core.on_host(core.kernel.forget_admitted)
+        except StepFailed as error:
+            log.debug("%s", error.message)
