@@ -56,6 +56,7 @@ def build(engine: Engine, program: str, *words: str, given: str = "", check: boo
 
 @pytest.mark.parametrize("program", ["docker", sanbashi_cli()])
 def test_steps_cache_and_result(clean: Engine, context: Path, program: str) -> None:
+    clean.call("POST", "/build/prune")
     flags = ("-t", "made:one", "--build-arg", "WORD=there", "--label", "k=v", str(context))
     said = build(clean, program, "--no-cache", *flags).stdout
     assert "Step 1/11 : ARG TAG=latest\nStep 2/11 : FROM busybox:$TAG AS one\n ---> " in said

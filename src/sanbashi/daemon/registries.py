@@ -13,7 +13,7 @@ from ..errors import Failed, Invalid, NotFound
 from ..host.accounts import Found, login, search
 from ..host.authorization import Credentials
 from ..images.filters import boolean
-from ..images.manifest import Descriptor, Index, Platform, image_of, parse_manifest
+from ..images.manifest import Descriptor, Index, Platform, checked_platform, image_of, parse_manifest
 from ..images.model import Image
 from ..images.reference import DEFAULT_DOMAIN, LEGACY_DOMAIN, Reference, parse_reference, parse_stored
 from .images import Images
@@ -32,8 +32,19 @@ class Registries:
         self.registry = images.puller.registry
         self.pusher = Pusher(self.registry, images.content)
 
-    async def push(self, name: str, tag: str, *, auth: Mapping[str, str] | None = None, progress: Report = lambda message: None) -> None:
-        """Push an image under its tag, or all tags of the repository where `tag` is "". What is wrong with the name is raised at once."""
+    async def push(
+        self,
+        name: str,
+        tag: str,
+        *,
+        auth: Mapping[str, str] | None = None,
+        progress: Report = lambda message: None,
+        platform: Platform | None = None,
+    ) -> None:
+        """Push an image under its tag, or all tags of the repository where `tag` is "". What is wrong with the name is raised at once.
+
+        NotFound where the image is for another platform than the one given.
+        """
         wish = parse_reference(name)
         repository = Reference(wish.domain, wish.path)
         if wish.digest and not tag:
@@ -48,6 +59,8 @@ class Registries:
             image = self.images.find(one.key)
             if image is None:
                 raise NotFound(f"tag does not exist: {one.familiar}")
+            if platform is not None:
+                checked_platform(image, platform, one.familiar)
             await self.push_one(one, image, credentials, progress)
 
     async def push_one(self, wish: Reference, image: Image, credentials: Credentials, progress: Report) -> None:

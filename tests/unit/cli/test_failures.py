@@ -63,7 +63,7 @@ def test_no_daemon(capfd: pytest.CaptureFixture[str]) -> None:
         (["network", "lst"], "sanbashi: unknown command: sanbashi network lst\ndid you mean ls?\n"),
         (["network", "create", "--iprange", "x", "y"], "unknown flag: --iprange\ndid you mean --ip-range?\n"),
         (["run", "--gpus", "all", "x"], "GPUs are not supported"),
-        (["build", "."], "sanbashi build is not supported"),
+        (["compose", "up"], "sanbashi compose is not supported"),
         (["--tls", "ps"], "--tls is not supported"),
         (["-H", "ssh://x", "ps"], "invalid bind address format: ssh://x"),
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...errors import Invalid
+from ...images.manifest import parse_wanted
 from ..filters import parse_filters
 from ..messages import Answer, Request, Streamed, json_response
 from ..streams import progress_bits
@@ -27,9 +28,10 @@ async def login(engine: Engine, request: Request) -> Answer:
 async def push(engine: Engine, request: Request) -> Answer:
     """`push`."""
     auth = credentials(request.headers.get("x-registry-auth", ""))
+    platform = parse_wanted(request.text("platform")) if request.text("platform") else None
 
     async def work(report: Callable[[dict[str, Any]], None]) -> None:
-        await engine.registries.push(request["name"], request.text("tag"), auth=auth, progress=report)
+        await engine.registries.push(request["name"], request.text("tag"), auth=auth, progress=report, platform=platform)
 
     return Streamed(progress_bits(work), at_once=False)
 
