@@ -6,6 +6,7 @@ import re
 
 from ..errors import Invalid, NotSupported
 from .facts import ContainerFacts
+from .logging import HONOURED, check_log
 from .model import Config, HealthConfig, HostConfig
 from .restart import check_policy
 from .security import UNCONFINED, parse_security
@@ -16,7 +17,6 @@ SHORTEST = 1_000_000  # nanoseconds: a health check's times are at least a milli
 LIMITS = "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"  # getrlimit(2)
 ULIMITS = frozenset(LIMITS.split())
 DEVICE_RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
-LOG_OPTIONS = frozenset(("max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"))
 
 
 def check_config(config: Config) -> None:
@@ -53,7 +53,7 @@ def check_host(host: HostConfig, facts: ContainerFacts) -> None:
     check_memory(host)
     check_cpu(host, facts)
     parse_security(host.security_opt)
-    check_log(host)
+    check_log(host.log_config)
     if host.shm_size < 0:
         raise Invalid("SHM size can not be less than 0")
     if not -1000 <= host.oom_score_adj <= 1000:
@@ -131,26 +131,6 @@ def cpu_list(text: str) -> set[int] | None:
             return None
         found.update(range(int(first), int(last if dash else first) + 1))
     return found
-
-
-def check_log(host: HostConfig) -> None:
-    """The drivers that this engine has, and what they can be told."""
-    driver, options = host.log_config.type, host.log_config.config
-    if driver not in ("", "json-file", "local", "none"):
-        raise Invalid(f"logger: no log driver named '{driver}' is registered", hint="this engine has json-file, local and none")
-    for key in options:
-        if key not in LOG_OPTIONS:
-            raise Invalid(f"unknown log opt '{key}' for {driver or 'json-file'} log driver")
-    if "max-size" in options:
-        size_in_bytes(options["max-size"])
-
-
-def size_in_bytes(text: str) -> int:
-    """ "10m" -> 10485760, as the log drivers' max-size is written."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kKmMgGtT]?)[iI]?[bB]?", text.strip())
-    if match is None:
-        raise Invalid(f"invalid size: '{text}'")
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
 
 
 def check_modes(config: Config, host: HostConfig) -> None:
@@ -238,8 +218,8 @@ def warnings(config: Config, host: HostConfig, facts: ContainerFacts) -> list[st
         ),
         (host.cgroup, f"the cgroup option {host.cgroup!r} is not honoured by this engine; it is discarded"),
         (
-            set(host.log_config.config) - {"max-size"},
-            f"log options {', '.join(sorted(set(host.log_config.config) - {'max-size'}))} are not honoured by this engine; they are discarded",
+            set(host.log_config.config) - HONOURED,
+            f"log options {', '.join(sorted(set(host.log_config.config) - HONOURED))} are not honoured by this engine; they are discarded",
         ),
         *security_warnings(host, facts),
     ]

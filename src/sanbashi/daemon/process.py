@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..containers.checks import size_in_bytes
 from ..containers.facts import ContainerFacts, Device
+from ..containers.logging import log_limits
 from ..containers.model import Container, HostConfig
 from ..containers.spec import Placement, spec
 from ..containers.users import User
@@ -22,6 +22,7 @@ from ..host.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_shm, unmount
 from ..host.rootfs import every_device, find_user, host_device
 from ..host.runtime import Runtime, Runtimes
 from .core import Core
+from .rotation import Rotation
 from .volume_mounts import VolumeMounts
 
 log = logging.getLogger("sanbashi.process")
@@ -44,6 +45,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.volume_mounts = VolumeMounts(self.core)
+        self.rotation = Rotation(self.core)
 
     def open(self, on_exit: Callable[[str, int, bool, int], Awaitable[None]]) -> None:
         """Begin to hear of exits."""
@@ -90,7 +92,7 @@ class Process:
         await self.volume_mounts.hold(container)
         bundle = await core.on_host(prepare)
         self.runs[container.id] = self.runs.get(container.id, 0) + 1
-        config = container.config
+        config, limits = container.config, log_limits(container.host_config.log_config)
         created = await self.monitor.create(
             bundle,
             container.id,
@@ -99,9 +101,11 @@ class Process:
             stdin=config.open_stdin,
             stdin_once=config.stdin_once,
             log_path=self.log_path(container),
-            log_size=size_in_bytes(container.host_config.log_config.config.get("max-size", "0")),
+            # With one file conmon itself begins it anew; what is kept beside it is put aside by us.
+            log_size=0 if limits.rotated else limits.size,
             command=container.path,
         )
+        self.rotation.begin(container, self.log_path(container), bundle / "ctl")
         return created.pid, created.monitor_pid
 
     def placement(self, container: Container, rootfs: Path, namespace: str, user: User, shared: Container | None) -> Placement:
@@ -176,6 +180,7 @@ class Process:
 
     async def destroy(self, container: Container) -> None:
         """Take away the process if it still runs, the runtime's record, the bundle and the mount; gone already is success."""
+        self.rotation.end(container.id)
         await self.runtime(container).delete(container.id, force=True)
         self.monitor.forget(container.id)
         await self.core.on_host(self.core.snapshots.unmount, container.id)
@@ -187,6 +192,7 @@ class Process:
         """None where it runs, else the exit code it left (255 where nothing tells)."""
         found = await self.monitor.find(container.id, self.runtime(container))
         if found.alive and found.status in ("running", "paused"):
+            self.rotation.begin(container, self.log_path(container), self.monitor.bundle(container.id) / "ctl")
             return None
         return found.exit.exit_code if found.exit is not None else 255
 
@@ -205,6 +211,7 @@ class Process:
 
     async def close(self) -> None:
         """Stop listening; containers go on."""
+        self.rotation.close()
         if self.listener is not None:
             self.listener.cancel()
         self.monitor.close()

@@ -27,16 +27,21 @@ def stream_words(*, terminal: bool, stdin: bool, closable: bool) -> list[str]:
     return [*(["-t"] if terminal else []), *(["-i"] if stdin else []), *(["--leave-stdin-open"] if stdin and not closable else [])]
 
 
-def set_size(control: Path, rows: int, columns: int) -> None:
-    """Tell conmon the size of the terminal that it holds."""
+def tell(control: Path, message: str) -> None:
+    """A line to conmon's control fifo; Conflict where it does not read any more."""
     try:
         descriptor = os.open(control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise Conflict("it is not running") from error
     try:
-        os.write(descriptor, f"1 {rows} {columns}\n".encode())
+        os.write(descriptor, f"{message}\n".encode())
     finally:
         os.close(descriptor)
+
+
+def set_size(control: Path, rows: int, columns: int) -> None:
+    """Tell conmon the size of the terminal that it holds."""
+    tell(control, f"1 {rows} {columns}")
 
 
 def spawn(words: list[str], bundle: Path) -> dict[str, Any]:

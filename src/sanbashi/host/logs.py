@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .inotify import IN_CLOSE_WRITE, IN_CREATE, IN_MODIFY, IN_MOVED_TO, Watch
+from .rotating import parts
 
 Line = tuple[str, int, bytes]  # RFC 3339 in UTC with nine digits, 1 stdout or 2 stderr, the text with its newline if it had one
 BLOCK = 1 << 16
@@ -83,7 +84,7 @@ async def read_log(
     changed = asyncio.Event()
     watch = Watch(path.parent, lambda name: changed.set(), mask=IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO) if follow else None
     joiner = Joiner()
-    reader = Reader(path, from_end=tail)
+    reader = Reader(path, tail=tail)
     try:
         for line in last(reader, joiner, since, until, tail, finished=not (follow and running())):
             yield line
@@ -139,65 +140,94 @@ def last(reader: Reader, joiner: Joiner, since: str, until: str, tail: int | Non
 
 
 class Reader:
-    """The lines of a file that grows, each once; the file may come later, or start anew when conmon's size limit is reached."""
+    """The lines of a log that grows, each once, from its oldest file on; it may come later, be put aside, or start anew at conmon's size limit.
 
-    def __init__(self, path: Path, *, from_end: int | None = None) -> None:
+    With `tail` it begins so late that about as many lines are read, never fewer.
+    """
+
+    def __init__(self, path: Path, *, tail: int | None = None) -> None:
         self._path = path
-        self._descriptor = -1
+        self._ahead: list[int] = []  # descriptors: the one that is read first, then what is newer
         self._rest = b""
-        self._from_end = from_end
+        self._tail = tail
 
     def lines(self) -> Iterator[bytes]:
         """Every whole line that was written since the last call."""
-        if not self._opened():
-            return
-        while True:
-            block = os.read(self._descriptor, BLOCK)
-            if not block:
-                if not self._started_anew():
+        while self._opened():
+            block = os.read(self._ahead[0], BLOCK)
+            if not block and len(self._ahead) == 1:
+                if self._moved():
+                    block = os.read(self._ahead[0], BLOCK)  # what came after our last look and before the move
+                elif not self._cut():
                     return
+            if not block and (len(self._ahead) > 1 or self._moved()):
+                self._next()
                 continue
             *whole, self._rest = (self._rest + block).split(b"\n")
             yield from whole
 
     def _opened(self) -> bool:
-        if self._descriptor < 0:
-            try:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                return False
-            if self._from_end is not None:
-                os.lseek(self._descriptor, tail_offset(self._descriptor, self._from_end), os.SEEK_SET)
-                self._from_end = None
-        return True
+        if not self._ahead:
+            self._ahead = parts(self._path)
+            if self._tail is not None and self._ahead:
+                self._skip(self._tail)
+                self._tail = None
+        return bool(self._ahead)
 
-    def _started_anew(self) -> bool:
-        """Whether the path names another file now, or ours was cut: then read that from its beginning."""
+    def _skip(self, tail: int) -> None:
+        """Begin at the newest file, or as many before it as have the lines."""
+        missing = tail
+        first = len(self._ahead)
+        while first and missing > 0:
+            first -= 1
+            offset, found = tail_offset(self._ahead[first], missing)
+            os.lseek(self._ahead[first], offset, os.SEEK_SET)
+            missing -= found
+        first = min(first, len(self._ahead) - 1)
+        if tail <= 0:
+            os.lseek(self._ahead[first], tail_offset(self._ahead[first], tail)[0], os.SEEK_SET)
+        for descriptor in self._ahead[:first]:
+            os.close(descriptor)
+        self._ahead = self._ahead[first:]
+
+    def _moved(self) -> bool:
+        """Whether the path names another file than the one that is read."""
         try:
             there = self._path.stat()
         except FileNotFoundError:
             return False
-        ours = os.fstat(self._descriptor)
-        if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
-            if ours.st_size >= os.lseek(self._descriptor, 0, os.SEEK_CUR):
-                return False
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            self._rest = b""
-            return True
-        os.close(self._descriptor)
-        self._descriptor = -1
+        ours = os.fstat(self._ahead[0])
+        return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
+
+    def _cut(self) -> bool:
+        """Whether our file was made shorter: then it is read from its beginning."""
+        if os.fstat(self._ahead[0]).st_size >= os.lseek(self._ahead[0], 0, os.SEEK_CUR):
+            return False
+        os.lseek(self._ahead[0], 0, os.SEEK_SET)
         self._rest = b""
-        return self._opened()
+        return True
+
+    def _next(self) -> None:
+        """Go on with the file after ours: the first of those that are newer, or all that are left where ours is not among them any more."""
+        if len(self._ahead) == 1:
+            ours = os.fstat(self._ahead[0])
+            newer = parts(self._path)
+            place = next((i for i, d in enumerate(newer) if os.path.sameopenfile(d, self._ahead[0])), -1)
+            for descriptor in newer[: place + 1]:
+                os.close(descriptor)
+            self._ahead += newer[place + 1 :]
+            if place < 0 and ours.st_nlink == 0:
+                self._rest = b""
+        os.close(self._ahead.pop(0))
 
     def close(self) -> None:
         """Done."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        while self._ahead:
+            os.close(self._ahead.pop())
 
 
-def tail_offset(descriptor: int, lines: int) -> int:
-    """Where to begin so that the last `lines` lines are read: only as much of the end of the file is looked at as they need."""
+def tail_offset(descriptor: int, lines: int) -> tuple[int, int]:
+    """Where to begin so that the last `lines` lines are read, and how many of them are there: only as much of the end is looked at as they need."""
     size, length = os.fstat(descriptor).st_size, BLOCK
     while True:
         start = max(0, size - length)
@@ -209,5 +239,5 @@ def tail_offset(descriptor: int, lines: int) -> int:
             after_end = not cut and raw.split(b" ", 3)[2:3] == [b"F"]
             offset += len(raw) + 1
         if start == 0 or len(begins) >= lines + MARGIN:
-            return begins[-lines - MARGIN] if len(begins) >= lines + MARGIN else 0
+            return (begins[-lines - MARGIN] if len(begins) >= lines + MARGIN else 0), len(begins)
         length *= 4

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from sanbashi.containers import lifecycle, seccomp
 from sanbashi.containers.capabilities import DEFAULT, EVERY, granted, normalised
-from sanbashi.containers.checks import cpu_list, size_in_bytes
+from sanbashi.containers.checks import cpu_list
 from sanbashi.containers.environment import environment, overlaid
+from sanbashi.containers.logging import size_in_bytes
 from sanbashi.containers.model import Config, Container, ContainerState, HostConfig
 from sanbashi.containers.names import check_name, random_name
 from sanbashi.containers.signals import signal_number

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanbashi.host.logs import BLOCK, Joiner, Line, normal_time, read_log
+from sanbashi.host.logs import BLOCK, Joiner, Line, Reader, normal_time, read_log
+from sanbashi.host.rotating import rotate
 
 T = "2026-11-23T20:02:{:02}.{:09}+00:00"
 
@@ -122,3 +123,50 @@ def test_a_log_that_starts_anew_is_read_from_its_beginning(tmp_path: Path) -> No
         return found
 
     assert asyncio.run(follow()) == [b"a long first line\n", b"new\n"]
+
+
+@pytest.mark.parametrize("tail", [None, 0, 1, 3, 4, 7, 50])
+def test_parts_put_aside_are_read_first(tmp_path: Path, tail: int | None) -> None:
+    log = tmp_path / "log"
+    for name, first in (("log.2", 0), ("log.1", 3), ("log", 6)):
+        write(tmp_path / name, [("stdout", "F", str(n)) for n in range(first, first + 3)])
+    texts = [int(text) for _, _, text in read(log, tail=tail)]
+    assert texts == list(range(9))[0 if tail is None else max(0, 9 - tail) :]
+
+
+def test_a_reader_follows_files_that_are_put_aside(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    entry = f"{T.format(0, 0)} stdout F {{}}\n"
+    reader = Reader(log)
+
+    def said() -> list[int]:
+        return [int(line.split()[-1]) for line in reader.lines()]
+
+    assert said() == []
+    log.write_text(entry.format(0))
+    assert said() == [0]
+    with log.open("a") as old:  # conmon goes on in the file that it has open, whatever it is called
+        rotate(log, 1, 3, tmp_path / "nobody")
+        old.write(entry.format(1))
+        old.flush()
+        assert said() == [1]
+        old.write(entry.format(2))
+    log.write_text(entry.format(3))
+    rotate(log, 1, 3, tmp_path / "nobody")
+    log.write_text(entry.format(4))
+    assert said() == [2, 3, 4]
+    for number in (5, 6, 7):  # more than is kept, while nobody reads
+        rotate(log, 1, 3, tmp_path / "nobody")
+        log.write_text(entry.format(number))
+    assert said() == [5, 6, 7]
+    reader.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.1", "log.2"]
+
+
+def test_rotating_waits_for_the_size(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("x" * 9)
+    assert not rotate(log, 10, 2, tmp_path / "nobody") and log.exists()
+    log.write_text("x" * 10)
+    assert rotate(log, 10, 2, tmp_path / "nobody") and not log.exists()
+    assert rotate(log, 10, 2, tmp_path / "nobody")  # nobody was told yet: again
