@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from sanbashi.cli.tls import Trust
+
 API = "1.50"  # what docker CLI 28.2 speaks; an older daemon's answer lowers it
 DEFAULT_HOST = "unix:///run/sanbashi/sanbashi.sock"
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
@@ -138,10 +140,11 @@ class Response:
 
 
 class Daemon:
-    """The daemon at `host` (unix:///path or tcp://address:port)."""
+    """The daemon at `host` (unix:///path or tcp://address:port), with `trust` behind TLS."""
 
-    def __init__(self, host: str, *, version: str = API) -> None:
+    def __init__(self, host: str, *, version: str = API, trust: "Trust | None" = None) -> None:
         self.host = host
+        self.trust = trust
         self.version = version
         self.idle: list[Wire] = []
 
@@ -154,6 +157,8 @@ class Daemon:
                 link.connect(place or "/run/sanbashi/sanbashi.sock")
             elif scheme in ("tcp", "http"):
                 address, _, port = place.rstrip("/").rpartition(":")
+                if self.trust is not None:
+                    return self.connect_tls(address.strip("[]") or "127.0.0.1", int(port))
                 link = socket(AF_INET6 if "[" in address else AF_INET, SOCK_STREAM)
                 link.connect((address.strip("[]") or "127.0.0.1", int(port)))
             else:
@@ -166,6 +171,15 @@ class Daemon:
         except (OSError, ValueError):
             raise Unreachable(f"Cannot connect to the Sanbashi daemon at {self.host}. Is sanbashid running?") from None
         return Wire(link)
+
+    def connect_tls(self, address: str, port: int) -> Wire:
+        """A new connection behind TLS; OSError where nobody listens."""
+        from socket import create_connection
+
+        from sanbashi.cli.tls import plain_end
+
+        assert self.trust is not None
+        return Wire(plain_end(create_connection((address, port)), self.trust, address))
 
     def send(
         self,

@@ -54,9 +54,9 @@ def kind_of(path: str) -> str:
 def names_of(kind: str, host: str) -> list[str]:
     """The names of all objects of a kind."""
     from sanbashi.cli.client import Daemon
-    from sanbashi.cli.main import default_host
+    from sanbashi.cli.main import default_host, trust
 
-    daemon = Daemon(host or default_host())
+    daemon = Daemon(host or default_host(), trust=trust())
     if kind == "container":
         return [name[1:] for each in daemon.get("/containers/json", all=True) for name in each["Names"]]
     if kind == "network":

@@ -7,6 +7,7 @@ from sanbashi.cli.failure import Failure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sanbashi.cli.command import Command
+    from sanbashi.cli.tls import Trust
 
 PROGRAM = "sanbashi"
 GLOBAL = """
@@ -16,12 +17,32 @@ GLOBAL = """
 -l, --log-level string  Set the logging level ("debug", "info", "warn", "error", "fatal") (default "info")
 -v, --version  Print version information and quit
 ~--context string  Name of the context
-~--tls  Use TLS
-~--tlscacert string  Trust certs signed only by this CA
-~--tlscert string  Path to TLS certificate file
-~--tlskey string  Path to TLS key file
-~--tlsverify  Use TLS and verify the remote
+    --tls  Use TLS; implied by --tlsverify
+    --tlscacert string  Trust certs signed only by this CA (default "~/.docker/ca.pem")
+    --tlscert string  Path to TLS certificate file (default "~/.docker/cert.pem")
+    --tlskey string  Path to TLS key file (default "~/.docker/key.pem")
+    --tlsverify  Use TLS and verify the remote
 """
+
+
+TLS_FLAGS = ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
+_tls: "dict[str, str | bool]" = {}  # those that were given
+
+
+def trust() -> "Trust | None":
+    """What the flags and the environment say of TLS; None for none."""
+    from sanbashi.cli.output import environment
+
+    verify = bool(_tls.get("tlsverify", environment("SANBASHI_TLS_VERIFY") or environment("DOCKER_TLS_VERIFY")))
+    if not verify and not _tls.get("tls"):
+        return None
+    from sanbashi.cli.tls import Trust
+
+    folder = environment("SANBASHI_CERT_PATH") or environment("DOCKER_CERT_PATH")
+    folder = folder or environment("SANBASHI_CONFIG") or environment("DOCKER_CONFIG") or environment("HOME", "/root") + "/.docker"
+    paths = {name: str(_tls.get(name) or f"{folder}/{file}") for name, file in (("tlscacert", "ca"), ("tlscert", "cert"), ("tlskey", "key"))}
+    paths = {name: path if name in _tls else f"{path}.pem" for name, path in paths.items()}
+    return Trust(verify=verify, authority=paths["tlscacert"], certificate=paths["tlscert"], key=paths["tlskey"])
 
 
 def main() -> int:
@@ -82,7 +103,7 @@ def run(words: list[str]) -> int:
     from sanbashi.cli.output import environment
 
     version = environment("SANBASHI_API_VERSION") or environment("DOCKER_API_VERSION") or API
-    return command.run(Call(command, path, given, Daemon(host or default_host(), version=version))) or 0
+    return command.run(Call(command, path, given, Daemon(host or default_host(), version=version, trust=trust()))) or 0
 
 
 def default_host() -> str:
@@ -175,9 +196,11 @@ def global_options(words: list[str]) -> tuple[str, list[str], bool]:
 
         out(f"Sanbashi version {VERSION}\n")
         return "", [], True
-    for name in ("tls", "tlscacert", "tlscert", "tlskey", "tlsverify", "context"):
+    if given.changed("context"):
+        raise Failure("--context is not supported", hint="name the daemon with -H or SANBASHI_HOST")
+    for name in TLS_FLAGS:
         if given.changed(name):
-            raise Failure(f"--{name} is not supported", hint="sanbashi speaks to a unix socket or to tcp on loopback, without TLS or contexts")
+            _tls[name] = given.values[name]
     if given.changed("config"):
         import posix
 

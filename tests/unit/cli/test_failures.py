@@ -64,7 +64,7 @@ def test_no_daemon(capfd: pytest.CaptureFixture[str]) -> None:
         (["network", "create", "--iprange", "x", "y"], "unknown flag: --iprange\ndid you mean --ip-range?\n"),
         (["run", "--gpus", "all", "x"], "GPUs are not supported"),
         (["compose", "up"], "sanbashi compose is not supported"),
-        (["--tls", "ps"], "--tls is not supported"),
+        (["--context", "x", "ps"], "--context is not supported"),
         (["-H", "ssh://x", "ps"], "invalid bind address format: ssh://x"),
     ],
 )
