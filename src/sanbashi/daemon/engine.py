@@ -19,6 +19,7 @@ from .process import Process
 from .pruning import Pruning
 from .reconcile import Reconcile
 from .registries import Registries
+from .rewiring import Rewiring
 from .streams import Streams
 from .updating import Updating
 from .usages import Usages
@@ -48,6 +49,7 @@ class Engine:
         self.committing = Committing(core, images, self.lifecycle)
         self.updating = Updating(core, process)
         self.pruning = Pruning(core, self.networking, self.volumes, self.lifecycle)
+        self.rewiring = Rewiring(core, self.networking)
         self.reconcile = Reconcile(core, self.networking, self.lifecycle, process)
         # containers
         self.find_container = core.find_container
@@ -75,6 +77,8 @@ class Engine:
         self.remove_network = self.networking.remove
         self.connect = self.networking.connect
         self.disconnect = self.networking.disconnect
+        self.update_network = self.rewiring.network
+        self.change_ports = self.rewiring.ports
         self.create_volume = self.volumes.create
         self.remove_volume = self.volumes.remove
         self.prune_networks = self.pruning.networks

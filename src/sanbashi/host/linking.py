@@ -12,6 +12,8 @@ from .namespaces import inside
 from .netlink import ROUTE, Netlink
 from .sweeping import OURS
 
+DEFAULT_MTU = 1500
+
 
 def create_bridges(change: Gathering) -> None:
     """Make the bridges that come, or bring those that are there to what is wished."""
@@ -51,8 +53,9 @@ def adopt(change: Gathering, netlink: Netlink, bridge: Bridge, there: rtnetlink.
     if not there.alias.startswith(OURS):
         hint = f"choose another name for the bridge, or remove this one: ip link delete {bridge.name}"
         raise change.fail(bridge, errno.EEXIST, f"a bridge {bridge.name} exists and is not ours", hint)
-    if there.alias != bridge.alias or bridge.mtu not in (0, there.mtu):
-        change.send(netlink, [(bridge, rtnetlink.set_link(bridge.name, alias=bridge.alias, mtu=bridge.mtu), frozenset())])
+    mtu = bridge.mtu or DEFAULT_MTU
+    if there.alias != bridge.alias or there.mtu != mtu:
+        change.send(netlink, [(bridge, rtnetlink.set_link(bridge.name, alias=bridge.alias, mtu=mtu), frozenset())])
 
 
 def create_veths(change: Gathering) -> None:
@@ -93,12 +96,16 @@ def settled(change: Gathering, netlink: Netlink, veth: Veth) -> bool:
     path = change.hands.namespaces.path(veth.namespace)
     with change.step(veth), inside(path), Netlink(ROUTE, change.hands.counts) as within:
         peer = rtnetlink.link(within, veth.peer)
-    same = peer is not None and (peer.index, peer.peer, peer.mac) == (there.peer, there.index, veth.mac)
-    if not same or veth.mtu not in (0, there.mtu):
+        same = peer is not None and (peer.index, peer.peer, peer.mac) == (there.peer, there.index, veth.mac)
+        mtu = veth.mtu or DEFAULT_MTU
+        if same and peer is not None and peer.mtu != mtu:
+            change.send(within, [(veth, rtnetlink.set_link(veth.peer, mtu=mtu), frozenset())])
+    if not same:
         change.send(netlink, [(veth, rtnetlink.del_link(veth.name), GONE)])
         return False
     master = change.index(veth, veth.master)
-    new = rtnetlink.set_link(veth.name, alias=veth.alias, master=master if master != there.master else 0, hairpin=veth.hairpin)
+    moved, resized = master if master != there.master else 0, mtu if mtu != there.mtu else 0
+    new = rtnetlink.set_link(veth.name, alias=veth.alias, mtu=resized, master=moved, hairpin=veth.hairpin)
     change.send(netlink, [(veth, new, frozenset())])
     return True
 

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
 
 from ..errors import Invalid
-from .model import IPAddress, Network
+from .model import IPAddress, IPNetwork, Network
 from .names import is_interface_name
 
 PREFIX = "com.docker.network."
@@ -18,11 +18,19 @@ ENABLE_IPV4, ENABLE_IPV6, INTERNAL = PREFIX + "enable_ipv4", PREFIX + "enable_ip
 IFNAME, ENDPOINT_SYSCTLS = PREFIX + "endpoint.ifname", PREFIX + "endpoint.sysctls"
 # Ours: "false" lets a container send from addresses and MACs that we did not give it (VRRP, engines within containers).
 ANTI_SPOOFING = "io.sanbashi.anti_spoofing"
+# Ours: an internal network may publish ports; routes that containers get beside the default one; no default route at all.
+OWN = "com.sanbashi.network."
+INBOUND, ROUTES, NO_DEFAULT_ROUTE = OWN + "inbound", OWN + "routes", OWN + "no_default_route"
 # Ours: whether published ports first pass the host's own input policy (ufw, firewalld); the daemon's --host-input where it is absent.
 HOST_INPUT = "io.sanbashi.host_input"
+# Ours: whom the resolvers of containers on this network ask, "192.0.2.53,2001:db8::53"; a container's own --dns goes before it.
+NAME_SERVERS = "io.sanbashi.dns"
 Mode = Literal["nat", "nat-unprotected", "routed", "isolated"]
 MODES: Mapping[str, Mode] = {"nat": "nat", "nat-unprotected": "nat-unprotected", "routed": "routed", "isolated": "isolated"}
 DEFAULT_MTU = 1500
+
+
+OwnRoute = tuple[IPNetwork, IPAddress]  # destination, gateway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,32 @@ def interface_prefix(text: str) -> str:
     return text
 
 
+def own_routes(text: str) -> tuple[OwnRoute, ...]:
+    """10.9.0.0/16 via 10.5.0.2, fd09::/64 via fd05::2"""
+    found = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        destination, via, gateway = part.partition(" via ")
+        if not via:
+            raise ValueError(f"{part!r} is not of the form 10.9.0.0/16 via 10.5.0.2")
+        to, by = ipaddress.ip_network(destination.strip()), ipaddress.ip_address(gateway.strip())
+        if to.version != by.version:
+            raise ValueError(f"{part!r} mixes IPv4 and IPv6")
+        found.append((to, by))
+    return tuple(found)
+
+
+def bounded(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers between the two."""
+
+    def read(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError(f"must be in the range {low} to {high}")
+        return number
+
+    return read
+
+
 READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     PREFIX + "bridge.name": ("name", interface),
     PREFIX + "bridge.enable_ip_masquerade": ("masquerade", boolean),
@@ -104,7 +138,7 @@ READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     HOST_INPUT: ("host_input", boolean),
 }
 # Read when the network is created; kept for inspect.
-READ_ELSEWHERE = frozenset({ENABLE_IPV4, ENABLE_IPV6, INTERNAL})
+READ_ELSEWHERE = frozenset({ENABLE_IPV4, ENABLE_IPV6, INTERNAL, NAME_SERVERS})
 
 
 def bridge_options(network: Network) -> BridgeOptions:
@@ -134,6 +168,11 @@ def unknown_options(options: Mapping[str, str]) -> Iterable[str]:
     ]
 
 
+def reads_everywhere(key: str) -> bool:
+    """Whether an option means the same for every driver that makes interfaces."""
+    return key in READERS and READERS[key][0] in ("mtu", "prefix", "routes", "no_default_route", "announcements", "announce_every")
+
+
 def option_flag(options: Mapping[str, str], key: str) -> bool | None:
     """A boolean option, None where it is absent."""
     if key not in options:
@@ -142,6 +181,15 @@ def option_flag(options: Mapping[str, str], key: str) -> bool | None:
         return boolean(options[key])
     except ValueError as error:
         raise Invalid(f"failed to parse {key} value: {options[key]} ({error})") from error
+
+
+def name_servers(network: Network) -> tuple[str, ...]:
+    """The network's own name servers, () for none; Invalid quoting what is no address."""
+    words = network.options.get(NAME_SERVERS, "")
+    try:
+        return tuple(str(ipaddress.ip_address(word.strip())) for word in words.split(",") if word.strip())
+    except ValueError as error:
+        raise Invalid(f"failed to parse {NAME_SERVERS} value: {words} ({error})") from error
 
 
 def guarded(network: Network, driver_options: Mapping[str, str]) -> bool:

@@ -23,9 +23,11 @@ from .picture import (
     Names,
     Namespace,
     Neighbour,
+    Parent,
     Picture,
     Resolver,
     Route,
+    Sublink,
     Sysctl,
     Up,
     Veth,
@@ -66,6 +68,7 @@ class Forget:
 
 Step: TypeAlias = Add | Remove | Forget
 Link = tuple[str, str]  # namespace, name
+LINKS = (Namespace, Bridge, Veth, Parent, Sublink)
 
 # A container's end of a veth pair comes up before its routes: they need it, and it reaches nobody before the host's end is up.
 STAGES: tuple[str, ...] = tuple(dict.fromkeys(stage for _, stage in ORDER))
@@ -150,7 +153,7 @@ def is_host_end(item: Item) -> bool:
 
 def changes_in_place(item: Item, new_keys: set[tuple[object, ...]]) -> bool:
     """Whether the Add of its key is enough."""
-    return isinstance(item, (*IN_PLACE, Veth)) and item.key in new_keys
+    return isinstance(item, (*IN_PLACE, Veth, Parent, Sublink)) and item.key in new_keys
 
 
 def claim(item: Item) -> tuple[object, ...]:
@@ -170,23 +173,27 @@ def claim(item: Item) -> tuple[object, ...]:
 
 def vanishing(have: Picture, want: Picture) -> tuple[set[Link], set[str]]:
     """The links and namespaces that go or are made anew, and take with them what they hold."""
-    after = {item.key: item for item in want if isinstance(item, Namespace | Bridge | Veth)}
+    after = {item.key: item for item in want if isinstance(item, LINKS)}
     links: set[Link] = set()
     namespaces: set[str] = set()
     for item in have:
-        there = after.get(item.key) if isinstance(item, Namespace | Bridge | Veth) else None
+        there = after.get(item.key) if isinstance(item, LINKS) else None
         if isinstance(item, Namespace) and there is None:
             namespaces.add(item.sandbox)
         elif isinstance(item, Bridge) and there is None and not item.adopted:
             links.add(("", item.name))
         elif isinstance(item, Veth) and not (isinstance(there, Veth) and same_pair(item, there)):
             links |= {("", item.name), (item.namespace, item.peer)}
+        elif isinstance(item, Parent) and there is None:
+            links.add(("", item.name))
+        elif isinstance(item, Sublink) and there != item:
+            links.add((item.namespace, item.name))
     return links, namespaces
 
 
 def same_pair(one: Veth, other: Veth) -> bool:
-    """Whether the pair can stay, and only the bridge, the alias or a flag of it changes."""
-    return (one.namespace, one.peer, one.mac, one.mtu) == (other.namespace, other.peer, other.mac, other.mtu)
+    """Whether the pair can stay, and only the bridge, the alias, the MTU or a flag of it changes."""
+    return (one.namespace, one.peer, one.mac) == (other.namespace, other.peer, other.mac)
 
 
 def hangs_on(item: Item, links: set[Link], namespaces: set[str]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from .links import linked_endpoints
 from .model import PREDEFINED, Endpoint, IPAddress, Network, NetworkState, Sandbox
+from .options import name_servers
 from .picture import Names, Resolver, Zone
 from .publishing import endpoints_of
 
@@ -40,11 +41,12 @@ def resolver(state: NetworkState, sandbox: Sandbox) -> Resolver | None:
     named = [e for e in endpoints if has_names(state.networks[e.network_id])]
     if not named:
         return None
+    servers = sandbox.dns or next(filter(None, (name_servers(state.networks[e.network_id]) for e in named)), ())
     return Resolver(
         sandbox=sandbox.id,
         networks=tuple(e.network_id for e in named),
-        upstreams=sandbox.dns,
-        follow_host=not sandbox.dns,
+        upstreams=servers,
+        follow_host=not servers,
         forward=any(e.gateway4 is not None or e.gateway6 is not None for e in endpoints),
         links=tuple(links(state, named)),
         ndots_set=any(option.partition(":")[0] == "ndots" for option in sandbox.dns_options),

@@ -9,7 +9,7 @@ from ...errors import Failed, Invalid
 from ..firewall import bridge_addresses, endpoint_elements, families, network_elements
 from ..model import Endpoint, IPAddress, IPInterface, Network, NetworkFacts
 from ..names import link_alias
-from ..options import bridge_options, endpoint_sysctls, unknown_options
+from ..options import bridge_options, endpoint_sysctls, name_servers, unknown_options
 from ..picture import Address, Bridge, Forwarder, HeldPort, Item, Neighbour, Route, Sysctl, Up, Veth
 from .driver import Driver, Joined
 
@@ -25,12 +25,39 @@ def check(network: Network) -> tuple[str, ...]:
         raise Failed("gateway mode 'isolated' can only be used for an internal network")
     if options.source4 is not None and options.mode4 == "routed":
         raise Invalid("gateway mode 'routed' translates nothing, so that host_ipv4 has no meaning")
+    if options.inbound and "isolated" in modes.values():
+        raise Invalid("gateway mode 'isolated' takes the host's address off the bridge, so that nothing can come in (com.sanbashi.network.inbound)")
+    name_servers(network)
     warnings = list(unknown_options(network.options))
     if not network.internal and len(set(modes.values())) > 1:
         warnings.append(
             f"the gateway modes of IPv4 ({options.mode4}) and IPv6 ({options.mode6}) differ: direct access follows the stricter of the two"
         )
     return tuple(warnings)
+
+
+def place(state: NetworkState, network: Network, facts: NetworkFacts) -> Network:
+    """The network with its bridge; one that is there and not ours is adopted with the addresses that it has. Forbidden where another network has it."""
+    name = bridge_options(network).name
+    if name:
+        for other in state.networks.values():
+            if other.bridge == name and other.id != network.id:
+                raise Forbidden(
+                    f"cannot create network {network.id} ({name}): conflicts with network {other.id} ({other.bridge}): networks have same bridge name"
+                )
+    adopted = name in facts.links_present
+    return replace(network, bridge=name or bridge_name(network.id), adopted=adopted, found=facts.addresses.get(name, ()) if adopted else ())
+
+
+def reserves_gateway(network: Network, version: int) -> bool:
+    """Not where the network is isolated, nor where an internal one has no use for it."""
+    options = bridge_options(network)
+    return options.mode(version) != "isolated" and not (version == 4 and options.inhibit_ipv4 and network.internal)
+
+
+def way_out(network: Network, subnet: Subnet) -> IPAddress | None:
+    """The gateway. On an internal network that takes connections from outside the answers need it; what else leaves is dropped."""
+    return None if network.internal and not bridge_options(network).inbound else default_gateway(subnet)
 
 
 def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
@@ -41,11 +68,14 @@ def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
     if addresses:
         # Only our bridges, never an uplink; chain `arriving` takes away what it would open.
         yield Sysctl("", f"net/ipv4/conf/{bridge}/route_localnet", "1")
-    if facts.ip6_available and (network.enable_ipv6 or not addresses):
+    if facts.ip6_available and (network.enable_ipv6 or (not addresses and not network.adopted)):
         yield Sysctl("", f"net/ipv6/conf/{bridge}/disable_ipv6", "0" if addresses else "1")
     for subnet in network.subnets:
         if subnet.gateway in addresses and subnet.gateway is not None:
-            yield Address("", bridge, on_link(subnet.gateway, subnet.subnet.prefixlen))
+            held = on_link(subnet.gateway, subnet.subnet.prefixlen)
+            # What was on an adopted bridge before us stays when we go.
+            if held not in network.found:
+                yield Address("", bridge, held)
     yield Up("", bridge)
     if network.enable_ipv6 and facts.ip6_available and addresses:
         # An answer translated back to ::1 is looked up strictly on the link that it came in by.
@@ -55,7 +85,7 @@ def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
 
 def endpoint_items(network: Network, joined: Joined, facts: NetworkFacts) -> Iterator[Item]:
     """The veth pair, what is set inside the namespace, the neighbours that the host knows, the endpoint's elements and ports."""
-    endpoint = joined.endpoint
+    endpoint, options = joined.endpoint, bridge_options(network)
     inside, interface, outside = endpoint.sandbox_id, endpoint.interface, endpoint.host_interface
     yield Veth(
         name=outside,
@@ -64,40 +94,18 @@ def endpoint_items(network: Network, joined: Joined, facts: NetworkFacts) -> Ite
         namespace=inside,
         peer=interface,
         mac=endpoint.mac,
-        mtu=bridge_options(network).mtu,
+        mtu=options.mtu,
         hairpin=facts.br_netfilter,
+        announce=(options.announcements, options.announce_every),
     )
-    if facts.ip6_available:
-        # As Docker does: without an IPv6 address the interface speaks no IPv6 at all.
-        yield Sysctl(inside, f"net/ipv6/conf/{interface}/disable_ipv6", "0" if endpoint.ipv6 is not None else "1")
-    for path, value in endpoint_sysctls(endpoint.driver_options):
-        yield Sysctl(inside, path.replace("IFNAME", interface), value)
-    for address in own_interfaces(endpoint):
-        yield Address(inside, interface, address)
-    yield Up(inside, interface, endpoint=True)
+    yield from inner_items(network, joined, facts)
     yield Up("", outside, endpoint=True)
-    if joined.gateway4:
-        yield Route(inside, DEFAULT4, interface, via=endpoint.gateway4)
-    if joined.gateway6:
-        yield Route(inside, DEFAULT6, interface, via=endpoint.gateway6)
     versions = {address.version for address in bridge_addresses(network)}
     for held in (endpoint.ipv4, endpoint.ipv6):
         if held is not None and held.version in versions:
             yield Neighbour("", network.bridge, held.ip, endpoint.mac)
     yield from endpoint_elements(network, endpoint, joined.bridges, host_input=facts.host_input)
     yield from held_ports(endpoint)
-
-
-def own_interfaces(endpoint: Endpoint) -> Iterator[IPInterface]:
-    """The addresses on an endpoint's interface; link-local ones with their usual prefix."""
-    yield from (i for i in (endpoint.ipv4, endpoint.ipv6) if i is not None)
-    for address in endpoint.link_local:
-        yield on_link(address, 16 if address.version == 4 else 64)
-
-
-def on_link(address: IPAddress, length: int) -> IPInterface:
-    """An address with its prefix length."""
-    return IPv4Interface((address, length)) if address.version == 4 else IPv6Interface((address, length))
 
 
 def held_ports(endpoint: Endpoint) -> Iterator[Item]:
@@ -112,4 +120,15 @@ def held_ports(endpoint: Endpoint) -> Iterator[Item]:
             yield HeldPort(p.protocol, p.host_ip, p.host_port)
 
 
-BRIDGE = Driver(name="bridge", links=True, check=check, network_items=network_items, endpoint_items=endpoint_items)
+BRIDGE = Driver(
+    name="bridge",
+    links=True,
+    publishes=True,
+    host_ends=True,
+    check=check,
+    place=place,
+    reserves_gateway=reserves_gateway,
+    way_out=way_out,
+    network_items=network_items,
+    endpoint_items=endpoint_items,
+)
