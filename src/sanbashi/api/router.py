@@ -10,7 +10,23 @@ from urllib.parse import unquote
 
 from ..errors import Invalid, NotFound
 from .messages import MAXIMUM, MINIMUM, Answer, Request, version_text
-from .routes import archive, build, commit, containers, execs, images, networks, registries, stats, swarm, system, unsupported, update, volumes
+from .routes import (
+    archive,
+    build,
+    commit,
+    containers,
+    execs,
+    images,
+    networks,
+    registries,
+    rewiring,
+    stats,
+    swarm,
+    system,
+    unsupported,
+    update,
+    volumes,
+)
 
 if TYPE_CHECKING:
     from ..daemon.engine import Engine
@@ -24,6 +40,9 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/version", system.version),
     ("GET", "/info", system.info),
     ("GET", "/sanbashi/counters", system.counters),
+    ("GET", "/sanbashi/firewall", rewiring.firewall),
+    ("POST", "/sanbashi/networks/{id...}/update", rewiring.update_network),
+    ("POST", "/sanbashi/containers/{id}/ports", rewiring.change_ports),
     ("GET", "/events", system.events),
     ("GET", "/system/df", system.disk_usage),
     ("POST", "/auth", registries.login),
@@ -46,7 +65,7 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/containers/{id}/top", containers.top),
     ("DELETE", "/containers/{id}", containers.remove),
     ("POST", "/containers/{id}/exec", execs.create),
-    ("GET", "/containers/{id}/attach/ws", unsupported.attach_websocket),
+    ("GET", "/containers/{id}/attach/ws", containers.attach_websocket),
     ("GET", "/containers/{id}/stats", stats.stats),
     ("GET", "/containers/{id}/changes", archive.changes),
     ("GET", "/containers/{id}/export", archive.export),

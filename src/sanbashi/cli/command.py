@@ -42,9 +42,12 @@ class Call:
 
 
 class Command:
-    """`usage` is what follows the verb; `flags` a table of rows (flags.read_table); `most` None for any number of arguments."""
+    """`usage` is what follows the verb; `flags` a table of rows (flags.read_table); `most` None for any number of arguments.
 
-    __slots__ = ("about", "aliases", "flags", "interspersed", "least", "most", "readers", "run", "usage")
+    `verbs`: first arguments after which there may be more than `most`: verbs of our own below one of docker's.
+    """
+
+    __slots__ = ("about", "aliases", "flags", "interspersed", "least", "most", "readers", "run", "usage", "verbs")
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Command:
         interspersed: bool = True,
         readers: "Mapping[str, Callable[[str], Any]] | None" = None,
         aliases: str = "",
+        verbs: "tuple[str, ...]" = (),
     ) -> None:
         self.usage = usage
         self.run = run
@@ -68,6 +72,7 @@ class Command:
         self.interspersed = interspersed
         self.readers = readers or {}
         self.aliases = aliases
+        self.verbs = verbs
 
     def parse(self, path: str, words: list[str]) -> Given:
         """Flags and arguments, checked; Failure with docker's words and the usage, HelpWanted."""
@@ -81,7 +86,10 @@ class Command:
             from sanbashi.cli.flags import HelpWanted
 
             raise HelpWanted
-        problem_text = self.count_problem(path, len(given.args))
+        count = len(given.args)
+        if self.most is not None and count > self.most and given.args[0] in self.verbs:
+            return given
+        problem_text = self.count_problem(path, count)
         if problem_text:
             see = "See" if "at least" in problem_text and "at most" not in problem_text else "Run"
             raise Failure(f"{PROGRAM}: {problem_text}\n\n{usage}\n\n{see} '{path} --help' for more information")

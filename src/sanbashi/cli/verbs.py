@@ -51,6 +51,7 @@ _NETWORK: dict[str, Verb] = {
     "ls": ("networks", "ls", "List networks"),
     "prune": ("prune", "network prune", "Remove all unused networks"),
     "rm": ("networks", "rm", "Remove one or more networks"),
+    "update": ("networks", "update", "Change a network while containers are on it"),
 }
 _VOLUME: dict[str, Verb] = {
     "create": ("volumes", "create", "Create a volume"),

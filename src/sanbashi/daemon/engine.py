@@ -108,11 +108,27 @@ class Engine:
 
     def info(self) -> dict[str, Any]:
         """`GET /info`."""
-        return info.info(self.core)
+        return info.info(self.core, self.reconcile.drift)
 
     def version(self) -> dict[str, Any]:
         """`GET /version`."""
         return info.version(self.core)
+
+    async def firewall(self) -> dict[str, Any]:
+        """What stands in our tables, set by set, what others do to what we forward, and what was mended."""
+        counted = await self.core.on_host(self.core.kernel.standing)
+        drift = self.reconcile.drift
+        return {
+            "Tables": counted,
+            "Foreign": [
+                {"Chain": d.chain, "Owner": d.owner, "Because": d.because, "Accepted": d.passed, "Command": d.command}
+                for d in self.facts.foreign_drops
+            ],
+            "HostInput": self.config.host_input,
+            "ForeignAccept": self.config.foreign_accept,
+            "Repairs": drift.repairs,
+            "LatestRepairs": [{"Time": r.time, "Cause": r.cause, "Done": r.done} for r in drift.latest],
+        }
 
     def counters(self) -> dict[str, int]:
         """What the work has cost since the start; the test of flatness reads it."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .core import Core, now
+from .drift import Drift
 
 VERSION = "0.1.0"
 NO_SCTP = "this kernel has no SCTP sockets: SCTP ports are translated and held in our own table only"
@@ -35,7 +37,7 @@ def architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(os.uname().machine, os.uname().machine)
 
 
-def info(core: Core) -> dict[str, Any]:
+def info(core: Core, drift: Drift) -> dict[str, Any]:
     """`GET /info`; what a foreign firewall does to us stands under Warnings and FirewallBackend."""
     config, facts, state = core.config, core.facts, core.state
     statuses = [c.state.status for c in state.containers.values()]
@@ -101,9 +103,24 @@ def info(core: Core) -> dict[str, Any]:
         "InitCommit": {"ID": ""},
         "SecurityOptions": ["name=seccomp,profile=builtin"],
         "DefaultAddressPools": [{"Base": str(base), "Size": size} for base, size in config.pools],
-        "FirewallBackend": {"Driver": "nftables", "Info": firewall_words(core)},
-        "Warnings": [str(d) for d in facts.foreign_drops] or None,
+        "FirewallBackend": {"Driver": "nftables", "Info": [list(row) for row in firewall(core, drift)]},
+        "Warnings": [str(d) for d in facts.foreign_drops if not d.passed] or None,
     }
+
+
+def firewall(core: Core, drift: Drift) -> Iterator[tuple[str, str]]:
+    """What `docker info` shows below the firewall's name: the tables, what others do, what was mended."""
+    network, facts = core.state.network, core.facts
+    yield "Tables", "inet sanbashi, bridge sanbashi"
+    ports = sum(len(holders) for holders in network.host_ports.values())
+    yield "Standing", f"{len(network.networks)} networks, {len(network.endpoints)} endpoints, {ports} published ports"
+    if core.config.host_input:
+        yield "HostInput", "published ports pass the host's own input policy"
+    for drop in facts.foreign_drops:
+        yield "Foreign", str(drop)
+    yield "Repairs", f"{drift.repairs}{f', the last {drift.latest[-1]}' if drift.latest else ''}"
+    if not facts.sctp:
+        yield "SCTP", NO_SCTP
 
 
 def os_release() -> dict[str, str]:

@@ -10,6 +10,7 @@ from ..errors import SanbashiError, StepFailed
 from ..network.model import Protocol
 from ..network.picture import Element, Item, Picture, Veth
 from ..network.plan import Add, Forget, Remove, Step, plan
+from ..network.ruleset import TABLE
 from . import sysctl
 from .changing import Change
 from .conntrack import Conntrack, Flows
@@ -136,6 +137,17 @@ class Kernel:
         except NftError as error:
             raise StepFailed("forget the admitted clients of gated ports", errno=error.errno, stderr=error.words) from error
 
+    def standing(self) -> dict[str, dict[str, int]]:
+        """How many elements each set of our tables has: table -> set -> number; those with none are left out. StepFailed."""
+        found: dict[str, dict[str, int]] = {}
+        try:
+            for element in self.nft.all():
+                sets = found.setdefault(f"{element.family} {TABLE}", {})
+                sets[element.set] = sets.get(element.set, 0) + 1
+        except NftError as error:
+            raise StepFailed("count the elements", errno=error.errno, stderr=error.words) from error
+        return found
+
     def reference(self) -> str:
         """What our text looks like once the kernel has it: loaded into a namespace that goes with this thread."""
         enter_new()
@@ -216,4 +228,3 @@ class Kernel:
             self.namespaces.clear(name)
         if failures:
             raise ExceptionGroup("not everything could be removed", failures)
-

@@ -65,6 +65,7 @@ def test_what_can_change_in_place_is_not_taken_away() -> None:
     for old, new in (
         (BRIDGE, replace(BRIDGE, mtu=1400)),
         (VETH, replace(VETH, hairpin=True)),
+        (VETH, replace(VETH, mtu=1400)),
         (WORLD[3], replace(WORLD[3], value="0")),
         (WORLD[11], replace(WORLD[11], mac="02:00:00:00:00:09")),
         (WORLD[14], Resolver("box", ("n", "m"))),
@@ -73,7 +74,7 @@ def test_what_can_change_in_place_is_not_taken_away() -> None:
 
 
 def test_a_pair_that_must_be_made_anew_gets_everything_back() -> None:
-    got = lines(ALL, change(VETH, replace(VETH, mtu=1400)))
+    got = lines(ALL, change(VETH, replace(VETH, mac="02:00:00:00:00:08")))
     assert got == [
         "add veth v on br to eth0 in box",
         "add sysctl net/ipv6/conf/eth0/disable_ipv6=1 in box",

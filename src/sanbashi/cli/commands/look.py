@@ -11,6 +11,9 @@ def port(call: Call) -> None:
     """The ports of a container, or the addresses one of them is published at."""
     from sanbashi.cli.units import natural_key
 
+    if len(call.args) > 2:
+        change_ports(call)
+        return
     ports = call.daemon.get(f"/containers/{named('container', call.args[0])}/json")["NetworkSettings"].get("Ports") or {}
     lines: list[str] = []
     if len(call.args) > 1:
@@ -31,6 +34,18 @@ def port(call: Call) -> None:
         out("\n".join(sorted(lines, key=natural_key)) + "\n")
 
 
+def change_ports(call: Call) -> None:
+    """`port publish CONTAINER SPEC...` and `port unpublish CONTAINER SPEC...`, on a running container; shows what is published then."""
+    verb, container, *specs = call.args
+    found = call.daemon.post(f"/sanbashi/containers/{named('container', container)}/ports", {CHANGES[verb]: specs})["Ports"] or {}
+    for inside, bindings in found.items():
+        for each in bindings or []:
+            out(f"{inside} -> {host_port(each['HostIp'], each['HostPort'])}\n")
+
+
+CHANGES = {"publish": "Publish", "unpublish": "Unpublish"}
+
+
 def top(call: Call) -> None:
     """The processes of a container."""
     from sanbashi.cli.table import align
@@ -42,6 +57,14 @@ def top(call: Call) -> None:
 
 
 COMMANDS = {
-    "port": Command("CONTAINER [PRIVATE_PORT[/PROTO]]", port, least=1, most=2, aliases="container port, port"),
+    "port": Command(
+        "CONTAINER [PRIVATE_PORT[/PROTO]]",
+        port,
+        about="`port publish CONTAINER SPEC...` and `port unpublish CONTAINER SPEC...` change what is published, while the container runs.",
+        least=1,
+        most=2,
+        verbs=tuple(CHANGES),
+        aliases="container port, port",
+    ),
     "top": Command("CONTAINER [ps OPTIONS]", top, least=1, interspersed=False, aliases="container top, top"),
 }

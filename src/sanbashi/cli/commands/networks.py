@@ -134,6 +134,32 @@ def disconnect(call: Call) -> None:
     call.daemon.post(f"/networks/{network}/disconnect", {"Container": container, "Force": call.given.on("force")})
 
 
+# What one flag of `network update` sets.
+SETTINGS = {
+    "gateway-mode-ipv4": "com.docker.network.bridge.gateway_mode_ipv4",
+    "gateway-mode-ipv6": "com.docker.network.bridge.gateway_mode_ipv6",
+    "host-input": "io.sanbashi.host_input",
+    "icc": "com.docker.network.bridge.enable_icc",
+    "masquerade": "com.docker.network.bridge.enable_ip_masquerade",
+    "mtu": "com.docker.network.driver.mtu",
+}
+
+
+def update(call: Call) -> None:
+    """Changes a network; what no flag names stays as it is."""
+    given = call.given
+    labels: dict[str, str | None] = {**given.pairs("label"), **dict.fromkeys(given.many("label-rm"))}
+    options: dict[str, str | None] = {**given.pairs("opt"), **dict.fromkeys(given.many("opt-rm"))}
+    options |= {key: given.text(flag) for flag, key in SETTINGS.items() if given.changed(flag)}
+    body: dict[str, Any] = {"Labels": labels, "Options": options}
+    if given.changed("dns"):
+        body["DNS"] = [each for each in given.many("dns") if each]
+    answer = call.daemon.post(f"/sanbashi/networks/{named('network', call.args[0])}/update", body)
+    for warning in answer.get("Warnings") or []:
+        err(f"WARNING: {warning}\n")
+    out(call.args[0] + "\n")
+
+
 def rm(call: Call) -> None:
     """Removes networks one after the other; failures are printed as they come."""
     failed = False
@@ -224,6 +250,26 @@ COMMANDS = {
         flags="-f, --force  Force the container to disconnect from a network",
         least=2,
         most=2,
+    ),
+    "update": Command(
+        "[OPTIONS] NETWORK",
+        update,
+        flags="""
+    --dns strings  Name servers for the containers on it ("" for the host's own)
+    --gateway-mode-ipv4 string  "nat", "nat-unprotected" or "routed"
+    --gateway-mode-ipv6 string  "nat", "nat-unprotected" or "routed"
+    --host-input string  Whether published ports pass the host's own input policy ("true" or "false")
+    --icc string  Whether its containers may talk to each other ("true" or "false")
+    --label list  Set metadata on a network
+    --label-rm list  Take a label away
+    --masquerade string  Whether what leaves bears the host's address ("true" or "false")
+    --mtu string  Largest packet, in bytes
+-o, --opt map  Set driver specific options (default map[])
+    --opt-rm list  Take a driver specific option away
+""",
+        least=1,
+        most=1,
+        readers={"label": _label},
     ),
     "rm": Command(
         "NETWORK [NETWORK...]",
