@@ -178,7 +178,7 @@ class Connection:
     def request_of(self, head: h11.Request) -> Request:
         """The request with its body still to come."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
-        self.upgrade = headers.get("upgrade", "").lower() == "tcp"
+        self.upgrade = headers.get("upgrade", "").lower() in ("tcp", "websocket")
         if self.socket.family != socket.AF_UNIX:
             check_origin(headers)
         path, _, query = head.target.decode("latin-1").partition("?")
@@ -299,7 +299,7 @@ class Connection:
         talking = False
         try:
             raw = Raw(self.reader, self.writer, bytes(early), self.socket)
-            await raw.write(head.encode())
+            await raw.write(given.head or head.encode())
             talking = True
             await given.talk(raw)
             if self.writer.can_write_eof():

@@ -62,11 +62,15 @@ class Streamed:
 
 @dataclass(frozen=True)
 class Hijacked:
-    """The connection stops being HTTP: `talk` has it to itself until it returns; `close` lets go of what was opened where talk never began."""
+    """The connection stops being HTTP: `talk` has it to itself until it returns; `close` lets go of what was opened where talk never began.
+
+    `head` is the whole head of the answer where it is not the usual one.
+    """
 
     talk: Callable[[Stream], Awaitable[None]]
     content_type: str = RAW_STREAM
     close: Callable[[], None] = lambda: None
+    head: bytes = b""
 
 
 Answer = Response | Streamed | Hijacked

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ..containers.model import Container
@@ -81,21 +82,9 @@ class Pruning:
         def measure() -> dict[str, Any]:
             return {
                 "containers": {id_: core.snapshots.size(id_) for id_ in state.containers},
-                "volumes": {name: size_of_volume(volume) for name, volume in state.volumes.items()},
+                "volumes": {name: size_of(Path(volume.mountpoint)) for name, volume in state.volumes.items()},
             }
 
         sizes: dict[str, Any] = await core.on_host(measure)
         layers = {diff: size for image in state.images.values() for diff, size in zip(image.diff_ids, image.sizes, strict=False)}
         return {**sizes, "layers": sum(layers.values())}
-
-
-def size_of_volume(volume: Volume) -> int:
-    """Bytes in a volume."""
-    from pathlib import Path
-
-    return size_of(Path(volume.mountpoint))
-
-
-def names(things: Iterable[Any]) -> list[str]:
-    """Their names."""
-    return [t.name for t in things]

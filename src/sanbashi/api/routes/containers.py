@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,8 +16,9 @@ from ..container_filters import ALLOWED, container_matcher
 from ..container_view import Rows, container_json
 from ..filters import PRUNE, parse_filters, prune_matcher
 from ..messages import Answer, Hijacked, Request, Response, Stream, Streamed, empty, json_response
-from ..streams import STDERR, STDOUT, begun, log_bits, stream_type, talk
+from ..streams import STDERR, STDOUT, Attachment, begun, log_bits, stream_type, talk
 from ..times import SECOND, parse_moment
+from ..websocket import NORMAL, WebSocket, handshake
 from ..wire import create_body
 from .execs import size_of
 
@@ -151,27 +153,60 @@ async def exit_bits(exit_code: asyncio.Future[int]) -> AsyncIterator[bytes]:
 
 async def attach(engine: Engine, request: Request) -> Answer:
     """`attach`, hijacked."""
-    keys = parse_keys(request.text("detachKeys"))
-    container = engine.find_container(request["id"])
-    wanted = {name: request.flag(name) for name in ("stdin", "stdout", "stderr", "stream", "logs")}
-    attachment = await engine.attach(container.id, **wanted)
-    terminal, stdin = container.config.tty, wanted["stdin"] and wanted["stream"]
-    streams = frozenset(n for n, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if wanted[name])
+    talking = await Talking.begin(engine, request)
+    terminal = talking.container.config.tty
+    return Hijacked(lambda client: talking.run(client, framed=not terminal), stream_type(request.version, terminal), talking.attachment.close)
+
+
+async def attach_websocket(engine: Engine, request: Request) -> Answer:
+    """`attach` through a websocket: binary messages both ways, the two outputs together."""
+    head = handshake(request)
+    talking = await Talking.begin(engine, request)
 
     async def run(client: Stream) -> None:
+        messages = WebSocket(client)
+        await talking.run(messages, framed=False)
+        await messages.close(NORMAL)
+
+    return Hijacked(run, close=talking.attachment.close, head=head)
+
+
+@dataclass(frozen=True)
+class Talking:
+    """A client of a container's streams."""
+
+    engine: Engine
+    container: Container
+    attachment: Attachment
+    stdin: bool
+    streams: frozenset[int]
+    scanner: DetachScanner | None
+
+    @classmethod
+    async def begin(cls, engine: Engine, request: Request) -> Talking:
+        """Attach as the request wants."""
+        keys = parse_keys(request.text("detachKeys"))
+        container = engine.find_container(request["id"])
+        wanted = {name: request.flag(name) for name in ("stdin", "stdout", "stderr", "stream", "logs")}
+        attachment = await engine.attach(container.id, **wanted)
+        stdin = wanted["stdin"] and wanted["stream"]
+        streams = frozenset(n for n, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if wanted[name])
+        return cls(engine, container, attachment, stdin, streams, DetachScanner(keys) if container.config.tty and stdin else None)
+
+    async def run(self, client: Stream, *, framed: bool) -> None:
+        """Carry both ways."""
+        config = self.container.config
         end = await talk(
             client,
-            attachment,
-            framed=not terminal,
-            stdin=stdin,
-            close_stdin=container.config.stdin_once and not terminal,
-            streams=streams,
-            scanner=DetachScanner(keys) if terminal and stdin else None,
+            self.attachment,
+            framed=framed,
+            stdin=self.stdin,
+            close_stdin=config.stdin_once and not config.tty,
+            streams=self.streams,
+            scanner=self.scanner,
         )
         if end == "detached":
-            engine.core.tell_container("detach", container)
-
-    return Hijacked(run, stream_type(request.version, terminal), attachment.close)
+            self.engine.core.tell_container("detach", self.container)
 
 
 async def logs(engine: Engine, request: Request) -> Answer:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...daemon.events import Event
-from ..container_view import command_text, mount_json, status_text
+from ..disk_view import kinds_of, totals, usage_of
 from ..filters import EVENTS, event_matcher, parse_filters
-from ..image_view import summary_json
 from ..messages import MAXIMUM, MINIMUM, Answer, Request, Response, Streamed, Version, json_response, version_text
 from ..streams import begun
-from ..times import SECOND, nanoseconds, parse_moment
-from ..volume_view import volume_json
+from ..times import SECOND, parse_moment
 
 if TYPE_CHECKING:
     from ...daemon.engine import Engine
@@ -85,35 +83,6 @@ def event_line(event: Event, version: Version) -> bytes:
 
 async def disk_usage(engine: Engine, request: Request) -> Answer:
     """`system df`."""
-    used, state, now = await engine.disk_usage(), engine.state, time.time_ns()
-    users: dict[str, int] = {}
-    mounted: dict[str, int] = {}
-    for container in state.containers.values():
-        users[container.image_id] = users.get(container.image_id, 0) + 1
-        for mount in container.mounts:
-            mounted[mount.name] = mounted.get(mount.name, 0) + 1
-    images = [{**summary_json(i, request.version), "Containers": users.get(i.id, 0), "SharedSize": 0} for i in state.images.values()]
-    containers = [
-        {
-            "Id": c.id,
-            "Names": [f"/{c.name}"],
-            "Image": c.config.image,
-            "ImageID": c.image_id,
-            "Command": command_text(c),
-            "Created": nanoseconds(c.created) // SECOND,
-            "Ports": [],
-            "SizeRw": used["containers"].get(c.id, 0),
-            "SizeRootFs": used["containers"].get(c.id, 0) + (state.images[c.image_id].size if c.image_id in state.images else 0),
-            "Labels": dict(c.config.labels),
-            "State": c.state.status,
-            "Status": status_text(c.state, now),
-            "HostConfig": {"NetworkMode": c.host_config.network_mode},
-            "NetworkSettings": {"Networks": {}},
-            "Mounts": [mount_json(m) for m in c.mounts],
-        }
-        for c in state.containers.values()
-    ]
-    volumes = [
-        {**volume_json(v), "UsageData": {"RefCount": mounted.get(v.name, 0), "Size": used["volumes"].get(v.name, 0)}} for v in state.volumes.values()
-    ]
-    return json_response({"LayersSize": used["layers"], "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": []})
+    kinds = kinds_of(request.texts("type"))
+    document = usage_of(await engine.disk_usage(), engine.state, request.version, time.time_ns(), kinds)
+    return json_response(document | (totals(document, verbose=request.flag("verbose")) if request.version >= (1, 52) else {}))

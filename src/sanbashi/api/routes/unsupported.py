@@ -21,7 +21,6 @@ def refused(sentence: str, hint: str = "") -> Callable[[Engine, Request], Awaita
     return refuse
 
 
-attach_websocket = refused("attaching through a websocket is not supported", "attach by POST /containers/{id}/attach")
 checkpoints = refused("checkpoints are not supported")
 attestations = refused("attestations are not supported")
 plugins = refused("plugins are not supported")
