@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sanbashi.errors import StepFailed
 from sanbashi.network.picture import (
@@ -24,6 +25,8 @@ from sanbashi.network.picture import (
     Veth,
 )
 from sanbashi.network.plan import Add, Forget, Remove, Step, hangs_on, same_pair
+
+T = TypeVar("T")
 
 
 class Crash(BaseException):
@@ -49,6 +52,10 @@ class FakeKernel:
     def prepare(self) -> tuple[str, ...]:
         """Nothing to prepare."""
         return ()
+
+    def look_again(self, facts: T) -> T:
+        """Nothing of the host has changed."""
+        return facts
 
     def prepare_forwarding(self) -> Iterable[str]:
         """It is on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -73,7 +74,17 @@ def endpoint_json(
         "GlobalIPv6Address": str(v6.ip) if v6 else "",
         "GlobalIPv6PrefixLen": v6.network.prefixlen if v6 else 0,
         "DNSNames": None if listed else names,
+        **(host_side(endpoint) if endpoint and endpoint.host_interface and not listed else {}),
     }
+
+
+def host_side(endpoint: Endpoint) -> dict[str, Any]:
+    """Ours: the interface on the host that leads to this endpoint, and its index, 0 where it has gone."""
+    try:
+        index = socket.if_nametoindex(endpoint.host_interface)
+    except OSError:
+        index = 0
+    return {"HostInterface": endpoint.host_interface, "HostInterfaceIndex": index}
 
 
 def ipam_json(wish: EndpointWish) -> dict[str, Any] | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..daemon.state import State
+from ..network.indexes import held_subnets
 from ..network.model import Network, Subnet
 from .messages import Version
 
@@ -34,8 +36,10 @@ def network_json(state: State, network: Network, version: Version, *, listed: bo
     }
     if not listed:
         document["Containers"] = members(state, network)
+        if stopped := stopped_members(state, network):
+            document["SanbashiStopped"] = stopped
         if version >= (1, 52):
-            document["Status"] = {"IPAM": {"Subnets": {str(s.subnet): usage(state, network, s) for s in network.subnets}}}
+            document["Status"] = {"IPAM": {"Subnets": {str(s.subnet): usage(state, network, s) for s in held_subnets(network)}}}
     elif version < (1, 52):
         document["Containers"] = {}
     return document
@@ -74,6 +78,18 @@ def members(state: State, network: Network) -> dict[str, Any]:
     return found
 
 
+def stopped_members(state: State, network: Network) -> dict[str, Any]:
+    """Ours: containers that do not run and will join this network when they do, with the addresses that they had; by container id."""
+    found = {}
+    running: Mapping[str, str] = state.network.network_endpoints.get(network.id, {})
+    for container in sorted(state.containers.values(), key=lambda c: c.id):
+        wished = any(w.network_id == network.id or (not w.network_id and name == network.name) for name, w in container.networks)
+        if wished and container.id not in running:
+            last = next(((four, six) for id_, four, six in container.last_addresses if id_ == network.id), ("", ""))
+            found[container.id] = {"Name": container.name, "Status": container.state.status, "LastIPv4Address": last[0], "LastIPv6Address": last[1]}
+    return found
+
+
 def usage(state: State, network: Network, subnet: Subnet) -> dict[str, int]:
     """How many addresses of a subnet are taken, the network's own and the broadcast address among them, and how many can still be given out."""
     taken = set(subnet.auxiliary.values())
@@ -86,7 +102,7 @@ def usage(state: State, network: Network, subnet: Subnet) -> dict[str, int]:
     for endpoint_id in state.network.network_endpoints.get(network.id, {}).values():
         endpoint = state.network.endpoints[endpoint_id]
         interface = endpoint.ipv4 if subnet.version == 4 else endpoint.ipv6
-        if interface is not None:
+        if interface is not None and interface.ip in subnet.subnet:
             taken.add(interface.ip)
     pool = subnet.ip_range or subnet.subnet
     free = pool.num_addresses - sum(address in pool for address in taken)

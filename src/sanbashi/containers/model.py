@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..network.model import EndpointWish
+from ..network.model import EndpointWish, PortBinding
 
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
@@ -256,6 +256,8 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     state: ContainerState = ContainerState()
     mounts: tuple[MountPoint, ...] = ()
     sandbox_id: str = ""
+    last_addresses: tuple[tuple[str, str, str], ...] = ()  # (network id, IPv4, IPv6) that it had when it last ran: taken again where free
+    last_ports: tuple[PortBinding, ...] = ()  # and its host ports
     runtime: str = ""
     platform: str = "linux"
     restart_count: int = 0

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from ..errors import Conflict, SanbashiError
-from ..host.facts import HostFacts, probe
+from ..host.facts import probe
 from ..host.keeper import KeeperClient
 from ..host.kernel import Kernel
 from ..host.monitor import Monitor
@@ -14,10 +14,10 @@ from ..host.mounts import share
 from ..host.runtime import Runtimes
 from ..host.snapshots import Snapshots
 from ..host.surroundings import probe_surroundings
-from ..network.model import NetworkFacts
 from .config import DaemonConfig
 from .core import Core
 from .engine import Engine
+from .facts import network_facts
 from .images import Images
 from .process import Process
 from .saved import Store
@@ -96,23 +96,3 @@ async def build(config: DaemonConfig) -> Engine:
         await built.reconcile.shut_down()
         raise
     return built
-
-
-def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
-    """What commands need to know of the host and the settings."""
-    return NetworkFacts(
-        pools=config.pools,
-        avoid=facts.avoid,
-        ephemeral=facts.ephemeral,
-        reserved_ports=facts.reserved_ports,
-        ula=facts.ula,
-        default_ip=config.ip,
-        icc=config.icc,
-        ipv6=config.ipv6,
-        ip6_available=facts.ipv6,
-        br_netfilter=facts.br_netfilter,
-        mtu=config.mtu,
-        links_present=facts.links_present,
-        default_options=config.default_network_opts.get("bridge", {}),
-        host_input=config.host_input,
-    )

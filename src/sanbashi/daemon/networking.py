@@ -12,7 +12,7 @@ import msgspec
 from ..containers.model import Container
 from ..errors import Conflict, Failed, Forbidden, Invalid, NotFound, SanbashiError
 from ..network import commands
-from ..network.links import resolve_links
+from ..network.links import linking_to, resolve_links
 from ..network.model import Endpoint, EndpointWish, Network, NetworkRequest, NetworkState, Sandbox
 from ..network.names import host_interface, mac_address
 from ..network.picture import Namespace, Picture
@@ -21,7 +21,9 @@ from ..network.ports import exposed_ports, parse_bindings
 from ..network.wanted import wanted
 from .core import Core, new_id, now, whole
 from .crash import crash_point
+from .facts import look_again
 from .files import write_files
+from .remembered import preferring, remembering
 from .saved import Key
 
 log = logging.getLogger("sanbashi.network")
@@ -109,6 +111,8 @@ class Networking:
     async def create(self, request: NetworkRequest) -> tuple[str, str]:
         """`network create`: (id, warning)."""
         id_ = new_id()
+        # Routes and links may have come since: a chosen subnet must not touch them. The cost is a network's, not a container's.
+        await self.core.on_host(look_again, self.core)
         async with self.core.locked(id_):
             before = self.core.state.network
             new, network, warnings = commands.create_network(before, request, self.core.network_facts, id=id_, created=now())
@@ -177,16 +181,16 @@ class Networking:
         for name, wish in container.networks:
             network = commands.find_network(state, wish.network_id or name)
             state, _ = self.join(state, sandbox_id, container, network, wish)
-        return commands.publish(state, sandbox_id, core.network_facts, avoid=avoid), sandbox_id
+        return commands.publish(state, sandbox_id, core.network_facts, avoid=avoid, prefer=container.last_ports), sandbox_id
 
     def join(self, state: NetworkState, sandbox_id: str, container: Container, network: Network, wish: EndpointWish) -> tuple[NetworkState, Endpoint]:
         """A container's sandbox joined to one network."""
-        links = resolve_links(wish.links, self.container_id_of) if wish.links else ()
+        links = resolve_links(wish.links, self.container_id_or_name) if wish.links else ()
         return commands.join(
             state,
             sandbox_id,
             network.id,
-            wish,
+            preferring(state, container, network, wish),
             self.core.network_facts,
             endpoint_id=new_id(),
             container_name=container.name,
@@ -203,6 +207,13 @@ class Networking:
             return self.core.find_container(ref).id
         except NotFound as error:
             raise Invalid(f"could not get container for {ref}: {error.message}") from error
+
+    def container_id_or_name(self, ref: str) -> str:
+        """The id of the container that a link on a network names; the name where nobody has it yet: the link holds as soon as somebody has."""
+        try:
+            return self.core.find_container(ref).id
+        except NotFound:
+            return ref
 
     def host_links(self, container: Container) -> tuple[tuple[str, str], ...]:
         """--link on the default bridge, resolved to container ids."""
@@ -227,7 +238,7 @@ class Networking:
     def touched(self, state: NetworkState, sandbox_id: str) -> Slice:
         """A sandbox and those that link to its container."""
         sandbox = state.sandboxes.get(sandbox_id)
-        linking = state.linked.get(sandbox.container_id, ()) if sandbox else ()
+        linking = linking_to(state, sandbox) if sandbox else ()
         others = {state.endpoints[i].sandbox_id if i in state.endpoints else i for i in linking}
         return Slice(sandboxes=(sandbox_id, *sorted(others - {sandbox_id})))
 
@@ -268,6 +279,8 @@ class Networking:
         if container.sandbox_id not in old.network.sandboxes:
             await core.commit(old.with_container(after), [("container", after.id)], fact=True)
             return
+        if container.state.running:
+            after = remembering(old.network, container.sandbox_id, after)
         part = self.touched(old.network, container.sandbox_id)
         keys = [*part.keys(old.network), ("container", container.id)]
         new = commands.close_sandbox(old.network, container.sandbox_id)

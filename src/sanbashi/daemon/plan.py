@@ -20,8 +20,8 @@ from ..network.indexes import reindex
 from ..network.picture import Item, Picture
 from ..network.plan import Add, plan
 from ..network.wanted import everything
-from .building import network_facts
 from .config import DaemonConfig, parse
+from .facts import network_facts
 from .saved import Store
 
 USAGE = "Usage:  python -m sanbashi.daemon.plan DATA_ROOT [options of sanbashid]"

@@ -25,6 +25,7 @@ from .drift import Drift
 from .lifecycle import Lifecycle
 from .networking import Networking, Slice
 from .process import Process
+from .remembered import remembering
 
 log = logging.getLogger("sanbashi.reconcile")
 
@@ -105,6 +106,7 @@ class Reconcile:
     async def saved_as_exited(self, container: Container, code: int) -> Container:
         container = self.lifecycle.health.interrupted(container)
         state = msgspec.structs.replace(container.state, status="exited", pid=0, exit_code=code, finished_at=now())
+        container = remembering(self.core.state.network, container.sandbox_id, container) if container.sandbox_id else container
         return await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0))
 
     async def close_sandboxes_of(self, alive: set[str]) -> None:
@@ -124,7 +126,7 @@ class Reconcile:
             core.network_facts,
             ids={name: new_id() for name in ("bridge", "host", "none")},
             created=now(),
-            bip=config.bip,
+            bip=config.bip or next((a for a in core.network_facts.addresses.get(config.bridge, ()) if a.version == 4), None),
             fixed_cidr=config.fixed_cidr,
             fixed_cidr_v6=config.fixed_cidr_v6,
             default_gateways=(config.default_gateway,) if config.default_gateway is not None else (),

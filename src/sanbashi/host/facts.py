@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Network, ip_address, ip_network
 from pathlib import Path
 
@@ -104,6 +104,16 @@ class HostFacts:
         return frozenset(link.name for link in self.links if not link.ours)
 
     @property
+    def links_ours(self) -> frozenset[str]:
+        """Names of interfaces that bear our alias."""
+        return frozenset(link.name for link in self.links if link.ours)
+
+    @property
+    def addresses(self) -> dict[str, tuple[IPInterface, ...]]:
+        """The addresses of interfaces that are not ours."""
+        return {link.name: link.addresses for link in self.links if link.addresses and not link.ours}
+
+    @property
     def ula(self) -> IPv6Network:
         """The host's own unique local /48: fd and 40 bits from the machine's id, as RFC 4193 asks and Docker does."""
         digest = hashlib.sha256(self.machine_id.encode()).digest()
@@ -158,6 +168,12 @@ def probe() -> HostFacts:
         engines=tuple(engines()),
         controllers=frozenset(controllers),
     )
+
+
+def looked_again(facts: HostFacts) -> HostFacts:
+    """The facts with the links, addresses, routes and name servers of now."""
+    links, routes, on_link = network(Counts())
+    return replace(facts, links=links, routes=routes, on_link=on_link, resolv_conf=host_resolv_conf())
 
 
 def host_resolv_conf() -> str:

@@ -15,7 +15,7 @@ from . import sysctl
 from .changing import Change
 from .conntrack import Conntrack, Flows
 from .counts import Counts
-from .facts import HostFacts
+from .facts import HostFacts, looked_again
 from .gathering import Hands, Keeper
 from .guard import Guard
 from .namespaces import Namespaces, enter_new, on_thread
@@ -136,6 +136,13 @@ class Kernel:
             self.nft.forget_admitted()
         except NftError as error:
             raise StepFailed("forget the admitted clients of gated ports", errno=error.errno, stderr=error.words) from error
+
+    def look_again(self, facts: HostFacts) -> HostFacts:
+        """The facts with the links, addresses, routes and name servers of now. StepFailed."""
+        try:
+            return looked_again(facts)
+        except OSError as error:
+            raise StepFailed("look at the host's links and routes", errno=error.errno or 0, stderr=str(error)) from error
 
     def standing(self) -> dict[str, dict[str, int]]:
         """How many elements each set of our tables has: table -> set -> number; those with none are left out. StepFailed."""

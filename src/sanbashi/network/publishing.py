@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
@@ -24,7 +24,9 @@ def preference(state: NetworkState, endpoint: Endpoint) -> tuple[object, ...]:
     """The order of libnetwork's Endpoint.Less."""
     network = state.networks[endpoint.network_id]
     both = endpoint.gateway4 is not None and endpoint.gateway6 is not None
-    return -endpoint.gateway_priority, network.internal, not both, network.name
+    # One that must not be the default route is the way out only where there is no other.
+    apart = bridge_options(network).no_default_route
+    return apart, -endpoint.gateway_priority, network.internal, not both, network.name
 
 
 def gateway_endpoints(state: NetworkState, sandbox_id: str) -> tuple[Endpoint | None, Endpoint | None]:
@@ -33,16 +35,25 @@ def gateway_endpoints(state: NetworkState, sandbox_id: str) -> tuple[Endpoint | 
     return next((e for e in ordered if e.gateway4 is not None), None), next((e for e in ordered if e.gateway6 is not None), None)
 
 
-def publish(state: NetworkState, sandbox_id: str, facts: NetworkFacts, *, avoid: frozenset[tuple[str, int]] = frozenset()) -> NetworkState:
+def publish(
+    state: NetworkState,
+    sandbox_id: str,
+    facts: NetworkFacts,
+    *,
+    avoid: frozenset[tuple[str, int]] = frozenset(),
+    prefer: Iterable[PortBinding] = (),
+) -> NetworkState:
     """The state with the sandbox's wished ports on its gateway endpoints, and on no other of its endpoints.
 
-    What stands is kept, ephemeral numbers too. `avoid`: (protocol, port) found busy on the host. Failed, in Docker's words, where a port is taken.
+    What stands is kept, ephemeral numbers too; of those that are to be chosen, the numbers of `prefer` where they are free. `avoid`:
+    (protocol, port) found busy on the host. Failed, in Docker's words, where a port is taken.
     """
     sandbox = state.sandboxes[sandbox_id]
     endpoints = [state.endpoints[i] for i in state.sandbox_endpoints.get(sandbox_id, ())]
     standing = [p for e in endpoints for p in e.ports]
     if not sandbox.ports and not standing:
         return state
+    standing += prefer
     for endpoint in endpoints:
         state = with_endpoint(state, replace(endpoint, ports=()))
     gateway4, gateway6 = gateway_endpoints(state, sandbox_id)
@@ -71,7 +82,7 @@ def places(
     Host IPv6 of a container without a gateway of that family goes to its IPv4 endpoint: the forwarder serves it.
     """
     wanted = spec.host_ip
-    if gateway4 is not None:
+    if gateway4 is not None and publishes(state, gateway4):
         options = bridge_options(state.networks[gateway4.network_id])
         default = options.host_binding
         # A network with a host address of its own publishes on that alone.
@@ -79,7 +90,7 @@ def places(
         if address.version == 4 and (default is None or default.version == 4 or wanted is not None):
             yield gateway4, Place(address, options.mode4 != "routed")
     carrier = gateway6 or gateway4
-    if carrier is not None and facts.ip6_available:
+    if carrier is not None and publishes(state, carrier) and facts.ip6_available:
         options = bridge_options(state.networks[carrier.network_id])
         default = options.host_binding
         address6 = wanted if wanted is not None else ANY6 if default is None or default == ANY4 else default
@@ -87,6 +98,11 @@ def places(
             routed = gateway6 is not None and options.mode6 == "routed"
             if not (gateway6 is None and options.mode4 == "routed"):
                 yield carrier, Place(address6, not routed)
+
+
+def publishes(state: NetworkState, endpoint: Endpoint) -> bool:
+    """Whether ports can be published on an endpoint's network: only a bridge stands between it and the world."""
+    return state.networks[endpoint.network_id].driver == "bridge"
 
 
 def cannot_connect(endpoint: Endpoint, words: str, hint: str) -> Failed:

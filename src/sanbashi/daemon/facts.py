@@ -1,0 +1,38 @@
+"""What the network's commands need to know of the host and of the settings, and looking at the host again."""
+
+from __future__ import annotations
+
+from ..host.facts import HostFacts
+from ..network.model import NetworkFacts
+from .config import DaemonConfig
+from .core import Core
+
+
+def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
+    """What commands need to know of the host and the settings."""
+    return NetworkFacts(
+        pools=config.pools,
+        avoid=facts.avoid,
+        ephemeral=facts.ephemeral,
+        reserved_ports=facts.reserved_ports,
+        ula=facts.ula,
+        default_ip=config.ip,
+        icc=config.icc,
+        ipv6=config.ipv6,
+        ip6_available=facts.ipv6,
+        br_netfilter=facts.br_netfilter,
+        mtu=config.mtu,
+        links_present=facts.links_present,
+        links_ours=facts.links_ours,
+        addresses=facts.addresses,
+        default_options=config.default_network_opts.get("bridge", {}),
+        host_input=config.host_input,
+    )
+
+
+def look_again(core: Core) -> None:
+    """Take in what has changed of the host's links, routes and name servers; on a worker thread."""
+    facts = core.kernel.look_again(core.facts)
+    if facts != core.facts:
+        core.facts = facts
+        core.network_facts = network_facts(core.config, facts)
