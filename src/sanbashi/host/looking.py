@@ -76,7 +76,7 @@ def pack_path(inside: Inside, path: str) -> Iterator[bytes]:
     called = base(whole)
     if stat.S_ISDIR(status.mode):
         with inside.opened(whole, O_PATH_DIRECTORY) as directory:
-            yield from pack(directory, ".", "." if called == "/" else called)
+            yield from pack(directory, ".", called)
         return
     real, name = inside.parent(whole)
     with inside.opened(real, O_PATH_DIRECTORY) as directory:

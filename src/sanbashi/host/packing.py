@@ -22,7 +22,7 @@ WHITEOUT, OPAQUE_MARK = ".wh.", ".wh..wh..opq"
 
 
 def pack(directory: int, name: str, top: str, *, layer: bool = False, own: bool = True) -> Iterator[bytes]:
-    """The tar of `name` in `directory` (a descriptor) with everything below, called `top` in it; "." packs the directory itself.
+    """The tar of `name` in `directory` (a descriptor; "." is itself) with all below, called `top` in it ("" for no name before the others').
 
     `layer`: overlayfs's marks of what was removed become OCI's whiteouts. Not `own`: only what is below has entries. Bytes come in pieces,
     and what vanishes meanwhile is left out.
@@ -42,8 +42,8 @@ def pack(directory: int, name: str, top: str, *, layer: bool = False, own: bool 
         if stat.S_ISDIR(status.st_mode):
             names, is_opaque = listing(directory, path)
             if layer and is_opaque:
-                yield header(tarfile.TarInfo(joined(called, OPAQUE_MARK)))
-            waiting += [(joined(path, each), joined(called, each)) for each in reversed(names)]
+                yield header(tarfile.TarInfo(titled(called, OPAQUE_MARK)))
+            waiting += [(joined(path, each), titled(called, each)) for each in reversed(names)]
     yield END
 
 
@@ -60,8 +60,13 @@ def gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def joined(path: str, name: str) -> str:
-    """A name below a path."""
-    return name if path in ("", ".") else f"{path.rstrip('/')}/{name}"
+    """A name below a path of the file system."""
+    return name if path == "." else f"{path}/{name}"
+
+
+def titled(called: str, name: str) -> str:
+    """What it is called in the tar: below "." and "/" with them before it, since docker's client renames by what stands there."""
+    return f"{called.rstrip('/')}/{name}" if called else name
 
 
 def beneath(directory: int, path: str, flags: int) -> int:

@@ -1,0 +1,55 @@
+"""New limits for a container that is there."""
+
+from __future__ import annotations
+
+import pytest
+
+from sanbashi.containers.committed import committed_config
+from sanbashi.containers.facts import ContainerFacts
+from sanbashi.containers.model import Config, Container, HealthConfig, HostConfig, RestartPolicy
+from sanbashi.containers.updating import updated
+from sanbashi.errors import Conflict, Invalid
+from sanbashi.images.model import ImageConfig
+
+FACTS = ContainerFacts(cpus=4)
+
+
+def box(**host: object) -> Container:
+    return Container(id="1" * 64, name="box", created="now", config=Config(), host_config=HostConfig(**host), image_id="")  # type: ignore[arg-type]
+
+
+def change(container: Container, policy: RestartPolicy | None = None, **wish: object) -> HostConfig:
+    return updated(container, HostConfig(**wish), policy, FACTS).host_config  # type: ignore[arg-type]
+
+
+def test_what_is_not_said_stays() -> None:
+    before = box(memory=64 << 20, memory_swap=128 << 20, cpu_shares=5, restart_policy=RestartPolicy(name="always"))
+    after = change(before, cpu_shares=7, pids_limit=-1)
+    assert (after.memory, after.memory_swap, after.cpu_shares, after.pids_limit) == (64 << 20, 128 << 20, 7, -1)
+    assert after.restart_policy.name == "always"
+    assert change(before, RestartPolicy(name="on-failure", maximum_retry_count=3)).restart_policy.maximum_retry_count == 3
+
+
+def test_what_contradicts_is_refused() -> None:
+    with pytest.raises(Conflict, match="update the memoryswap at the same time"):
+        change(box(memory=64 << 20, memory_swap=64 << 20), memory=128 << 20)
+    with pytest.raises(Conflict, match="CPU Period cannot be updated as NanoCPUs has already been set"):
+        change(box(nano_cpus=10**9), cpu_period=50_000)
+    with pytest.raises(Conflict, match="NanoCPUs cannot be updated as CPU Quota has already been set"):
+        change(box(cpu_quota=50_000), nano_cpus=10**9)
+    with pytest.raises(Conflict, match="Restart policy cannot be updated because AutoRemove is enabled"):
+        change(box(auto_remove=True), RestartPolicy(name="always"))
+    with pytest.raises(Invalid, match="Minimum memory limit allowed is 6MB"):
+        change(box(), memory=1, memory_swap=-1)
+    with pytest.raises(Invalid, match="invalid restart policy"):
+        change(box(), RestartPolicy(name="sometimes"))
+
+
+def test_a_commit_takes_the_containers_configuration_and_what_was_asked_over_it() -> None:
+    config = Config(
+        cmd=("sleep",), env=("A=1", "B=2"), labels={"x": "y"}, exposed_ports={"80/tcp": {}}, healthcheck=HealthConfig(test=("CMD", "true"), retries=2)
+    )
+    made = committed_config(config, ImageConfig(env=("A=3",), labels={"z": "w"}))
+    assert (made.cmd, made.env, made.labels) == (("sleep",), ("A=3", "B=2"), {"x": "y", "z": "w"})
+    assert made.exposed_ports == {"80/tcp": {}} and made.healthcheck == {"Test": ["CMD", "true"], "Retries": 2}
+    assert committed_config(config, ImageConfig(entrypoint=("sh",))).cmd is None
