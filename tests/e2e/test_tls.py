@@ -103,7 +103,8 @@ def test_a_client_that_says_nothing_holds_up_nobody(engine: Engine, certificates
 
 
 def test_tcp_needs_certificates_or_loopback(where: Machine, certificates: Path) -> None:
-    for options in (["--host=tcp://198.51.100.2:2400"], ["--host=tcp://0.0.0.0:2400"], ["--host=tcp://0.0.0.0:2400", *given(certificates, "server", verify="--tls")]):
+    unverified = given(certificates, "server", verify="--tls")
+    for options in (["--host=tcp://198.51.100.2:2400"], ["--host=tcp://0.0.0.0:2400"], ["--host=tcp://0.0.0.0:2400", *unverified]):
         with pytest.raises(RuntimeError, match="without --tlsverify only loopback addresses are served"):
             Engine(where, name="open", options=options).start()
     with pytest.raises(RuntimeError, match="could not load X509 key pair"):
