@@ -185,3 +185,6 @@ class Pieces(AsyncIterator[bytes]):
             if close is not None:
                 await asyncio.to_thread(close)
         await self.stack.aclose()
+
+
+__all__ = ["Filesystems", "PathStat", "Pieces"]

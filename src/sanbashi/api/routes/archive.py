@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...host.looking import PathStat
+from ...daemon.filesystems import PathStat
 from ..messages import TAR, Answer, Request, Response, Streamed, json_response
 from ..times import rfc3339
 
