@@ -17,9 +17,11 @@ from sanbashi.network.picture import (
     Item,
     Namespace,
     Neighbour,
+    Parent,
     Picture,
     Resolver,
     Route,
+    Sublink,
     Sysctl,
     Up,
     Veth,
@@ -43,11 +45,16 @@ class FakeKernel:
     taken: list[Step] = field(default_factory=list)
     fail_at: int | None = None
     crash_at: int | None = None
+    missing: frozenset[str] = frozenset()
 
     @property
     def picture(self) -> Picture:
         """What is there."""
         return Picture.of(self.items.values())
+
+    def lacks(self, kinds: Iterable[str]) -> frozenset[str]:
+        """Of these kinds of link those that it cannot make."""
+        return frozenset(kinds) & self.missing
 
     def prepare(self) -> tuple[str, ...]:
         """Nothing to prepare."""
@@ -117,13 +124,17 @@ class FakeKernel:
                 raise StepFailed(str(step), errno=errno.EINVAL, stderr=words)
         if isinstance(item, Veth) and isinstance(there, Veth) and not same_pair(item, there):
             self.remove(Remove(there))  # what cannot change in place is made anew
+        if isinstance(item, Sublink) and isinstance(there, Sublink) and there != item:
+            self.remove(Remove(there))
         self.items[item.key] = item
 
     def has_link(self, namespace: str, link: str) -> bool:
         """Whether a namespace has a link of this name."""
         if not namespace:
             return ("link", "", link) in self.items or link in self.bridges
-        return any(isinstance(i, Veth) and (i.namespace, i.peer) == (namespace, link) for i in self.items.values())
+        return ("link", namespace, link) in self.items or any(
+            isinstance(i, Veth) and (i.namespace, i.peer) == (namespace, link) for i in self.items.values()
+        )
 
     # -- removing
 
@@ -135,11 +146,13 @@ class FakeKernel:
         self.items.pop(item.key, None)
         if isinstance(there, Veth):
             self.drop({("", there.name), (there.namespace, there.peer)})
-        elif isinstance(there, Bridge) and not there.adopted:
+        elif isinstance(there, Parent) or (isinstance(there, Bridge) and not there.adopted):
             self.drop({("", there.name)})
+        elif isinstance(there, Sublink):
+            self.drop({(there.namespace, there.name)})
         elif isinstance(there, Namespace):
-            for veth in [i for i in self.items.values() if isinstance(i, Veth) and i.namespace == there.sandbox]:
-                self.remove(Remove(veth))
+            for end in [i for i in self.items.values() if isinstance(i, Veth | Sublink) and i.namespace == there.sandbox]:
+                self.remove(Remove(end))
             self.drop(set(), {there.sandbox})
 
     def drop(self, links: set[tuple[str, str]], namespaces: Iterable[str] = ()) -> None:
@@ -153,6 +166,18 @@ def is_rule(step: Step) -> bool:
 
 
 # -- what the real kernel refuses
+
+
+def needs_parent(kernel: FakeKernel, item: Sublink, there: Item | None) -> str:
+    if ("namespace", item.namespace) not in kernel.items:
+        return f"no namespace {item.namespace}"
+    if not kernel.has_link("", item.parent):
+        return f"no link {item.parent}"
+    return "" if there is not None or not kernel.has_link(item.namespace, item.name) else "the name is taken"
+
+
+def needs_link_below(kernel: FakeKernel, item: Parent, there: Item | None) -> str:
+    return "" if not item.over or kernel.has_link("", item.over) else f"no link {item.over}"
 
 
 def needs_namespace(kernel: FakeKernel, item: Veth, there: Item | None) -> str:
@@ -211,6 +236,8 @@ def needs_sandbox(kernel: FakeKernel, item: Resolver, there: Item | None) -> str
 
 CHECKS: tuple[tuple[type, Callable[..., str]], ...] = (
     (Veth, needs_namespace),
+    (Sublink, needs_parent),
+    (Parent, needs_link_below),
     (Address, needs_link),
     (Neighbour, needs_link),
     (Up, needs_link),

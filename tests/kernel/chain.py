@@ -64,13 +64,18 @@ class Chain:
         *,
         internal: bool = False,
         options: Mapping[str, str] | None = None,
+        driver: str = "bridge",
+        gateway: str = "",
+        first: int = 0,
     ) -> Network:
+        """A network; `first`: how far into its subnets it begins to give out addresses, a multiple of 64."""
         request = NetworkRequest(
             name=name,
+            driver=driver,
             internal=internal,
             enable_ipv4=bool(subnet4),
             enable_ipv6=bool(subnet6),
-            subnets=tuple(SubnetRequest(subnet=ip_network(s)) for s in (subnet4, subnet6) if s),
+            subnets=tuple(request_for(s, gateway, first) for s in (subnet4, subnet6) if s),
             options=options or {},
         )
         state, network, warnings = commands.create_network(self.state, request, self.facts, id=an_id(f"network {name}"), created=CREATED)
@@ -150,6 +155,14 @@ class Chain:
         endpoint = self.endpoint(name)
         state = with_endpoint(self.state, replace(endpoint, driver_options={"io.sanbashi.anti_spoofing": "false"}))
         self.change(state, sandboxes=[endpoint.sandbox_id])
+
+
+def request_for(subnet: str, gateway: str, first: int) -> SubnetRequest:
+    """A subnet, with the gateway where that is in it."""
+    network = ip_network(subnet)
+    chosen = ip_address(gateway) if gateway else None
+    span = ip_network(f"{network.network_address + first}/{network.max_prefixlen - 6}") if first else None
+    return SubnetRequest(subnet=network, gateway=chosen if chosen is not None and chosen in network else None, ip_range=span)
 
 
 def facts(*, br_netfilter: bool) -> NetworkFacts:

@@ -51,6 +51,7 @@ class DaemonConfig:
     ip_forward: bool = True
     ip_masq: bool = True
     mtu: int = 0
+    allow_direct_routing: bool = False
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -60,7 +61,7 @@ class DaemonConfig:
     host_gateway_ips: tuple[str, ...] = ()
     max_concurrent_downloads: int = 3
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    default_ulimits: tuple[str, ...] = ()
+    default_ulimits: tuple[tuple[str, int, int], ...] = ()  # name, soft, hard
     log_driver: str = "json-file"
     host_input: bool = False  # ours: published ports pass the host's own input policy
     foreign_accept: bool = False  # ours: one rule in foreign chains that drop what we forward
@@ -74,7 +75,8 @@ class DaemonConfig:
     @property
     def pools(self) -> tuple[tuple[IPNetwork, int], ...]:
         """The address pools in force, lowest first."""
-        return self.default_address_pools or tuple((ipaddress.ip_network(base), size) for base, size in DEFAULT_POOLS)
+        given = sorted(self.default_address_pools, key=lambda pool: (pool[0].version, pool[0]))
+        return tuple(given) or tuple((ipaddress.ip_network(base), size) for base, size in DEFAULT_POOLS)
 
 
 def boolean(text: str) -> bool:
@@ -104,6 +106,15 @@ def host_url(text: str) -> str:
     if text.startswith("/"):
         return f"unix://{text}"
     raise ValueError("wants unix:///PATH, tcp://ADDRESS:PORT or fd://")
+
+
+def ulimit(text: str) -> tuple[str, int, int]:
+    """nofile=1024:4096 -> ("nofile", 1024, 4096)."""
+    name, equals, limits = text.partition("=")
+    soft, _, hard = limits.partition(":")
+    if not name or not equals or not soft:
+        raise ValueError("wants NAME=SOFT[:HARD]")
+    return name, int(soft), int(hard or soft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +152,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ip-forward", "ip_forward", boolean),
     Setting("ip-masq", "ip_masq", boolean),
     Setting("mtu", "mtu", int),
+    Setting("allow-direct-routing", "allow_direct_routing", boolean),
     Setting("registry-mirror", "registry_mirrors", str, True, "registry-mirrors"),
     Setting("insecure-registry", "insecure_registries", str, True, "insecure-registries"),
     Setting("label", "labels", str, True, "labels"),
@@ -157,7 +169,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tlskey", "tlskey", Path),
     Setting("host-input", "host_input", boolean),
     Setting("foreign-accept", "foreign_accept", boolean),
-    Setting("default-ulimit", "default_ulimits", str, True, "default-ulimits"),
+    Setting("default-ulimit", "default_ulimits", ulimit, True, "default-ulimits"),
 )
 BY_FLAG = {s.flag: s for s in SETTINGS}
 BY_JSON = {s.json or s.flag: s for s in SETTINGS}
@@ -167,7 +179,7 @@ SHORT = {"H": "host", "G": "group", "D": "debug", "l": "log-level", "p": "pidfil
 IGNORED: Mapping[str, bool] = {
     "iptables": False, "ip6tables": False, "ip-forward-no-drop": False, "userland-proxy": False, "userland-proxy-path": True,
     "firewall-backend": True, "storage-driver": True, "storage-opt": True, "containerd": True, "containerd-namespace": True,
-    "exec-opt": True, "experimental": False, "selinux-enabled": False, "allow-direct-routing": False, "bridge-accept-fwmark": True,
+    "exec-opt": True, "experimental": False, "selinux-enabled": False, "bridge-accept-fwmark": True,
     "cgroup-parent": True, "metrics-addr": True, "raw-logs": False, "log-opt": True, "max-concurrent-uploads": True,
     "max-download-attempts": True, "no-new-privileges": False, "oom-score-adjust": True, "seccomp-profile": True, "add-runtime": True,
     "authorization-plugin": True, "cpu-rt-period": True, "cpu-rt-runtime": True, "default-cgroupns-mode": True, "default-ipc-mode": True,
@@ -176,6 +188,13 @@ IGNORED: Mapping[str, bool] = {
     "api-cors-header": True, "cluster-store": True, "cluster-advertise": True, "feature": True, "features": True, "builder": True,
     "validate": False,
 }  # fmt: skip
+
+
+# Their keys in daemon.json where these are not the flags' names.
+IGNORED_JSON = frozenset({
+    "runtimes", "log-opts", "storage-opts", "proxies", "exec-opts", "authorization-plugins", "node-generic-resources", "http-proxy",
+    "https-proxy", "no-proxy", "min-api-version",
+})  # fmt: skip
 
 
 def parse(arguments: Sequence[str], read_file: Callable[[Path], str]) -> DaemonConfig:
@@ -188,6 +207,8 @@ def parse(arguments: Sequence[str], read_file: Callable[[Path], str]) -> DaemonC
             config_file = Path(value or "")
         elif name in IGNORED:
             ignored.append(name)
+        elif name == "default-network-opt":
+            take_option(given, value or "")
         else:
             take(given, BY_FLAG[name], value if value is not None else "true", f"--{name}")
     if config_file is not None:
@@ -195,7 +216,7 @@ def parse(arguments: Sequence[str], read_file: Callable[[Path], str]) -> DaemonC
     exec_root = given.get("exec_root", DaemonConfig().exec_root)
     given.setdefault("pidfile", exec_root / "sanbashid.pid")
     given.setdefault("hosts", (f"unix://{exec_root}/sanbashi.sock",))
-    for key in ("default_address_pools", "dns", "dns_opts", "dns_search", "registry_mirrors", "insecure_registries"):
+    for key in (s.key for s in SETTINGS if s.many and s.key != "hosts"):
         given[key] = tuple(given.get(key, ()))
     config = replace(DaemonConfig(), **{**given, "hosts": tuple(given["hosts"]), "ignored": tuple(dict.fromkeys(ignored))})
     return replace(config, debug=config.debug or config.log_level == "debug", tls=config.tls or config.tlsverify)
@@ -213,7 +234,7 @@ def flags(arguments: Sequence[str]) -> list[tuple[str, str | None]]:
         name = SHORT.get(name, name)
         if word[1] != "-" and name == word.lstrip("-")[: len(name)] and name not in BY_FLAG and word[1] in SHORT:  # -Hunix://...
             name, equals, value = SHORT[word[1]], "=", word[2:]
-        if name not in BY_FLAG and name not in IGNORED and name != "config-file":
+        if name not in BY_FLAG and name not in IGNORED and name not in ("config-file", "default-network-opt"):
             raise Invalid(f"unknown flag: --{name}", hint="see sanbashid --help")
         alone = IGNORED[name] is False if name in IGNORED else name in BY_FLAG and BY_FLAG[name].read is boolean
         if equals:
@@ -225,6 +246,16 @@ def flags(arguments: Sequence[str]) -> list[tuple[str, str | None]]:
         else:
             raise Invalid(f"flag needs an argument: --{name}")
     return found
+
+
+def take_option(given: dict[str, Any], text: str) -> None:
+    """--default-network-opt DRIVER=KEY=VALUE."""
+    driver, _, option = text.partition("=")
+    key, equals, value = option.partition("=")
+    if not driver or not key or not equals:
+        raise Invalid(f'invalid argument "{text}" for "--default-network-opt": wants DRIVER=KEY=VALUE')
+    options: dict[str, dict[str, str]] = given.setdefault("default_network_opts", {})
+    options.setdefault(driver, {})[key] = value
 
 
 def take(given: dict[str, Any], setting: Setting, text: str, said: str) -> None:
@@ -252,13 +283,27 @@ def from_file(path: Path, read_file: Callable[[Path], str], ignored: list[str]) 
     for key, value in document.items():
         setting = BY_JSON.get(key)
         if key == "default-network-opts":
-            given["default_network_opts"] = value
-        elif key in IGNORED or key in ("runtimes", "log-opts", "storage-opts", "proxies"):
+            given["default_network_opts"] = network_options(value, path)
+        elif key in IGNORED or key in IGNORED_JSON:
             ignored.append(key)
         elif setting is None:
             raise Invalid(f"unable to configure the daemon with file {path}: the following directives don't match any configuration option: {key}")
         else:
-            for item in value if isinstance(value, list) else [value]:
+            for item in several(key, value):
                 text = ",".join(f"{name}={part}" for name, part in item.items()) if isinstance(item, dict) else item
                 take(given, setting, str(text).lower() if isinstance(item, bool) else str(text), f"{key} in {path}")
     return given
+
+
+def network_options(value: object, path: Path) -> dict[str, dict[str, str]]:
+    """default-network-opts: of each driver, its options."""
+    if not isinstance(value, dict) or not all(isinstance(options, dict) for options in value.values()):
+        raise Invalid(f"unable to configure the daemon with file {path}: default-network-opts wants an object of options for each driver")
+    return {driver: {key: str(option) for key, option in options.items()} for driver, options in value.items()}
+
+
+def several(key: str, value: Any) -> list[Any]:
+    """The values of a key; limits stand by name."""
+    if key == "default-ulimits" and isinstance(value, dict):
+        return [f"{name}={limit.get('Soft', 0)}:{limit.get('Hard', 0)}" if isinstance(limit, dict) else f"{name}={limit}" for name, limit in value.items()]
+    return value if isinstance(value, list) else [value]

@@ -27,6 +27,7 @@ def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
         addresses=facts.addresses,
         default_options=config.default_network_opts.get("bridge", {}),
         host_input=config.host_input,
+        direct_routing=config.allow_direct_routing,
     )
 
 

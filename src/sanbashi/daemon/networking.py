@@ -15,6 +15,7 @@ from ..network import commands
 from ..network.links import linking_to, resolve_links
 from ..network.model import Endpoint, EndpointWish, Network, NetworkRequest, NetworkState, Sandbox
 from ..network.names import host_interface, mac_address
+from ..network.parents import has_parent, kinds_to_probe, sharing
 from ..network.picture import Namespace, Picture
 from ..network.plan import Step, plan
 from ..network.ports import exposed_ports, parse_bindings
@@ -113,10 +114,13 @@ class Networking:
         id_ = new_id()
         # Routes and links may have come since: a chosen subnet must not touch them. The cost is a network's, not a container's.
         await self.core.on_host(look_again, self.core)
+        facts = self.core.network_facts
+        if kinds := kinds_to_probe(commands.from_configuration(self.core.state.network, request)):
+            facts = replace(facts, missing_links=await self.core.on_host(self.core.kernel.lacks, kinds))
         async with self.core.locked(id_):
             before = self.core.state.network
-            new, network, warnings = commands.create_network(before, request, self.core.network_facts, id=id_, created=now())
-            for reason in commands.subnet_reasons(before, request, self.core.network_facts):
+            new, network, warnings = commands.create_network(before, request, facts, id=id_, created=now())
+            for reason in commands.subnet_reasons(before, request, facts):
                 log.info("network %s: %s", network.name, reason)
             await self.change(new, Slice(networks=[id_]))
         for warning in warnings:
@@ -130,7 +134,9 @@ class Networking:
         network = commands.find_network(self.core.state.network, ref)
         async with self.core.locked(network.id):
             network = self.find(network.id)
-            await self.change(commands.remove_network(self.core.state.network, network.id), Slice(networks=[network.id]))
+            # A parent link is made once for all networks on it, and stays for the last of them.
+            beside = [other.id for other in sharing(self.core.state.network, network)] if has_parent(network) else []
+            await self.change(commands.remove_network(self.core.state.network, network.id), Slice(networks=[network.id, *beside]))
         self.tell("destroy", network)
 
     def find(self, ref: str) -> Network:

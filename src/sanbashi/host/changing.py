@@ -16,7 +16,7 @@ from typing import cast
 from ..errors import StepFailed
 from ..network.picture import Address, Element, Forwarder, HeldPort, Item, Namespace, Neighbour, Resolver, Route, Sysctl, Up
 from ..network.plan import claim
-from . import linking, nft, rtnetlink, sysctl
+from . import linking, nft, rtnetlink, sublinks, sysctl
 from .gathering import GONE, KEPT, THERE, Gathering, Work, exists, place
 from .namespaces import inside
 from .netlink import ROUTE, Message, Netlink
@@ -211,6 +211,8 @@ class Change(Gathering):
         """Take things from links of the namespace that this thread is in; a link that is gone took them with it."""
         work: list[Work] = []
         for i in items:
+            if isinstance(i, Up) and not i.namespace and not i.endpoint:
+                continue  # a bridge goes down by going; one that was there before us stays up
             if isinstance(i, Up) and exists(i.link):
                 work.append((i, rtnetlink.set_link(i.link, up=False), GONE))
             elif isinstance(i, Route) and exists(i.link):
@@ -235,7 +237,9 @@ PHASES: tuple[Callable[[Change], None], ...] = (
     Change.silence,
     Change.create_namespaces,
     linking.create_bridges,
+    sublinks.create_parents,
     linking.create_veths,
+    sublinks.create_sublinks,
     Change.set_sysctls,
     Change.set_up_host,
     Change.set_up_inside,
@@ -247,6 +251,8 @@ PHASES: tuple[Callable[[Change], None], ...] = (
     Change.clear_host,
     Change.clear_inside,
     linking.delete_links,
+    sublinks.delete_sublinks,
+    sublinks.delete_parents,
     Change.unpin,
 )
 
@@ -255,4 +261,3 @@ def route_message(kind: int, r: Route, index: int) -> Message:
     """A route of ours. In a container it takes the place of the one there; on the host it stands beside others, which are not ours to replace."""
     replace = bool(r.namespace)
     return rtnetlink.route(kind, index, r.destination, via=r.via, metric=r.metric, what=r.kind, table=r.table, replace=replace)
-

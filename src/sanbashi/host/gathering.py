@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from ..errors import StepFailed
-from ..network.picture import Bridge, Forwarder, HeldPort, Item, Names, Namespace, Picture, Resolver, Veth, Zone
+from ..network.picture import Bridge, Forwarder, HeldPort, Item, Names, Namespace, Parent, Picture, Resolver, Sublink, Veth, Zone
 from ..network.plan import claim
 from . import conntrack, nft
 from .counts import Counts
@@ -70,7 +70,8 @@ class Gathering:
         self.claims = {claim(i) for i in self.add if isinstance(i, HeldPort | Forwarder)}
         # What goes with its link or namespace needs no message of its own.
         self.doomed = {i.name for i in self.removed(Veth)} | {i.name for i in self.removed(Bridge) if not i.adopted}
-        self.doomed_inside = {(i.namespace, i.peer) for i in self.removed(Veth)}
+        self.doomed |= {i.name for i in self.removed(Parent)}
+        self.doomed_inside = {(i.namespace, i.peer) for i in self.removed(Veth)} | {(i.namespace, i.name) for i in self.removed(Sublink)}
         self.doomed_namespaces = {i.sandbox for i in self.removed(Namespace)}
 
     def adding(self, kind: type[T]) -> list[T]:

@@ -21,6 +21,7 @@ from .guard import Guard
 from .namespaces import Namespaces, enter_new, on_thread
 from .nft import Nft, NftError
 from .observing import Sight
+from .sublinks import missing
 from .sweeping import OURS, Sweeper
 
 FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
@@ -182,6 +183,13 @@ class Kernel:
             yield f"turned on {path.replace('/', '.')}"
 
     # -- change and look
+
+    def lacks(self, kinds: Iterable[str]) -> frozenset[str]:
+        """Those of these kinds of link (macvlan, ipvlan, vlan, dummy) that the kernel cannot make. StepFailed."""
+        try:
+            return missing(kinds, self.counts)
+        except OSError as error:
+            raise StepFailed("ask the kernel for kinds of link", errno=error.errno or 0, stderr=str(error)) from error
 
     def apply(self, steps: Sequence[Step]) -> tuple[Item, ...]:
         """Carry the steps out, gathered by what does them. What the keeper keeps now, resolvers with their ports.

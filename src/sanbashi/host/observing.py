@@ -16,14 +16,16 @@ from ..network.picture import (
     Item,
     Namespace,
     Neighbour,
+    Parent,
     Picture,
     Resolver,
     Route,
+    Sublink,
     Sysctl,
     Up,
     Veth,
 )
-from . import rtnetlink, sysctl
+from . import rtnetlink, sublinks, sysctl
 from .gathering import KEPT, Hands, place
 from .namespaces import inside
 from .netlink import ROUTE, Netlink
@@ -31,6 +33,7 @@ from .rtnetlink import Link
 from .sweeping import OURS
 
 DEFAULT_MTU = 1500
+ENDPOINTS = ("veth", *sublinks.KINDS)  # kinds of interfaces in a container
 
 
 @dataclass
@@ -62,9 +65,11 @@ class Sight:
             for item in items:
                 if isinstance(item, Namespace):
                     found += [item] if self.hands.namespaces.pinned(self.hands.namespaces.path(item.sandbox)) else []
-                elif isinstance(item, Bridge | Veth):
+                elif isinstance(item, Bridge | Veth | Parent):
                     link = self.link(netlink, item.name)
                     found += [self.link_item(link, withins)] if link else []
+                elif isinstance(item, Sublink):
+                    found += self.sublinks_of(item.namespace, withins[item.namespace])
                 elif isinstance(item, Up) and not item.namespace:
                     link = self.link(netlink, item.link)
                     found += [item] if link and link.up else []
@@ -90,6 +95,8 @@ class Sight:
     def link_item(self, link: Link, withins: Mapping[str, Within]) -> Item:
         """The item that a link is."""
         wish = self.like.get(("link", "", link.name))
+        if link.kind in ("vlan", "dummy"):
+            return sublinks.parent_item(link, self.name(link.peer))
         if link.kind != "veth":
             adopted = isinstance(wish, Bridge) and wish.adopted and link.kind == "bridge"
             mtu = link.mtu if isinstance(wish, Bridge) and wish.mtu else link.mtu if wish is None and link.mtu != DEFAULT_MTU else 0
@@ -111,6 +118,13 @@ class Sight:
             mtu=mtu,
             hairpin=link.hairpin,
         )
+
+    def sublinks_of(self, sandbox: str, within: Within) -> Iterator[Item]:
+        """The interfaces of ours on links of the host; a container's own of that kind bear no alias of ours."""
+        for link in within.links.values():
+            if link.kind in sublinks.KINDS and link.alias.startswith(OURS):
+                wish = self.like.get(("link", sandbox, link.name))
+                yield sublinks.sublink_item(link, sandbox, self.name(link.peer), wish if isinstance(wish, Sublink) else None)
 
     def name(self, index: int) -> str:
         """The name of a host's link, "" where there is none."""
@@ -161,8 +175,8 @@ class Sight:
         try:
             with inside(path), Netlink(ROUTE, self.hands.counts) as netlink:
                 seen.links = {link.name: link for link in rtnetlink.links(netlink)}
-                by_index = {link.index: link.name for link in seen.links.values() if link.kind == "veth"}
-                seen.items += [Up(sandbox, name, endpoint=True) for name, link in seen.links.items() if link.kind == "veth" and link.up]
+                by_index = {link.index: link.name for link in seen.links.values() if link.kind in ENDPOINTS}
+                seen.items += [Up(sandbox, name, endpoint=True) for name, link in seen.links.items() if link.kind in ENDPOINTS and link.up]
                 for address in rtnetlink.addresses(netlink):
                     name = by_index.get(address.index, "")
                     if name and self.counts_as_ours(Address(sandbox, name, address.address), address.ours):
@@ -198,6 +212,7 @@ class Sight:
             self.names = {link.index: link.name for link in links}
             ours = {link.index: link for link in links if self.is_ours(link)}
             found += [self.link_item(link, withins) for link in ours.values()]
+            found += [i for sandbox, w in withins.items() for i in self.sublinks_of(sandbox, w)]
             found += [Up("", link.name, endpoint=link.kind == "veth") for link in ours.values() if link.up]
             for address in rtnetlink.addresses(netlink):
                 if address.index in ours:

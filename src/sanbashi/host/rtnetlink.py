@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address, ip_interface, ip_network
 
 from ..network.model import IPAddress, IPInterface, IPNetwork
@@ -117,9 +117,7 @@ def address(kind: int, index: int, value: IPInterface, *, protocol: int = PROTOC
     return Message(kind, CREATE | EXCLUSIVE if kind == NEWADDR else 0, header + body)
 
 
-def route(
-    kind: int, index: int, to: IPNetwork, *, via: IPAddress | None, metric: int, what: str, table: str, replace: bool = False
-) -> Message:
+def route(kind: int, index: int, to: IPNetwork, *, via: IPAddress | None, metric: int, what: str, table: str, replace: bool = False) -> Message:
     """NEWROUTE or DELROUTE with our protocol number; `replace` takes the place of a route to the same target, else it stands beside it."""
     number_of_table = TABLES.get(table) or int(table)
     scope = SCOPE_NOWHERE if kind == DELROUTE else SCOPE_HOST if what == "local" else 0 if via or to.version == 6 else SCOPE_LINK
@@ -147,7 +145,7 @@ def neighbour(kind: int, index: int, value: IPAddress, mac: str = "") -> Message
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link as the kernel has it; `peer` is the other end's index in its own namespace, `netnsid` tells which (-1: this one)."""
+    """A link as the kernel has it; `peer` is the index of the other end, or of the link below, in its own namespace."""
 
     index: int
     name: str
@@ -159,6 +157,7 @@ class Link:
     master: int
     peer: int
     hairpin: bool
+    data: Mapping[int, bytes] = field(default_factory=dict)  # what is of its kind alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +209,7 @@ def parse_link(body: bytes) -> Link:
         master=integer(found.get(LINK_MASTER)),
         peer=integer(found.get(LINK_PEER)),
         hairpin=slave.get(PORT_HAIRPIN, b"\0") != b"\0",
+        data=attributes(info.get(INFO_DATA, b"")),
     )
 
 

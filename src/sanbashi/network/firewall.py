@@ -60,7 +60,7 @@ def families(network: Network) -> tuple[int, ...]:
 def entering(network: Network, options: BridgeOptions) -> str:
     """The verdict on what is forwarded to a network's bridge: of two families' modes the stricter, since one map serves both."""
     if network.internal:
-        return "drop"
+        return "goto into_nat" if options.inbound else "drop"
     modes = {options.mode(version) for version in families(network)}
     if modes == {"nat-unprotected"}:
         return "accept"
@@ -76,16 +76,20 @@ def bridge_addresses(network: Network) -> tuple[IPAddress, ...]:
 # -- endpoints
 
 
-def endpoint_elements(network: Network, endpoint: Endpoint, bridges: Iterable[str], *, host_input: bool = False) -> Iterator[Element]:
+def endpoint_elements(
+    network: Network, endpoint: Endpoint, bridges: Iterable[str], *, host_input: bool = False, direct: bool = False
+) -> Iterator[Element]:
     """What stands for an endpoint. `bridges`: those of every network that its sandbox has joined, its own among them.
 
-    `host_input`: the daemon's setting, for networks that say nothing.
+    `host_input`: the daemon's setting, for networks that say nothing. `direct`: what is published may be reached at the container's own address too.
     """
     if guarded(network, endpoint.driver_options):
         yield from ownership(endpoint)
     if not bridge_options(network).icc:
         yield bridging("quiet", endpoint.host_interface)
     yield from published(endpoint)
+    if direct:
+        yield from directly(endpoint)
     own = bridge_options(network).host_input
     if host_input if own is None else own:
         yield from gated(endpoint)
@@ -105,7 +109,9 @@ def ownership(endpoint: Endpoint) -> Iterator[Element]:
     if endpoint.ipv4 is not None:
         own4 += [endpoint.ipv4.ip, "0.0.0.0"]
     if endpoint.ipv6 is not None:
-        own6 += [endpoint.ipv6.ip, link_local(mac), "::"]
+        own6.append(endpoint.ipv6.ip)
+    if own6:
+        own6 += [link_local(mac), "::"]
     for address in own4:
         yield bridging("owned4", port, mac, address)
     for address in dict.fromkeys(own6):
@@ -131,12 +137,23 @@ def published(endpoint: Endpoint) -> Iterator[Element]:
 
 
 def gated(endpoint: Endpoint) -> Iterator[Element]:
-    """The published ports that an unknown client reaches only once the host's own input policy has let it pass."""
+    """The published ports that an unknown client reaches only once the host's own input policy has let it pass.
+
+    What the forwarder serves is an ordinary server of the host, which that policy sees anyway.
+    """
     for p in endpoint.ports:
+        if (endpoint.ipv4 if p.host_ip.version == 4 else endpoint.ipv6) is None:
+            continue
         if p.host_port and p.host_ip.is_unspecified:
             yield inet(f"gated{p.host_ip.version}_any", p.protocol, p.host_port)
         elif p.host_port:
             yield inet(f"gated{p.host_ip.version}", p.host_ip, p.protocol, p.host_port)
+
+
+def directly(endpoint: Endpoint) -> Iterator[Element]:
+    """Each published port opened at the container's own address, once."""
+    targets = {(i.ip, p.protocol, p.container_port) for p in endpoint.ports if p.host_port for i in (endpoint.ipv4, endpoint.ipv6) if i is not None}
+    yield from (inet(f"opened{address.version}", address, protocol, port) for address, protocol, port in targets)
 
 
 def link_elements(client: Endpoint, server: Endpoint, ports: Iterable[tuple[int, Protocol]]) -> Iterator[Element]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from itertools import pairwise
 
-from .indexes import own_addresses
+from .indexes import held_subnets, own_addresses
 from .model import NetworkState
 
 
@@ -23,7 +23,7 @@ def contradiction(state: NetworkState) -> str:
             return f"endpoint {endpoint.id} is in a network or a sandbox that is not there"
     for version in (4, 6):
         subnets = sorted(
-            (s.subnet for n in state.networks.values() for s in n.subnets if s.version == version),
+            (s.subnet for n in state.networks.values() for s in held_subnets(n) if s.version == version),
             key=lambda s: (int(s.network_address), s.prefixlen),
         )
         for one, other in pairwise(subnets):

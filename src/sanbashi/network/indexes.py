@@ -9,7 +9,7 @@ import immutables
 
 from . import integers
 from .blocks import with_block, without_block
-from .model import Endpoint, IPAddress, Network, NetworkState, Sandbox
+from .model import Endpoint, IPAddress, Network, NetworkState, Sandbox, Subnet
 
 
 def reindex(state: NetworkState) -> NetworkState:
@@ -29,7 +29,7 @@ def with_network(state: NetworkState, network: Network) -> NetworkState:
     if network.id in state.networks:
         state = without_network(state, network.id)
     blocks = state.blocks
-    for subnet in network.subnets:
+    for subnet in held_subnets(network):
         blocks = with_block(blocks, subnet.subnet)
     return replace(
         state,
@@ -44,7 +44,7 @@ def without_network(state: NetworkState, network_id: str) -> NetworkState:
     """The state without a network; its endpoints, if any, stay as they are."""
     network = state.networks[network_id]
     blocks = state.blocks
-    for subnet in network.subnets:
+    for subnet in held_subnets(network):
         blocks = without_block(blocks, subnet.subnet)
     return replace(
         state,
@@ -129,9 +129,14 @@ def without_endpoint(state: NetworkState, endpoint_id: str) -> NetworkState:
 # -- addresses
 
 
+def held_subnets(network: Network) -> tuple[Subnet, ...]:
+    """The subnets that a network keeps others from; a configuration only names some."""
+    return () if network.config_only else network.subnets
+
+
 def fixed_addresses(network: Network) -> Iterator[tuple[IPAddress, str]]:
     """The addresses that a network itself holds, each with what it is for."""
-    for subnet in network.subnets:
+    for subnet in held_subnets(network):
         for name, address in subnet.auxiliary.items():
             yield address, f"auxiliary address {name}"
         if subnet.gateway is not None:
@@ -171,9 +176,14 @@ def release(state: NetworkState, network: Network, addresses: Iterable[IPAddress
 
 
 def base_of(network: Network, address: IPAddress) -> int | None:
-    """The first address of the network's subnet of this family, as a number; None where the address is not in it."""
-    subnet = network.subnet4 if address.version == 4 else network.subnet6
-    return int(subnet.subnet.network_address) if subnet is not None and address in subnet.subnet else None
+    """The lowest address of the network's subnets of this family, as a number; None where none of them has the address."""
+    subnets = network.subnets_of(address.version)
+    return first_address(subnets) if any(address in s.subnet for s in subnets) else None
+
+
+def first_address(subnets: Iterable[Subnet]) -> int:
+    """From where the offsets of `taken` count."""
+    return min(int(s.subnet.network_address) for s in subnets)
 
 
 # -- ports and links

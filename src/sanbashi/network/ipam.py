@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ..errors import Failed, Forbidden, Invalid
 from . import blocks, integers
+from .indexes import first_address, held_subnets
 from .model import Integers, IPAddress, IPNetwork, Network, NetworkFacts, NetworkState, Subnet, SubnetRequest
 
 # Keys of auxiliary addresses that are the containers' default gateway in place of the bridge's own address.
@@ -79,8 +80,8 @@ def subnets_for(
 
 def overlap_hint(state: NetworkState, asked: IPNetwork) -> str:
     """Which network is in the way."""
-    holders = [(n.name, s.subnet) for n in state.networks.values() for s in n.subnets if s.version == asked.version and s.subnet.overlaps(asked)]
-    return "; ".join(f"{subnet} belongs to network {name}" for name, subnet in holders)
+    held = [(n.name, s.subnet) for n in state.networks.values() for s in held_subnets(n) if s.version == asked.version]
+    return "; ".join(f"{subnet} belongs to network {name}" for name, subnet in held if subnet.overlaps(asked))
 
 
 def overlap_warnings(asked: Iterable[IPNetwork], facts: NetworkFacts) -> tuple[str, ...]:
@@ -173,15 +174,17 @@ def choose_address(state: NetworkState, network: Network, subnet: Subnet, *, pre
         if (holder := state.addresses.get((network.id, prefer))) is not None:
             raise Forbidden(IN_USE, hint=f"{prefer} is held by {holder_name(state, holder)}")
         return prefer
+    base = first_address(network.subnets_of(subnet.version))
+    ahead = int(subnet.subnet.network_address) - base
     first, last = bounds(subnet)
     words: Integers = state.taken.get((network.id, subnet.version), integers.EMPTY)
-    offset = integers.lowest_absent(words, first)
-    if offset > last:
+    offset = integers.lowest_absent(words, first + ahead)
+    if offset > last + ahead:
         raise Failed(
             f"no available IPv{subnet.version} addresses on this network's address pools: {network.name} ({network.id})",
             hint=f"all of {subnet.ip_range or subnet.subnet} is taken; disconnect a container or make a larger network",
         )
-    number = int(subnet.subnet.network_address) + offset
+    number = base + offset
     return IPv4Address(number) if subnet.version == 4 else IPv6Address(number)
 
 

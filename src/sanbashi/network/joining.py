@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from ..errors import Failed, Forbidden, Invalid
 from .drivers import DRIVERS
 from .indexes import with_endpoint, with_sandbox, without_endpoint, without_sandbox
-from .ipam import choose_address, default_gateway, listing
-from .model import PREDEFINED, Endpoint, EndpointWish, IPAddress, Network, NetworkFacts, NetworkState, Sandbox
+from .ipam import choose_address, listing
+from .model import PREDEFINED, Endpoint, EndpointWish, IPAddress, Network, NetworkFacts, NetworkState, Sandbox, Subnet
 from .names import container_interface, endpoint_names, is_interface_name
 from .options import ANTI_SPOOFING, IFNAME, bridge_options, endpoint_sysctls, option_flag
+from .parents import has_parent, parent_options
 from .publishing import gateway_endpoints
 
 MAC = re.compile(r"[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5}")
@@ -87,6 +88,8 @@ def join(
     network already or its address is held, Failed where no address is left, Invalid where the network has no such address.
     """
     network, sandbox = state.networks[network_id], state.sandboxes[sandbox_id]
+    if network.config_only:
+        raise Forbidden("cannot create endpoint on configuration-only network")
     if sandbox.container_id in state.network_endpoints.get(network_id, {}):
         raise Forbidden(f"endpoint with name {container_name} already exists in network {network.name}")
     order = max((state.endpoints[i].order for i in state.sandbox_endpoints.get(sandbox_id, ())), default=-1) + 1
@@ -107,24 +110,47 @@ def join(
     if DRIVERS[network.driver].links:
         endpoint = replace(
             addressed(state, network, endpoint, wish),
-            mac=(wish.mac or mac).lower().replace("-", ":"),
+            mac=own_mac(network, wish, mac),
             interface=inner_interface(state, network, endpoint),
-            host_interface=host_interface,
+            host_interface=host_interface if DRIVERS[network.driver].host_ends else "",
             link_local=wish.link_local,
         )
     return with_endpoint(state, endpoint), endpoint
 
 
+def own_mac(network: Network, wish: EndpointWish, mac: str) -> str:
+    """The endpoint's MAC address: the wish's, the random one, or "" where it is the parent's. Failed where an ipvlan is to have its own."""
+    if not DRIVERS[network.driver].own_macs:
+        if wish.mac:
+            raise Failed(f"{network.driver} interfaces do not support custom mac address assignment")
+        return ""
+    if has_parent(network) and parent_options(network).mode == "passthru":
+        mac = ""
+    return (wish.mac or mac).lower().replace("-", ":")
+
+
 def addressed(state: NetworkState, network: Network, endpoint: Endpoint, wish: EndpointWish) -> Endpoint:
     """The endpoint with an address and a gateway of each family that the network has."""
-    for subnet, prefer in ((network.subnet4, wish.ipv4), (network.subnet6, wish.ipv6)):
-        if prefer is not None and (subnet is None or prefer not in subnet.subnet):
-            raise Invalid(f"invalid address {prefer}: It does not belong to any of this network's subnets")
-        if subnet is not None:
-            address = choose_address(state, network, subnet, prefer=prefer)
-            gateway = None if network.internal else default_gateway(subnet)
-            endpoint = with_address(endpoint, address, subnet.subnet.prefixlen, gateway)
+    for version, prefer in ((4, wish.ipv4), (6, wish.ipv6)):
+        subnets = network.subnets_of(version)
+        if prefer is not None:
+            subnets = tuple(s for s in subnets if prefer in s.subnet)
+            if not subnets:
+                raise Invalid(f"invalid address {prefer}: It does not belong to any of this network's subnets")
+        if subnets:
+            address, subnet = address_of(state, network, subnets, prefer)
+            endpoint = with_address(endpoint, address, subnet.subnet.prefixlen, DRIVERS[network.driver].way_out(network, subnet))
     return endpoint
+
+
+def address_of(state: NetworkState, network: Network, subnets: Sequence[Subnet], prefer: IPAddress | None) -> tuple[IPAddress, Subnet]:
+    """An address of the first subnet that has one left."""
+    for subnet in subnets[:-1]:
+        try:
+            return choose_address(state, network, subnet, prefer=prefer), subnet
+        except Failed:  # exhausted: the next one
+            continue
+    return choose_address(state, network, subnets[-1], prefer=prefer), subnets[-1]
 
 
 def with_address(endpoint: Endpoint, address: IPAddress, length: int, gateway: IPAddress | None) -> Endpoint:

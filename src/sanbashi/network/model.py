@@ -90,7 +90,12 @@ class Network:
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     bridge: str = ""
-    adopted: bool = False  # the bridge existed before us and is left when the network goes
+    adopted: bool = False  # the bridge, or the parent link, existed before us and is left when the network goes
+    found: tuple[IPInterface, ...] = ()  # addresses that an adopted bridge had already
+
+    def subnets_of(self, version: int) -> tuple[Subnet, ...]:
+        """The subnets of a family, in order."""
+        return tuple(s for s in self.subnets if s.version == version)
 
     @property
     def subnet4(self) -> Subnet | None:
@@ -245,5 +250,9 @@ class NetworkFacts:
     mtu: int = 0  # 0: leave the kernel's default (1500)
     br_netfilter: bool = False  # bridged packets pass the IP hooks, so that self-access needs hairpin on the port
     links_present: frozenset[str] = frozenset()  # interface names on the host that are not ours
+    links_ours: frozenset[str] = frozenset()  # of the interfaces that a request names, those that are there and bear our alias
+    addresses: Mapping[str, tuple[IPInterface, ...]] = field(default_factory=dict)  # of interfaces that are not ours
+    missing_links: frozenset[str] = frozenset()  # kinds of link that the kernel cannot make, of those that were tried
+    direct_routing: bool = False  # --allow-direct-routing: containers may be reached by their own addresses from outside
     default_options: Mapping[str, str] = field(default_factory=dict)  # default-network-opts of bridge
     host_input: bool = False  # published ports pass the host's own input policy, where a network does not say otherwise

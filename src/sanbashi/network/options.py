@@ -19,8 +19,7 @@ IFNAME, ENDPOINT_SYSCTLS = PREFIX + "endpoint.ifname", PREFIX + "endpoint.sysctl
 # Ours: "false" lets a container send from addresses and MACs that we did not give it (VRRP, engines within containers).
 ANTI_SPOOFING = "io.sanbashi.anti_spoofing"
 # Ours: an internal network may publish ports; routes that containers get beside the default one; no default route at all.
-OWN = "com.sanbashi.network."
-INBOUND, ROUTES, NO_DEFAULT_ROUTE = OWN + "inbound", OWN + "routes", OWN + "no_default_route"
+INBOUND, ROUTES, NO_DEFAULT_ROUTE = "io.sanbashi.inbound", "io.sanbashi.routes", "io.sanbashi.no_default_route"
 # Ours: whether published ports first pass the host's own input policy (ufw, firewalld); the daemon's --host-input where it is absent.
 HOST_INPUT = "io.sanbashi.host_input"
 # Ours: whom the resolvers of containers on this network ask, "192.0.2.53,2001:db8::53"; a container's own --dns goes before it.
@@ -28,8 +27,6 @@ NAME_SERVERS = "io.sanbashi.dns"
 Mode = Literal["nat", "nat-unprotected", "routed", "isolated"]
 MODES: Mapping[str, Mode] = {"nat": "nat", "nat-unprotected": "nat-unprotected", "routed": "routed", "isolated": "isolated"}
 DEFAULT_MTU = 1500
-
-
 OwnRoute = tuple[IPNetwork, IPAddress]  # destination, gateway
 
 
@@ -52,6 +49,11 @@ class BridgeOptions:
     source6: IPv6Address | None = None
     guard: bool = True
     host_input: bool | None = None
+    inbound: bool = False
+    routes: tuple[OwnRoute, ...] = ()
+    no_default_route: bool = False
+    announcements: int = 3
+    announce_every: int = 1000  # milliseconds
 
     def mode(self, version: int) -> Mode:
         """The gateway mode of a family."""
@@ -136,6 +138,11 @@ READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     PREFIX + "host_ipv6": ("source6", IPv6Address),
     ANTI_SPOOFING: ("guard", boolean),
     HOST_INPUT: ("host_input", boolean),
+    PREFIX + "advertise_addr_nmsgs": ("announcements", bounded(0, 3)),
+    PREFIX + "advertise_addr_ms": ("announce_every", bounded(100, 2000)),
+    INBOUND: ("inbound", boolean),
+    ROUTES: ("routes", own_routes),
+    NO_DEFAULT_ROUTE: ("no_default_route", boolean),
 }
 # Read when the network is created; kept for inspect.
 READ_ELSEWHERE = frozenset({ENABLE_IPV4, ENABLE_IPV6, INTERNAL, NAME_SERVERS})

@@ -12,6 +12,8 @@ from typing import Protocol as TypingProtocol
 
 from .model import IPAddress, IPInterface, IPNetwork, Protocol
 
+Announce = tuple[int, int]  # times, milliseconds between
+
 
 class Item(TypingProtocol):
     """One thing in the kernel or the keeper that exists or not."""
@@ -72,7 +74,8 @@ class Bridge:
 class Veth:
     """A veth pair: `name` on the host, a port of `master`, and `peer` with `mac` in the namespace.
 
-    `alias` is sanbashi:<network id[:12]>:<endpoint id[:12]>.
+    `alias` is sanbashi:<network id[:12]>:<endpoint id[:12]>. `announce`: how often, and at how many milliseconds, its addresses are announced
+    to neighbours when it comes up.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Veth:
     mac: str
     mtu: int = 0
     hairpin: bool = False
+    announce: Announce = field(default=(0, 0), compare=False)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -90,6 +94,52 @@ class Veth:
 
     def __str__(self) -> str:
         return f"veth {self.name} on {self.master} to {self.peer}{where(self.namespace)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A link on the host that sublinks stand on: the VLAN `tag` of the link `over`, or with `over` "" a dummy.
+
+    `alias` is sanbashi:vlan:<name> for a VLAN, which networks may share, and sanbashi:<network id[:12]> for a dummy.
+    """
+
+    name: str
+    alias: str
+    over: str = ""
+    tag: int = 0
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return ("link", "", self.name)
+
+    def __str__(self) -> str:
+        return f"VLAN {self.tag} of {self.over}: {self.name}" if self.over else f"dummy {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sublink:
+    """A macvlan or ipvlan interface in a namespace, on the host's link `parent`; `mode` and `flag` in Docker's words.
+
+    `mac` "": the parent's (ipvlan, passthru). `alias` as a veth pair's. `announce` as there.
+    """
+
+    kind: str
+    parent: str
+    namespace: str
+    name: str
+    alias: str
+    mode: str
+    flag: str = ""
+    mac: str = ""
+    mtu: int = 0
+    announce: Announce = field(default=(0, 0), compare=False)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return ("link", self.namespace, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} ({self.mode}) on {self.parent}{where(self.namespace)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +329,9 @@ class Names:
 ORDER: tuple[tuple[type, str], ...] = (
     (Namespace, "namespace"),
     (Bridge, "link"),
+    (Parent, "link"),
     (Veth, "link"),
+    (Sublink, "link"),
     (Sysctl, "sysctl"),
     (Address, "address"),
     (Up, "bridge up"),  # endpoint=False

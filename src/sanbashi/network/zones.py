@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from .links import linked_endpoints
 from .model import PREDEFINED, Endpoint, IPAddress, Network, NetworkState, Sandbox
 from .options import name_servers
+from .parents import closed, routes_by_device
 from .picture import Names, Resolver, Zone
 from .publishing import endpoints_of
 
@@ -47,12 +48,19 @@ def resolver(state: NetworkState, sandbox: Sandbox) -> Resolver | None:
         networks=tuple(e.network_id for e in named),
         upstreams=servers,
         follow_host=not servers,
-        forward=any(e.gateway4 is not None or e.gateway6 is not None for e in endpoints),
+        forward=any(leads_out(state.networks[e.network_id], e) for e in endpoints),
         links=tuple(links(state, named)),
         ndots_set=any(option.partition(":")[0] == "ndots" for option in sandbox.dns_options),
         search=tuple(domain for domain in sandbox.dns_search if domain != "."),
         port=sandbox.resolver_port,
     )
+
+
+def leads_out(network: Network, endpoint: Endpoint) -> bool:
+    """Whether an endpoint reaches the outside; an internal one may have a gateway, for answers alone."""
+    if network.internal:
+        return False
+    return endpoint.gateway4 is not None or endpoint.gateway6 is not None or (routes_by_device(network) and not closed(network))
 
 
 def links(state: NetworkState, endpoints: list[Endpoint]) -> Iterator[tuple[str, str, tuple[IPAddress, ...]]]:

@@ -3,7 +3,7 @@ from ipaddress import IPv4Interface, ip_address, ip_interface, ip_network
 
 import pytest
 
-from sanbashi.errors import Conflict, Failed, Forbidden, Invalid, NotFound, NotSupported, SanbashiError
+from sanbashi.errors import Conflict, Failed, Forbidden, Invalid, NotFound, SanbashiError
 from sanbashi.network import commands
 from sanbashi.network.indexes import reindex, with_network
 from sanbashi.network.model import EndpointWish, NetworkRequest
@@ -49,7 +49,6 @@ def test_a_name_goes_before_a_prefix_and_a_prefix_may_be_ambiguous() -> None:
         (NetworkRequest(name="n2", driver="nosuch"), NotFound, 'plugin "nosuch" not found'),
         (NetworkRequest(name="n2", driver="host"), Forbidden, 'only one instance of "host" network is allowed'),
         (NetworkRequest(name="n2", driver="null"), Forbidden, 'only one instance of "null" network is allowed'),
-        (NetworkRequest(name="n2", driver="macvlan"), NotSupported, "the macvlan driver is not supported yet"),
         (NetworkRequest(name="n2", scope="swarm"), Forbidden, "cannot create a swarm scoped network when swarm is not active"),
         (NetworkRequest(name="n2", enable_ipv4=False), Invalid, "IPv4 or IPv6 must be enabled"),
         (NetworkRequest(name="n2", ipam_driver="dhcp"), NotFound, 'plugin "dhcp" not found'),

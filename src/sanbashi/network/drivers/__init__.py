@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from .bridge import BRIDGE
 from .driver import Driver, Joined
 from .host import HOST
+from .ipvlan import IPVLAN
+from .macvlan import MACVLAN
 from .null import NULL
 
-DRIVERS: Mapping[str, Driver] = {driver.name: driver for driver in (BRIDGE, HOST, NULL)}
+DRIVERS: Mapping[str, Driver] = {driver.name: driver for driver in (BRIDGE, HOST, IPVLAN, MACVLAN, NULL)}
 
 __all__ = ["DRIVERS", "Driver", "Joined"]

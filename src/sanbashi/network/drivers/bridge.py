@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from dataclasses import replace
+from ipaddress import IPv6Network
 
-from ...errors import Failed, Invalid
+from ...errors import Failed, Forbidden, Invalid
 from ..firewall import bridge_addresses, endpoint_elements, families, network_elements
-from ..model import Endpoint, IPAddress, IPInterface, Network, NetworkFacts
-from ..names import link_alias
-from ..options import bridge_options, endpoint_sysctls, name_servers, unknown_options
+from ..ipam import default_gateway
+from ..model import Endpoint, IPAddress, Network, NetworkFacts, NetworkState, Subnet
+from ..names import bridge_name, link_alias
+from ..options import bridge_options, name_servers, unknown_options
 from ..picture import Address, Bridge, Forwarder, HeldPort, Item, Neighbour, Route, Sysctl, Up, Veth
 from .driver import Driver, Joined
+from .inner import inner_items, on_link
 
-DEFAULT4, DEFAULT6 = IPv4Network("0.0.0.0/0"), IPv6Network("::/0")
 LOOPBACK6 = IPv6Network("::1/128")
 
 
@@ -26,7 +28,7 @@ def check(network: Network) -> tuple[str, ...]:
     if options.source4 is not None and options.mode4 == "routed":
         raise Invalid("gateway mode 'routed' translates nothing, so that host_ipv4 has no meaning")
     if options.inbound and "isolated" in modes.values():
-        raise Invalid("gateway mode 'isolated' takes the host's address off the bridge, so that nothing can come in (com.sanbashi.network.inbound)")
+        raise Invalid("gateway mode 'isolated' takes the host's address off the bridge, so that nothing can come in (io.sanbashi.inbound)")
     name_servers(network)
     warnings = list(unknown_options(network.options))
     if not network.internal and len(set(modes.values())) > 1:
@@ -37,7 +39,7 @@ def check(network: Network) -> tuple[str, ...]:
 
 
 def place(state: NetworkState, network: Network, facts: NetworkFacts) -> Network:
-    """The network with its bridge; one that is there and not ours is adopted with the addresses that it has. Forbidden where another network has it."""
+    """The network with its bridge; one that is there and not ours is adopted with its addresses. Forbidden where another network has it."""
     name = bridge_options(network).name
     if name:
         for other in state.networks.values():
@@ -104,7 +106,7 @@ def endpoint_items(network: Network, joined: Joined, facts: NetworkFacts) -> Ite
     for held in (endpoint.ipv4, endpoint.ipv6):
         if held is not None and held.version in versions:
             yield Neighbour("", network.bridge, held.ip, endpoint.mac)
-    yield from endpoint_elements(network, endpoint, joined.bridges, host_input=facts.host_input)
+    yield from endpoint_elements(network, endpoint, joined.bridges, host_input=facts.host_input, direct=facts.direct_routing)
     yield from held_ports(endpoint)
 
 
