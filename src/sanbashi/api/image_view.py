@@ -44,6 +44,8 @@ def image_json(image: Image, version: Version) -> dict[str, Any]:
     }
     if version < (1, 52):
         document |= {"Parent": image.parent, "DockerVersion": ""}
+    elif image.parent:  # gone from Docker, and harmless: an image that was committed here tells from what
+        document["Parent"] = image.parent
     # Gone from Docker at 1.45, and with it every docker-compose 1 that makes a container anew: it asks for the newest version and reads Volumes.
     document["ContainerConfig"] = document["Config"] if version < (1, 45) else {"Volumes": image.config.volumes or None}
     if version < (1, 44):

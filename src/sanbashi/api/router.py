@@ -63,7 +63,7 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/containers/{id}/wait", containers.wait),
     ("GET", "/containers/{id}/logs", containers.logs),
     ("GET", "/containers/{id}/top", containers.top),
-    ("DELETE", "/containers/{id}", containers.remove),
+    ("DELETE", "/containers/{id...}", containers.remove),
     ("POST", "/containers/{id}/exec", execs.create),
     ("GET", "/containers/{id}/attach/ws", containers.attach_websocket),
     ("GET", "/containers/{id}/stats", stats.stats),

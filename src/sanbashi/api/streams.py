@@ -125,8 +125,8 @@ def progress_line(message: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(message) + b"\r\n"
 
 
-async def progress_bits(work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[object]]) -> AsyncIterator[bytes]:
-    """What `work` tells of its progress, as JSON lines. A failure before the first line is raised, one after it is a line, as in Docker."""
+async def progress_bits(work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[object]], *, refuse: bool = True) -> AsyncIterator[bytes]:
+    """What `work` tells of its progress, as JSON lines. A failure before the first line is raised where `refuse`, one after it is a line."""
     queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
     def tell(message: dict[str, Any]) -> None:
@@ -149,7 +149,7 @@ async def progress_bits(work: Callable[[Callable[[dict[str, Any]], None]], Await
         try:
             await task
         except SanbashiError as error:
-            if not told:
+            if refuse and not told:
                 raise
             yield progress_line({"errorDetail": {"message": error.message}, "error": error.message, **({"hint": error.hint} if error.hint else {})})
     finally:

@@ -153,7 +153,8 @@ def without_nulls(value: Any, kind: Any) -> Any:
         return value
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         fields = fields_of(kind)
-        return {k: without_nulls(v, fields[k]) for k, v in value.items() if k in fields and v is not None}
+        known = ((field_name(fields, k), v) for k, v in value.items())
+        return {k: without_nulls(v, fields[k]) for k, v in known if k and v is not None}
     inner = get_args(kind)[1] if get_origin(kind) is not None and len(get_args(kind)) == 2 else Any
     inner = not_none(inner)
     return {k: without_nulls(v, inner) for k, v in value.items()}
@@ -164,6 +165,17 @@ def fields_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """JSON name -> type, with what is optional stripped of its None."""
     hints = get_type_hints(kind)
     return {f.encode_name: not_none(hints[f.name]) for f in msgspec.structs.fields(kind)}
+
+
+@functools.lru_cache(maxsize=4096)
+def folded(kind_fields: tuple[str, ...]) -> dict[str, str]:
+    """Lower-case name -> name."""
+    return {name.lower(): name for name in kind_fields}
+
+
+def field_name(fields: Mapping[str, Any], key: str) -> str:
+    """The field that a key of the body means, "" for none: case does not matter, as for Go's decoder; docker-py sends `detachKeys`, for one."""
+    return key if key in fields else folded(tuple(fields)).get(key.lower(), "")
 
 
 def not_none(kind: Any) -> Any:
@@ -185,6 +197,8 @@ def create_body(document: Any, version: Version) -> tuple[Config, HostConfig, tu
         raise Invalid("invalid JSON: the body: expected object")
     config = decode(with_word_lists(document, "Cmd", "Entrypoint", "Shell"), Config)
     host = decode(part_of(document, "HostConfig"), HostConfig, "HostConfig")
+    if not host.runtime and isinstance(document.get("Runtime"), str):  # where docker-py puts it
+        host = msgspec.structs.replace(host, runtime=document["Runtime"])
     if host.memory_swappiness == -1:  # the CLI's way to say nothing
         host = msgspec.structs.replace(host, memory_swappiness=None)
     if host.pids_limit is not None and host.pids_limit <= 0:

@@ -74,8 +74,6 @@ def check_host(host: HostConfig, facts: ContainerFacts) -> None:
         raise Invalid(f'invalid isolation "{host.isolation}" on linux')
     if host.storage_opt:
         raise NotSupported("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
-    if host.volume_driver not in ("", "local"):
-        raise Invalid(f'error looking up volume plugin {host.volume_driver}: plugin "{host.volume_driver}" not found')
     if host.device_requests:
         request = host.device_requests[0]
         words = "[" + " ".join("[" + " ".join(group) + "]" for group in request.get("Capabilities") or ()) + "]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 
 from ..errors import Conflict, SanbashiError
 from ..host.facts import probe
@@ -19,6 +20,7 @@ from .core import Core
 from .engine import Engine
 from .facts import network_facts
 from .images import Images
+from .linking import LEGACY_WORDS
 from .process import Process
 from .saved import Store
 
@@ -59,6 +61,8 @@ async def build(config: DaemonConfig) -> Engine:
     for sentence in await loop.run_in_executor(None, kernel.prepare):
         log.info("%s", sentence)
     runtimes = Runtimes(config.exec_root / "runtimes")
+    if config.default_runtime and config.default_runtime not in runtimes.by_name:
+        raise Invalid(f"specified default runtime '{config.default_runtime}' does not exist", hint=f"this host has {', '.join(sorted(runtimes.by_name))}")
     core = Core(
         config=config,
         facts=facts,
@@ -73,7 +77,7 @@ async def build(config: DaemonConfig) -> Engine:
         default_runtime=config.default_runtime or runtimes.default,
     )
     monitor = Monitor(config.exec_root, runtimes)
-    process = Process(core, monitor, runtimes, probe_surroundings(runtimes))
+    process = Process(core, monitor, runtimes, probe_surroundings(runtimes), link_words=os.environ.get(LEGACY_WORDS) == "1")
     images = Images(
         config.data_root,
         state=lambda: core.state,

@@ -14,6 +14,7 @@ from .filesystems import Filesystems
 from .health import HealthChecks
 from .images import Images
 from .lifecycle import Lifecycle
+from .linking import Linking
 from .networking import Networking
 from .process import Process
 from .pruning import Pruning
@@ -50,6 +51,7 @@ class Engine:
         self.updating = Updating(core, process)
         self.pruning = Pruning(core, self.networking, self.volumes, self.lifecycle)
         self.rewiring = Rewiring(core, self.networking)
+        self.linking = Linking(core, self.networking)
         self.reconcile = Reconcile(core, self.networking, self.lifecycle, process)
         # containers
         self.find_container = core.find_container
@@ -62,6 +64,7 @@ class Engine:
         self.unpause = self.lifecycle.unpause
         self.rename = self.lifecycle.rename
         self.remove = self.lifecycle.remove
+        self.remove_link = self.linking.remove
         self.wait = self.lifecycle.wait
         self.attach = self.streams.attach
         self.logs = self.streams.logs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
@@ -18,7 +19,7 @@ from ..containers.health import first_health
 from ..containers.model import Container, ContainerState
 from ..containers.restart import RestartDecision, decide_restart
 from ..containers.signals import signal_number
-from ..errors import Conflict, Failed, NotModified, SanbashiError
+from ..errors import Conflict, Failed, NotFound, NotModified, SanbashiError
 from ..host.keeper import PortTaken
 from ..host.volume_mounts import remove_volume
 from ..network.plan import Step
@@ -134,8 +135,9 @@ class Lifecycle:
             state = ContainerState(status="running", pid=pid, started_at=now(), finished_at=container.state.finished_at, health=health)
             confirmed = await core.put(msgspec.structs.replace(container, state=state, monitor_pid=monitor_pid, boot_id=core.boot_id))
         except SanbashiError as error:
+            told = self.explained(error, container)  # before the sandbox goes, with what was asked for
             await self.undo_start(container)
-            raise self.explained(error, container) from error
+            raise told from error
         crash_point("confirmed")
         return confirmed
 
@@ -359,6 +361,19 @@ class Lifecycle:
     async def unpause(self, ref: str) -> None:
         """`unpause`."""
         await self.freeze(ref, frozen=False)
+
+    async def stand_still(self, container_id: str) -> bool:
+        """Pause a container that may have ended by now; whether it was paused."""
+        try:
+            await self.freeze(container_id, frozen=True)
+        except Conflict:
+            return False
+        return True
+
+    async def move_on(self, container_id: str) -> None:
+        """Undo stand_still; somebody may have ended or removed the container since."""
+        with contextlib.suppress(Conflict, NotFound):
+            await self.freeze(container_id, frozen=False)
 
     async def freeze(self, ref: str, *, frozen: bool) -> None:
         container = self.core.find_container(ref)

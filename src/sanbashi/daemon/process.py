@@ -22,6 +22,7 @@ from ..host.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_shm, unmount
 from ..host.rootfs import every_device, find_user, host_device
 from ..host.runtime import Runtime, Runtimes
 from .core import Core
+from .linking import words_of
 from .rotation import Rotation
 from .volume_mounts import VolumeMounts
 
@@ -38,6 +39,7 @@ class Process:
     monitor: Monitor
     runtimes: Runtimes
     facts: ContainerFacts
+    link_words: bool = False  # whether links put words into environments
     on_exit: Callable[[str, int, bool, int], Awaitable[None]] | None = None
     listener: asyncio.Task[None] | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -123,6 +125,7 @@ class Process:
             pid=self.joined(host.pid_mode, "pid"),
             shm=self.shm(container),
             devices=devices_of(host),
+            links=tuple(words_of(self.core, container)) if self.link_words else (),
         )
 
     def joined(self, mode: str, kind: str) -> str:

@@ -89,7 +89,11 @@ class Runtime:
     async def _do(self, verb: str, *words: str) -> None:
         done = await self.launcher.run(self.command(verb, *words))
         if done.returncode != 0:
-            raise RuntimeFailed(f"{self.name} {verb}: {message(done.stderr)}")
+            said = message(done.stderr)
+            # It ended while the request was on its way.
+            if any(gone in said for gone in GONE):
+                raise Conflict(f"container {words[-1]} is not running")
+            raise RuntimeFailed(f"{self.name} {verb}: {said}")
 
 
 class MemoryFile:

@@ -385,7 +385,7 @@ def test_volumes(run):
         assert (await client.ask("GET", "/volumes/data")).json == data
         assert (await client.ask("GET", "/volumes/nosuch")).json == {"message": "get nosuch: no such volume"}
         assert (await client.ask("POST", "/volumes/create", {"Name": "v"})).status == 201
-        assert client.engine.calls[-1] == ("create_volume", "v", "local", {}, {})
+        assert client.engine.calls[-1] == ("create_volume", "v", "local", {}, {}, ("anonymous", False))
         assert (await client.ask("POST", "/volumes/create", {"ClusterVolumeSpec": {}})).status == 503
         assert (await client.ask("POST", "/volumes/prune")).json == {"VolumesDeleted": None, "SpaceReclaimed": 0}
         only_anonymous = client.engine.calls[-1][1]

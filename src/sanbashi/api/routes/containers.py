@@ -114,7 +114,8 @@ async def rename(engine: Engine, request: Request) -> Answer:
 async def remove(engine: Engine, request: Request) -> Answer:
     """`rm`."""
     if request.flag("link"):
-        raise Invalid("removing links is not supported: they go with their container")
+        await engine.remove_link(request["id"])
+        return empty()
     await engine.remove(request["id"], force=request.flag("force"), volumes=request.flag("v"))
     return empty()
 

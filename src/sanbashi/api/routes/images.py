@@ -79,7 +79,8 @@ async def load(engine: Engine, request: Request) -> Answer:
     async def bring(report: Report) -> None:
         await engine.images.load(request.body, quiet=request.flag("quiet"), progress=report)
 
-    return Streamed(progress_bits(bring), at_once=False)
+    # A failure comes in the stream, as in Docker: docker-py looks for it there.
+    return Streamed(progress_bits(bring, refuse=False))
 
 
 async def save(engine: Engine, request: Request) -> Answer:

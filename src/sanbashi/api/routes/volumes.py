@@ -34,7 +34,7 @@ async def create(engine: Engine, request: Request) -> Answer:
     body = decode(await request.json(), VolumeBody)
     if body.cluster_volume_spec is not None:
         return await not_a_manager(engine, request)
-    volume = await engine.create_volume(body.name, body.driver or "local", body.driver_opts, body.labels)
+    volume = await engine.create_volume(body.name, body.driver or "local", body.driver_opts, body.labels, anonymous=not body.name)
     return json_response(volume_json(volume), 201)
 
 
