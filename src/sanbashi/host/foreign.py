@@ -18,6 +18,7 @@ from ..network.ruleset import TABLE
 from .counts import Counts
 from .nft import FAMILIES, TERSE, Nft, NftError
 
+GUARD = "sanbashi_guard"  # host/guard.py
 COMMENT = "sanbashi"  # of the one rule of ours that may stand in a chain of others: host/acceptance.py
 JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
 LEGACY = {"ip": (Path("/proc/net/ip_tables_names"), "iptables-legacy"), "ip6": (Path("/proc/net/ip6_tables_names"), "ip6tables-legacy")}
@@ -61,7 +62,8 @@ def listing(nft: Nft, command: str) -> list[dict[str, Any]]:
 
 
 def ours(chain: dict[str, Any]) -> bool:
-    return chain["table"] == TABLE and chain["family"] in FAMILIES
+    # The guard must not be listed at all: libnftables 1.0.6 reads past its names of flags for one with an owner, and the JSON is garbage.
+    return chain["table"] in (TABLE, GUARD) and chain["family"] in FAMILIES
 
 
 def judge(nft: Nft, chain: dict[str, Any], chains: Iterable[dict[str, Any]]) -> ForeignDrop | None:
