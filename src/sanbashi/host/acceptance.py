@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .foreign import COMMENT, ForeignDrop, listing
+from .foreign import ours as of_ours
 from .nft import Nft, NftError
 
 log = logging.getLogger("sanbashi.host")
@@ -56,7 +57,8 @@ def ours(nft: Nft) -> Iterator[dict[str, Any]]:
         chains = [c["chain"] for c in listing(nft, "list chains") if "chain" in c]
     except NftError:  # no nftables in this kernel
         return
-    for family, table in dict.fromkeys((c["family"], c["table"]) for c in chains if c.get("hook") == "forward" and c["family"] in LAYERS):
+    foreign = [c for c in chains if c.get("hook") == "forward" and c["family"] in LAYERS and not of_ours(c)]
+    for family, table in dict.fromkeys((c["family"], c["table"]) for c in foreign):
         try:
             rules = [r["rule"] for r in listing(nft, f"list table {family} {table}") if "rule" in r]
         except NftError:  # gone meanwhile
