@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 
-from ..errors import Conflict, SanbashiError
+from ..errors import Conflict, Invalid, SanbashiError
 from ..host.facts import probe
 from ..host.keeper import KeeperClient
 from ..host.kernel import Kernel
@@ -31,6 +31,8 @@ async def build(config: DaemonConfig) -> Engine:
     """The engine, its saved state loaded and the host brought to it."""
     for setting in config.ignored:
         log.info("the setting %s has no meaning here and is ignored", setting)
+    if not config.ip_forward:
+        log.warning("the setting ip-forward=false is not honoured: without forwarding no network of containers works")
     for folder, mode in (
         (config.data_root, 0o711),
         (config.exec_root, 0o711),
@@ -62,7 +64,8 @@ async def build(config: DaemonConfig) -> Engine:
         log.info("%s", sentence)
     runtimes = Runtimes(config.exec_root / "runtimes")
     if config.default_runtime and config.default_runtime not in runtimes.by_name:
-        raise Invalid(f"specified default runtime '{config.default_runtime}' does not exist", hint=f"this host has {', '.join(sorted(runtimes.by_name))}")
+        here = ", ".join(sorted(runtimes.by_name))
+        raise Invalid(f"specified default runtime '{config.default_runtime}' does not exist", hint=f"this host has {here}")
     core = Core(
         config=config,
         facts=facts,

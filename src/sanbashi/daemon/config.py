@@ -305,5 +305,6 @@ def network_options(value: object, path: Path) -> dict[str, dict[str, str]]:
 def several(key: str, value: Any) -> list[Any]:
     """The values of a key; limits stand by name."""
     if key == "default-ulimits" and isinstance(value, dict):
-        return [f"{name}={limit.get('Soft', 0)}:{limit.get('Hard', 0)}" if isinstance(limit, dict) else f"{name}={limit}" for name, limit in value.items()]
+        limits = {name: (limit.get("Soft", 0), limit.get("Hard", 0)) for name, limit in value.items() if isinstance(limit, dict)}
+        return [f"{name}={soft}:{hard}" for name, (soft, hard) in limits.items()]
     return value if isinstance(value, list) else [value]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from ..containers.facts import ContainerFacts
-from ..containers.model import Config, Container, HostConfig, MountPoint
+from ..containers.model import Config, Container, HostConfig, MountPoint, Ulimit
 from ..containers.names import check_name, random_name
 from ..containers.request import container_of
 from ..errors import Conflict, Invalid, NotFound, SanbashiError
@@ -17,6 +17,7 @@ from ..host.copying import check_binds
 from ..network import commands
 from ..network.model import EndpointWish
 from ..volumes.options import local_mount
+from .config import DaemonConfig
 from .core import Core, new_id, now, whole
 from .images import Images
 from .networking import Networking
@@ -40,6 +41,7 @@ class Creating:
         """`POST /containers/create`: (id, warnings)."""
         core = self.core
         image = self.images.resolve(config.image)
+        host = with_defaults(host, core.config)
         id_ = new_id()
         name = self.reserve_name(name, id_)
         container, warnings = container_of(
@@ -149,3 +151,11 @@ def volume_wishes(container: Container, destination: str) -> tuple[dict[str, str
             driver = mount.volume_options.get("DriverConfig") or {}
             return dict(driver.get("Options") or {}), dict(mount.volume_options.get("Labels") or {})
     return {}, {}
+
+
+def with_defaults(host: HostConfig, config: DaemonConfig) -> HostConfig:
+    """What the daemon's settings say where the request says nothing: --init, --default-ulimit."""
+    asked = {limit.name for limit in host.ulimits or ()}
+    limits = tuple(Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in config.default_ulimits if name not in asked)
+    init = True if host.init is None and config.init else host.init
+    return msgspec.structs.replace(host, init=init, ulimits=(*(host.ulimits or ()), *limits) if limits else host.ulimits)

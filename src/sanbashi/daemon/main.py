@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import Invalid, SanbashiError
+from .checking import check_settings
 from .config import DaemonConfig, parse
 
 log = logging.getLogger("sanbashi")
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": logging.CRITICAL}
 
 USAGE = """Usage:  sanbashid [OPTIONS]
 
@@ -41,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         config = parse(words, lambda path: Path(path).read_text(encoding="utf-8"))
+        check_settings(config)
         logging.basicConfig(
-            level=logging.DEBUG if config.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+            level=LEVELS["debug" if config.debug else config.log_level], format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
         )
         if os.geteuid() != 0:
             raise Invalid("sanbashid needs to be started by root", hint="sudo sanbashid")

@@ -123,3 +123,29 @@ def test_files_that_are_none(file: object, sentence: str) -> None:
     with pytest.raises(Invalid) as said:
         config("--config-file=/f", file=file)
     assert sentence in said.value.message
+
+
+def test_a_file_written_for_dockerd() -> None:
+    read = config(
+        "--config-file=daemon.json",
+        file={
+            "exec-opts": ["native.cgroupdriver=systemd"],
+            "log-driver": "json-file",
+            "log-opts": {"max-size": "100m"},
+            "storage-driver": "overlay2",
+            "features": {"buildkit": True},
+            "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 64000, "Soft": 32000}},
+            "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": 1400}},
+        },
+    )
+    assert read.ignored == ("exec-opts", "log-opts", "storage-driver", "features")
+    assert read.default_ulimits == (("nofile", 32000, 64000),)
+    assert read.default_network_opts == {"bridge": {"com.docker.network.driver.mtu": "1400"}}
+
+
+def test_default_options_of_networks_by_flag() -> None:
+    assert config("--default-network-opt", "bridge=com.docker.network.driver.mtu=1400").default_network_opts == {
+        "bridge": {"com.docker.network.driver.mtu": "1400"}
+    }
+    with pytest.raises(Invalid, match="wants DRIVER=KEY=VALUE"):
+        config("--default-network-opt=bridge")
