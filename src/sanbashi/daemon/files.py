@@ -1,6 +1,8 @@
 """The files that a container sees through bind mounts: hostname, hosts, resolv.conf.
 
-They are written in place (the mount holds the inode) and left alone once a user has edited them: a sidecar keeps the hash of what we wrote.
+They are written in place (the mount holds the inode). A sidecar keeps the hash of what we wrote, so that a user's edit is known: an edited
+resolv.conf is left alone for good; an edited hosts keeps the user's lines while ours follow the networks. Each start writes hosts and hostname
+anew, as Docker does: what they said of the addresses of the last run would be wrong.
 """
 
 from __future__ import annotations
@@ -26,16 +28,16 @@ def host_resolv_conf() -> str:
     return real.read_text(encoding="utf-8", errors="replace") if servers == ["127.0.0.53"] and real.exists() else text
 
 
-def write_files(core: Core, container: Container) -> None:
+def write_files(core: Core, container: Container, *, starts: bool = False) -> None:
     """Write the files that follow from the present state; blocking, for a worker thread. Unavailable where they cannot be written."""
     folder = core.container_dir(container.id)
     try:
-        write_all(core, container, folder)
+        write_all(core, container, folder, starts=starts)
     except OSError as error:
         raise Unavailable(f"cannot write the files of {container.name}: {error}", hint=f"see that {folder} has room and can be written") from error
 
 
-def write_all(core: Core, container: Container, folder: Path) -> None:
+def write_all(core: Core, container: Container, folder: Path, *, starts: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = core.state.network
     sandbox = state.sandboxes.get(container.sandbox_id)
@@ -51,7 +53,10 @@ def write_all(core: Core, container: Container, folder: Path) -> None:
         ("resolv.conf", texts.get("resolv.conf") or resolv_conf_of(state, sandbox, host_resolv)),
         ("hostname", texts["hostname"]),
     ):
-        write_unless_edited(folder / name, text, folder / "written.json")
+        path, sidecar = folder / name, folder / "written.json"
+        written = write_unless_edited(path, text, sidecar, even_so=starts and name != "resolv.conf")
+        if name == "hosts" and not written:
+            follow(path, text, sidecar)
 
 
 def names_of(core: Core, links: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
@@ -60,8 +65,8 @@ def names_of(core: Core, links: tuple[tuple[str, str], ...]) -> dict[str, tuple[
     return {id_: (containers[id_].config.hostname, containers[id_].name) for _, id_ in links if id_ in containers}
 
 
-def write_unless_edited(path: Path, text: str, sidecar: Path) -> None:
-    """Write a file in place, unless it is no longer what we last wrote.
+def write_unless_edited(path: Path, text: str, sidecar: Path, *, even_so: bool = False) -> bool:
+    """Write a file in place, unless it is no longer what we last wrote; whether it now says `text`.
 
     What it will be is noted before it is written, so that a daemon that dies in between does not take its own text for somebody's edit.
     """
@@ -69,20 +74,45 @@ def write_unless_edited(path: Path, text: str, sidecar: Path) -> None:
     data = text.encode()
     present = path.read_bytes() if path.exists() else None
     if present == data:
-        return
-    if present is not None and path.name in ours and fingerprint(present) not in ours[path.name]:
-        return
+        return True
+    if present is not None and path.name in ours and fingerprint(present) not in ours[path.name] and not even_so:
+        return False
     between = data + (present or b"")[len(data) :]
     ours[path.name] = [fingerprint(content) for content in (present, data, between) if content is not None]
+    ours[f"{path.name} lines"] = text.splitlines()
+    note(sidecar, ours)
+    if present is None:
+        path.touch(mode=0o644)
+    overwrite(path, data)
+    path.chmod(0o644)
+    return True
+
+
+def follow(path: Path, text: str, sidecar: Path) -> None:
+    """In a file that a user has edited, replace the lines that were ours by those of `text`; the user's stay where they are."""
+    ours: dict[str, list[str]] = json.loads(sidecar.read_text())
+    before, after = ours.get(f"{path.name} lines", []), text.splitlines()
+    if before == after:
+        return
+    present = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    kept = [line for line in present if line in after or line not in before]
+    lines = [*kept, *(line for line in after if line not in before and line not in kept)]
+    ours[f"{path.name} lines"] = after
+    note(sidecar, ours)
+    overwrite(path, "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
+
+
+def note(sidecar: Path, ours: dict[str, list[str]]) -> None:
+    """Keep what we wrote, whole or not at all."""
     following = sidecar.with_suffix(".new")
     following.write_text(json.dumps(ours))
     following.rename(sidecar)
-    if present is None:
-        path.touch(mode=0o644)
+
+
+def overwrite(path: Path, data: bytes) -> None:
     with path.open("r+b", buffering=0) as file:
         file.write(data)
         file.truncate()
-    path.chmod(0o644)
 
 
 def fingerprint(content: bytes) -> str:

@@ -169,7 +169,7 @@ class Lifecycle:
         """The files that the container sees through bind mounts, and those of the containers that link to it."""
         sandbox_id = container.sandbox_id
         if sandbox_id:
-            await self.core.on_host(write_files, self.core, container)
+            await self.core.on_host(lambda: write_files(self.core, container, starts=True))
             for other in self.networking.touched(self.core.state.network, sandbox_id).sandboxes:
                 if other != sandbox_id:
                     await self.networking.refresh_files(other)

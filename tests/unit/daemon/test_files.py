@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sanbashi.daemon.files import write_files, write_unless_edited
+from sanbashi.daemon.files import follow, write_files, write_unless_edited
 from sanbashi.errors import Unavailable
 from sanbashi.network.model import EndpointWish
 
@@ -55,6 +55,24 @@ def test_one_edited_file_does_not_hold_up_the_others(tmp_path: Path) -> None:
     assert [(tmp_path / n).read_text() for n in ("hosts", "resolv.conf")] == ["theirs\n", "ours, later\n"]
 
 
+def test_in_an_edited_file_our_lines_follow_and_the_users_stay(place: tuple[Path, Path]) -> None:
+    path, sidecar = place
+    write_unless_edited(path, "127.0.0.1 localhost\n172.17.0.2 box\n", sidecar)
+    path.write_text("127.0.0.1 localhost\n10.1.1.1 mine\n172.17.0.2 box\n")
+    for text in ("127.0.0.1 localhost\n172.17.0.2 box\n172.18.0.2 box\n", "127.0.0.1 localhost\n172.18.0.2 box\n"):
+        assert not write_unless_edited(path, text, sidecar)
+        follow(path, text, sidecar)
+    assert path.read_text() == "127.0.0.1 localhost\n10.1.1.1 mine\n172.18.0.2 box\n"
+
+
+def test_a_start_writes_an_edited_file_anew(place: tuple[Path, Path]) -> None:
+    path, sidecar = place
+    write_unless_edited(path, "172.17.0.2 box\n", sidecar)
+    path.write_text("172.17.0.2 box\n10.1.1.1 mine\n")
+    assert write_unless_edited(path, "172.17.0.3 box\n", sidecar, even_so=True)
+    assert path.read_text() == "172.17.0.3 box\n"
+
+
 @pytest.mark.parametrize("text", ["a longer text\n", "short\n"])
 def test_a_daemon_that_dies_while_it_writes_does_not_take_its_own_text_for_an_edit(text: str, place: tuple[Path, Path]) -> None:
     path, sidecar = place
@@ -89,6 +107,8 @@ def test_the_files_follow_connect_and_disconnect(tmp_path: Path, monkeypatch: py
             assert (folder / "hosts").read_text() == before
             (folder / "hosts").write_text("theirs\n")
             await town.networking.connect("app", "db", EndpointWish(network="app"))
+            assert (folder / "hosts").read_text().splitlines()[0] == "theirs"
+            await town.networking.disconnect("app", "db", False)
             assert (folder / "hosts").read_text() == "theirs\n"
 
     asyncio.run(work())
