@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..containers import lifecycle as moves
-from ..containers.failure import CannotRun, RuntimeFailed
+from ..containers.failure import NOT_EXECUTABLE, CannotRun, RuntimeFailed
 from ..containers.model import Container, ExecConfig
 from ..containers.spec import exec_process
-from ..errors import Conflict, Invalid, NotFound
+from ..errors import Conflict, Invalid, NotFound, SanbashiError
 from ..host.attachment import Attachment
 from ..host.exec import Running, execute
 from ..host.rootfs import find_user
@@ -102,8 +102,8 @@ class Execs:
                 stdin=config.attach_stdin and not detach,
                 detach=detach,
             )
-        except (CannotRun, RuntimeFailed) as error:
-            entry.exit_code = error.exit_code
+        except SanbashiError as error:
+            entry.exit_code = error.exit_code if isinstance(error, CannotRun | RuntimeFailed) else NOT_EXECUTABLE
             raise
         entry.running, entry.pid = running, running.pid
         self.core.tell_container(f"exec_start: {' '.join(config.cmd or ())}", container, execID=exec_id)
