@@ -5,7 +5,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fix test test-kernel test-conformance test-e2e bench bench-quick golden run plan
+.PHONY: help setup demo check fix test test-kernel test-conformance test-e2e bench bench-quick golden run plan isolation
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: setup  ## set-up and every test, in 30 minutes; as root
 
 test-kernel:  ## real packets between private namespaces; as root
 	@$(PYTEST) tests/kernel tests/contract
+
+isolation:  ## ask who reaches whom, 350 cells twice, and write docs/isolation.md; as root
+	@$(PY) -m tests.kernel.matrix docs/isolation.md
 
 test-conformance:  ## the recordings of Docker, replayed; as root
 	@$(PYTEST) tests/conformance

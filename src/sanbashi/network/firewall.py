@@ -129,6 +129,8 @@ def published(endpoint: Endpoint) -> Iterator[Element]:
             continue
         version, target = p.host_ip.version, (interface.ip, p.container_port)
         if not p.host_port:
+            if p.host_ip.is_loopback:
+                continue  # for the host alone, which reaches the container anyway
             yield inet(f"opened{version}", interface.ip, p.protocol, p.container_port)
         elif p.host_ip.is_unspecified:
             yield inet(f"published{version}_any", p.protocol, p.host_port, data=target)
