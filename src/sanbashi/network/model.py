@@ -255,4 +255,5 @@ class NetworkFacts:
     missing_links: frozenset[str] = frozenset()  # kinds of link that the kernel cannot make, of those that were tried
     direct_routing: bool = False  # --allow-direct-routing: containers may be reached by their own addresses from outside
     default_options: Mapping[str, str] = field(default_factory=dict)  # default-network-opts of bridge
+    host_gateways: tuple[IPAddress, ...] = ()  # --host-gateway-ip: where containers find the host
     host_input: bool = False  # published ports pass the host's own input policy, where a network does not say otherwise

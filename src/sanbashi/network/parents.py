@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import Failed, NotSupported
@@ -80,10 +80,11 @@ def routes_by_device(network: Network) -> bool:
     return network.driver == "ipvlan" and parent_options(network).mode != "l2"
 
 
-def sharing(state: NetworkState, network: Network) -> Iterator[Network]:
-    """The other networks on the same parent."""
+def sharing(state: NetworkState, network: Network) -> tuple[Network, ...]:
+    """The other networks on the same parent, the oldest first."""
     name = parent_name(network)
-    return (n for n in state.networks.values() if n.id != network.id and has_parent(n) and not n.config_only and parent_name(n) == name)
+    others = (n for n in state.networks.values() if n.id != network.id and has_parent(n) and parent_name(n) == name)
+    return tuple(sorted(others, key=lambda n: (n.created, n.name)))
 
 
 # -- creation
@@ -96,7 +97,7 @@ def placed(state: NetworkState, network: Network, facts: NetworkFacts) -> Networ
     that it would need, where the kernel lacks a kind of link.
     """
     options, name = parent_options(network), parent_name(network)
-    others = list(sharing(state, network))
+    others = sharing(state, network)
     check_sharing(network, name, others)
     there = name in facts.links_present or name in facts.links_ours
     made = any(not other.adopted for other in others)

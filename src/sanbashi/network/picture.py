@@ -307,6 +307,9 @@ class Zone:
         return f"zone {self.name}"
 
 
+THE_HOST = "host"  # in place of an endpoint's id: names of the host itself, which a container's own of the same spelling go before
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The names of one endpoint in its network's zone; the first is what PTR answers."""

@@ -37,6 +37,8 @@ def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
     yield from DRIVERS[network.driver].network_items(network, facts)
     if zones.has_names(network):
         yield zones.zone(network)
+        if (host := zones.host_names(network, facts)) is not None:
+            yield host
 
 
 def sandbox_items(state: NetworkState, sandbox: Sandbox, facts: NetworkFacts) -> Iterator[Item]:

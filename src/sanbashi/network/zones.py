@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .firewall import bridge_addresses
 from .links import linked_endpoints
-from .model import PREDEFINED, Endpoint, IPAddress, Network, NetworkState, Sandbox
+from .model import PREDEFINED, Endpoint, IPAddress, Network, NetworkFacts, NetworkState, Sandbox
 from .options import name_servers
 from .parents import closed, routes_by_device
-from .picture import Names, Resolver, Zone
+from .picture import THE_HOST, Names, Resolver, Zone
 from .publishing import endpoints_of
+
+# Docker's users know the first from Docker Desktop; here it is answered without --add-host.
+HOST_NAMES = ("host.docker.internal", "host.sanbashi.internal")
 
 
 def has_names(network: Network) -> bool:
@@ -20,6 +24,13 @@ def has_names(network: Network) -> bool:
 def zone(network: Network) -> Zone:
     """A network's zone."""
     return Zone(network.id, network.name)
+
+
+def host_names(network: Network, facts: NetworkFacts) -> Names | None:
+    """What the host is called on a network: at the daemon's --host-gateway-ip, else at its own address there; None where it has none."""
+    if network.driver != "bridge" or not bridge_addresses(network):
+        return None
+    return Names(network.id, THE_HOST, HOST_NAMES, facts.host_gateways or bridge_addresses(network))
 
 
 def names(endpoint: Endpoint) -> Names:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sanbashi.network.picture import Names, Resolver, Zone
+from sanbashi.network.picture import THE_HOST, Names, Resolver, Zone
 
 from .wire import lower
 
@@ -41,6 +41,7 @@ class Table:
     name: str = ""
     names: dict[str, dict[str, tuple[bytes, ...]]] = field(default_factory=dict)
     first: dict[bytes, dict[str, str]] = field(default_factory=dict)
+    host: dict[str, tuple[bytes, ...]] = field(default_factory=dict)  # names of the host itself on this network
 
     def addresses(self, name: str) -> list[bytes]:
         """The addresses of a name, each once, or of the closest wildcard above it ("*.app.local")."""
@@ -65,6 +66,9 @@ class Directory:
             table.name = lower(item.name)
             return
         addresses = tuple(address.packed for address in item.addresses)
+        if item.endpoint == THE_HOST:
+            table.host = dict.fromkeys(map(lower, item.names), addresses)
+            return
         for name in item.names:
             table.names.setdefault(lower(name), {})[item.endpoint] = addresses
         for address in addresses:
@@ -76,12 +80,14 @@ class Directory:
             return
         if isinstance(item, Zone):
             table.name = ""
+        elif item.endpoint == THE_HOST:
+            table.host = {}
         else:
             for name in item.names:
                 drop(table.names, lower(name), item.endpoint)
             for address in item.addresses:
                 drop(table.first, address.packed, item.endpoint)
-        if not (table.name or table.names or table.first):
+        if not (table.name or table.names or table.first or table.host):
             del self._tables[item.network]
 
     def find(self, view: View, name: str, length: int) -> tuple[list[bytes], bool]:
@@ -101,7 +107,12 @@ class Directory:
                     if found := [address for address in addresses_ if len(address) == length]:
                         return found, True
                     exists = True
-        return [], exists
+        return ([], True) if exists else self.find_host(view, name, length)
+
+    def find_host(self, view: View, name: str, length: int) -> tuple[list[bytes], bool]:
+        """The same for the names of the host itself, which nobody else has."""
+        tables = [table for network in view.networks if (table := self._tables.get(network)) is not None and name in table.host]
+        return [a for table in tables[:1] for a in table.host[name] if len(a) == length], bool(tables)
 
     def name_of(self, view: View, address: bytes) -> str | None:
         """NAME.NETWORK of the endpoint that has a packed address in this view."""

@@ -7,7 +7,7 @@ from sanbashi.errors import Invalid
 from sanbashi.network import commands, zones
 from sanbashi.network.links import resolve_links
 from sanbashi.network.model import NetworkState, PortSpec
-from sanbashi.network.picture import Element, Names, Resolver, Zone
+from sanbashi.network.picture import THE_HOST, Element, Names, Resolver, Zone
 from sanbashi.network.wanted import everything, wanted
 
 from .world import FACTS, create, fresh, join, number, open_container, run, sandbox_of
@@ -23,7 +23,9 @@ def test_only_named_networks_have_zones_names_and_a_resolver() -> None:
     found = everything(state, FACTS)
     assert {i for i in found if isinstance(i, Zone)} == {Zone(network.id, "n")}
     four, six = ip_address("172.18.0.2"), ip_address("fd9c:f72:1cca::2")
-    assert {i for i in found if isinstance(i, Names)} == {Names(network.id, number("c n"), ("c", "www", number("c")[:12]), (four, six))}
+    assert {i for i in found if isinstance(i, Names) and i.endpoint != THE_HOST} == {
+        Names(network.id, number("c n"), ("c", "www", number("c")[:12]), (four, six))
+    }
     assert [i for i in found if isinstance(i, Resolver)] == [Resolver(sandbox_of("c"), (network.id,), port=40053)]
 
 
@@ -84,3 +86,14 @@ def test_words_of_links() -> None:
     for word, message in (("", "empty string specified for links"), ("a:b:c", "bad format for links: a:b:c")):
         with pytest.raises(Invalid, match=message):
             resolve_links((word,), known.__getitem__)
+
+
+def test_the_host_is_known_by_name_where_it_has_an_address() -> None:
+    state, network = create(fresh(), "app", "10.0.0.0/24")
+    named = [i for i in wanted(state, FACTS, networks=[network.id]) if isinstance(i, Names)]
+    assert [(n.names, [str(a) for a in n.addresses]) for n in named] == [(("host.docker.internal", "host.sanbashi.internal"), ["10.0.0.1"])]
+    told = replace(FACTS, host_gateways=(ip_address("192.0.2.7"),))
+    assert [str(a) for n in wanted(state, told, networks=[network.id]) if isinstance(n, Names) for a in n.addresses] == ["192.0.2.7"]
+    modes = dict.fromkeys(("com.docker.network.bridge.gateway_mode_ipv4",), "isolated")
+    state, isolated = create(fresh(), "iso", "10.0.0.0/24", internal=True, options=modes)
+    assert not any(isinstance(i, Names) for i in wanted(state, FACTS, networks=[isolated.id]))

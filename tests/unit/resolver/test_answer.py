@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from sanbashi.network.picture import Names, Resolver, Zone
+from sanbashi.network.picture import THE_HOST, Names, Resolver, Zone
 from sanbashi.resolver import wire
 from sanbashi.resolver.answer import answer, reverse_address
 from sanbashi.resolver.names import Directory, View
@@ -142,3 +142,18 @@ def test_many_addresses_are_cut_and_turn(directory: Directory, query: Query, sho
 )
 def test_reverse_names(name: str, expected: str | None) -> None:
     assert reverse_address(name) == (ip_address(expected).packed if expected else None)
+
+
+def test_the_host_has_a_name_unless_a_container_has_it(directory: Directory) -> None:
+    seen, host = view("n1", "n2"), Names("n1", THE_HOST, ("host.docker.internal", "host.sanbashi.internal"), (ip_address("172.20.0.1"),))
+    directory.add(host)
+    assert directory.find(seen, "host.docker.internal", 4) == ([b"\xac\x14\0\1"], True)
+    assert directory.find(seen, "host.sanbashi.internal", 16) == ([], True)
+    assert directory.find(view("n2"), "host.docker.internal", 4) == ([], False)
+    mine = Names("n2", "e9", ("c9", "host.docker.internal"), (ip_address("172.21.0.7"),))
+    directory.add(mine)
+    assert directory.find(seen, "host.docker.internal", 4) == ([b"\xac\x15\0\7"], True)
+    directory.remove(mine)
+    assert directory.find(seen, "host.docker.internal", 4) == ([b"\xac\x14\0\1"], True)
+    directory.remove(host)
+    assert directory.find(seen, "host.docker.internal", 4) == ([], False)

@@ -79,6 +79,11 @@ def create(call: Call) -> None:
     from sanbashi.cli.network_request import ipam_of
 
     given = call.given
+    options = given.pairs("opt")
+    if routes := given.many("route"):
+        options["io.sanbashi.routes"] = ",".join(map(route_of, routes))
+    if given.on("no-default-route"):
+        options["io.sanbashi.no_default_route"] = "true"
     body: dict[str, Any] = {
         "Name": call.args[0],
         "Driver": given.text("driver", "bridge"),
@@ -89,7 +94,7 @@ def create(call: Call) -> None:
         "Ingress": given.on("ingress"),
         "ConfigOnly": given.on("config-only"),
         "ConfigFrom": {"Network": given.text("config-from")} if given.text("config-from") else None,
-        "Options": given.pairs("opt"),
+        "Options": options,
         "Labels": given.pairs("label"),
     }
     for family in ("4", "6"):
@@ -99,6 +104,14 @@ def create(call: Call) -> None:
     if answer.get("Warning"):
         err(f"WARNING: {answer['Warning']}\n")
     out(answer["Id"] + "\n")
+
+
+def route_of(text: str) -> str:
+    """10.9.0.0/16=10.5.0.2, or with " via ", as the daemon reads it."""
+    destination, equals, gateway = text.partition("=")
+    if not equals and " via " not in text:
+        raise Failure(f"invalid route {text!r}: it should be of the form 10.9.0.0/16=10.5.0.2")
+    return f"{destination.strip()} via {gateway.strip()}" if equals else text
 
 
 def connect(call: Call) -> None:
@@ -220,7 +233,9 @@ COMMANDS = {
     --ipv4  Enable or disable IPv4 address assignment (default true)
     --ipv6  Enable or disable IPv6 address assignment
     --label list  Set metadata on a network
+    --no-default-route  Give containers no default route by this network
 -o, --opt map  Set driver specific options (default map[])
+    --route list  Route that containers on this network get (e.g. 10.9.0.0/16=10.5.0.2)
     --scope string  Control the network's scope
     --subnet strings  Subnet in CIDR format that represents a network segment
 """,
