@@ -77,8 +77,11 @@ def info(core: Core, drift: Drift) -> dict[str, Any]:
         "Architecture": os.uname().machine,
         "IndexServerAddress": "https://index.docker.io/v1/",
         "RegistryConfig": {
-            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
-            "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": list(config.registry_mirrors), "Secure": True, "Official": True}},
+            "InsecureRegistryCIDRs": [*(r for r in config.insecure_registries if "/" in r), "::1/128", "127.0.0.0/8"],
+            "IndexConfigs": {
+                "docker.io": {"Name": "docker.io", "Mirrors": list(config.registry_mirrors), "Secure": True, "Official": True},
+                **{r: {"Name": r, "Mirrors": [], "Secure": False, "Official": False} for r in config.insecure_registries if "/" not in r},
+            },
             "Mirrors": list(config.registry_mirrors),
         },
         "NCPU": facts.processors,

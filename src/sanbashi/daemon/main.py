@@ -7,11 +7,13 @@ import gc
 import logging
 import os
 import signal
+import socket
+import struct
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import Invalid, SanbashiError
+from ..errors import Conflict, Invalid, SanbashiError
 from .checking import check_settings
 from .config import DaemonConfig, parse
 
@@ -70,7 +72,9 @@ async def run(config: DaemonConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     hold_pidfile(config.pidfile)
+    alone: socket.socket | None = None
     try:
+        alone = hold_namespace()
         engine = await build(config)
         server = await serve(engine, config)
         # What was made at start lives as long as the daemon: the collector need not look at it at every start of a container.
@@ -86,8 +90,42 @@ async def run(config: DaemonConfig) -> int:
         await server.close()
         await engine.reconcile.shut_down()
     finally:
+        if alone is not None:
+            alone.close()
         release_pidfile(config.pidfile)
     return 0
+
+
+def hold_namespace() -> socket.socket:
+    """A name that one process of a network namespace can have; Conflict where another daemon has it.
+
+    Two daemons would take each other's links, addresses and rules for leftovers of their own and remove them. An abstract name belongs to
+    the network namespace as they do, and goes with the process, however that ends.
+    """
+    name = "\0sanbashi.network"
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        held.bind(name)
+    except OSError as error:
+        held.close()
+        raise Conflict(
+            f"another sanbashid {holder(name)}runs in this network namespace: two would remove each other's links and rules",
+            hint="end it, or start this one in a namespace of its own: ip netns add other; ip netns exec other sanbashid ...",
+        ) from error
+    held.listen(1)
+    return held
+
+
+def holder(name: str) -> str:
+    """Who listens at an abstract name, in words that can stand in a sentence; "" where nobody can tell."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.settimeout(1)
+            asking.connect(name)
+            pid, _, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        except OSError:
+            return ""
+    return f"(process {pid}) " if pid else ""
 
 
 def hold_pidfile(path: Path) -> None:
@@ -119,8 +157,6 @@ def release_pidfile(path: Path) -> None:
 
 def tell_systemd(address: str, state: str) -> None:
     """One line to the service manager, where there is one."""
-    import socket
-
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:

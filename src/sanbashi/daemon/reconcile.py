@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine
@@ -22,7 +23,7 @@ from ..network.plan import Step, plan
 from ..network.wanted import everything
 from .core import Core, new_id, now
 from .drift import Drift
-from .lifecycle import Lifecycle
+from .lifecycle import STOP_TIMEOUT, Lifecycle
 from .networking import Networking, Slice
 from .process import Process
 from .remembered import remembering
@@ -206,8 +207,12 @@ class Reconcile:
         self.lifecycle.health.close()
         if not core.config.live_restore:
             running = [c for c in core.state.containers.values() if c.state.running]
-            timeout = core.config.shutdown_timeout
-            await asyncio.gather(*(self.lifecycle.stop_running(c, timeout, "", by_user=False) for c in running), return_exceptions=True)
+            # Each has its own time, as with `stop`; --shutdown-timeout is for what hangs nevertheless.
+            own = [STOP_TIMEOUT if c.config.stop_timeout is None else c.config.stop_timeout for c in running]
+            longest = None if any(seconds < 0 for seconds in own) else max([core.config.shutdown_timeout, *(seconds + 5 for seconds in own)])
+            stops = [self.lifecycle.stop_running(c, None, "", by_user=False) for c in running]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*stops, return_exceptions=True), longest)
         idle = not any(c.state.running for c in core.state.containers.values())
         if idle:
             # Nothing needs what is in the kernel: the next start makes it anew from what is saved.

@@ -1,0 +1,109 @@
+"""What a suspicious user tried, and found wrong once: each stays right."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.harness import Engine, Kind, Machine
+
+pytestmark = pytest.mark.root
+
+LISTEN = """
+import socket, sys
+held = [socket.socket() for _ in sys.argv[1:]]
+for one, port in zip(held, sys.argv[1:]):
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind(("0.0.0.0", int(port)))
+    one.listen()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def listening(where: Machine, *ports: int) -> Iterator[None]:
+    """A process of the machine's own that listens on these ports."""
+    words = [sys.executable, "-c", LISTEN, *map(str, ports)]
+    process = where.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+def test_another_port_is_tried_where_one_of_a_range_is_taken(clean: Engine) -> None:
+    with listening(clean.machine, 8500):
+        clean.cli("run", "-d", "--name", "ranged", "-p", "8500-8502:80", "busybox", "sleep", "1000")
+        assert clean.cli("port", "ranged").stdout.splitlines()[0] == "80/tcp -> 0.0.0.0:8501"
+        refused = clean.cli("run", "--rm", "-p", "8500:80", "busybox", "true", check=False)
+    assert refused.exit == 125 and "failed to bind host port 0.0.0.0:8500/tcp: address already in use" in refused.stderr
+
+
+def test_another_port_is_tried_where_an_ephemeral_one_is_taken(clean: Engine) -> None:
+    clean.cli("run", "-d", "--name", "first", "-p", "80", "busybox", "sleep", "1000")
+    chosen = int(clean.cli("port", "first", "80").stdout.split()[0].rpartition(":")[2])
+    with listening(clean.machine, chosen + 1):
+        clean.cli("run", "-d", "--name", "second", "-p", "80", "busybox", "sleep", "1000")
+        assert clean.cli("port", "second", "80").stdout.split()[0] == f"0.0.0.0:{chosen + 2}"
+
+
+@pytest.mark.parametrize("user", ["nosuch", "0:nosuch"])
+def test_an_exec_as_nobody_that_exists_fails(clean: Engine, user: str) -> None:
+    clean.cli("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    done = clean.cli("exec", "-u", user, "box", "id", check=False)
+    assert done.exit == 126 and "no matching entries in" in done.text
+
+
+def test_an_edited_hosts_file_does_not_keep_an_old_address(clean: Engine) -> None:
+    clean.cli("network", "create", "app")
+    clean.cli("run", "-d", "--name", "edits", "--network", "app", "busybox", "sleep", "1000")
+    clean.cli("exec", "edits", "sh", "-c", "echo 10.1.1.1 mine >> /etc/hosts")
+    clean.cli("network", "connect", "bridge", "edits")
+    there = clean.cli("exec", "edits", "cat", "/etc/hosts").stdout
+    assert "10.1.1.1 mine" in there and clean.address("edits") in there
+    clean.cli("network", "disconnect", "bridge", "edits")
+    clean.cli("stop", "-t", "0", "edits")
+    clean.cli("run", "-d", "--name", "thief", "--network", "app", "busybox", "sleep", "1000")
+    clean.cli("start", "edits")
+    address = clean.address("edits", "app")
+    assert address != clean.address("thief", "app")
+    assert clean.cli("exec", "edits", "hostname", "-i").stdout.split() == [address]
+
+
+def test_two_daemons_of_one_network_namespace_would_undo_each_other(clean: Engine, engine_kind: Kind) -> None:
+    if engine_kind != "sanbashi":
+        pytest.skip("dockerd lets them")
+    other = Engine(clean.machine, name="other", options=["--bridge=other0", "--bip=10.77.0.1/24"])
+    with pytest.raises(RuntimeError, match="runs in this network namespace: two would remove each other's links and rules"):
+        other.start()
+    assert other.end() in (0, 1)
+    assert f"process {clean.pid}" in other.tail(2)
+
+
+def test_containers_that_ignore_the_signal_are_ended_after_their_own_time(where: Machine, running: Engine, engine_kind: Kind) -> None:
+    if engine_kind != "sanbashi":
+        pytest.skip("ours to restart")
+    running.cli("run", "-d", "--name", "deaf", "--stop-timeout", "1", "busybox", "sleep", "1000")
+    running.end()
+    before = running.options
+    running.options = (*before, "--live-restore=false")
+    try:
+        running.start()
+        begun = time.monotonic()
+        running.end()
+        assert time.monotonic() - begun < 8
+        assert not any("sleep 1000" in line for line in where.processes().values())
+    finally:
+        running.options = before
+        running.start()
+    assert running.cli("inspect", "-f", "{{.State.ExitCode}}", "deaf").stdout == "137\n"
+    running.clear()
