@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from ..errors import StepFailed
-from ..network.picture import Address, Element, Forwarder, HeldPort, Item, Namespace, Neighbour, Resolver, Route, Sysctl, Up
+from ..network.picture import Address, Element, Forwarder, HeldPort, Item, Namespace, Neighbour, Resolver, Route, Sublink, Sysctl, Up, Veth
 from ..network.plan import claim
 from . import linking, nft, rtnetlink, sublinks, sysctl
 from .gathering import GONE, KEPT, THERE, Gathering, Work, exists, place
@@ -165,6 +165,16 @@ class Change(Gathering):
             with Netlink(ROUTE, self.hands.counts) as netlink:
                 self.send(netlink, work)
 
+    def announce(self) -> None:
+        """The addresses of interfaces that have just come up, where their neighbours may remember others."""
+        links: list[Veth | Sublink] = [*self.adding(Veth), *self.adding(Sublink)]
+        for link in links:
+            name = link.peer if isinstance(link, Veth) else link.name
+            fresh = [a.address.ip for a in self.adding(Address) if (a.namespace, a.link) == (link.namespace, name)]
+            if link.announce[0] and fresh:
+                with self.step(link, *GONE, errno.ENETDOWN), inside(self.hands.namespaces.path(link.namespace)):
+                    self.hands.announcer.announce(name, fresh, link.announce)
+
     def forget(self) -> None:
         try:
             self.hands.conntrack.forget(self.flows)
@@ -246,6 +256,7 @@ PHASES: tuple[Callable[[Change], None], ...] = (
     Change.keep,
     Change.rules,
     Change.let_talk,
+    Change.announce,
     Change.forget,
     Change.release,
     Change.clear_host,

@@ -14,6 +14,7 @@ from ..errors import StepFailed
 from ..network.picture import Bridge, Forwarder, HeldPort, Item, Names, Namespace, Parent, Picture, Resolver, Sublink, Veth, Zone
 from ..network.plan import claim
 from . import conntrack, nft
+from .announcing import Announcer
 from .counts import Counts
 from .guard import Guard
 from .namespaces import Namespaces
@@ -46,6 +47,7 @@ class Hands:
     counts: Counts
     ipv6: bool
     guard: Guard
+    announcer: Announcer
     falling: set[str]  # links that we ourselves take down or delete: whoever watches has nothing to mend there
 
 

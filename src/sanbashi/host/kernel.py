@@ -12,6 +12,7 @@ from ..network.picture import Element, Item, Picture, Veth
 from ..network.plan import Add, Forget, Remove, Step, plan
 from ..network.ruleset import TABLE
 from . import sysctl
+from .announcing import Announcer
 from .changing import Change
 from .conntrack import Conntrack, Flows
 from .counts import Counts
@@ -40,6 +41,7 @@ class Kernel:
         self.keeper = keeper
         self.facts = facts
         self.sweeper = Sweeper(self.counts)
+        self.announcer = Announcer()
         self.falling: set[str] = set()
         self._tools: tuple[Nft, Conntrack, Guard] | None = None
         self._lock = threading.Lock()
@@ -60,7 +62,9 @@ class Kernel:
             if self._tools is None:
                 self._tools = Nft(self.counts), Conntrack(self.counts), Guard(self.counts)
             tables, conntrack, guard = self._tools
-            return Hands(self.namespaces, self.keeper, tables, conntrack, self.sweeper, self.counts, self.facts.ipv6, guard, self.falling)
+            return Hands(
+                self.namespaces, self.keeper, tables, conntrack, self.sweeper, self.counts, self.facts.ipv6, guard, self.announcer, self.falling
+            )
 
     @property
     def ports(self) -> frozenset[int]:
@@ -71,6 +75,7 @@ class Kernel:
     def close(self) -> None:
         """Finish what is under way, close the library's context and the sockets; nothing else in the kernel changes."""
         self.sweeper.finish()
+        self.announcer.close()
         with self._lock:
             if self._tools is not None:
                 for tool in self._tools:

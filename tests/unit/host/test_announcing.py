@@ -1,0 +1,26 @@
+"""The frames that announce an address, byte by byte."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from sanbashi.host.announcing import checksum, frame
+
+MAC = bytes.fromhex("020000000001")
+
+
+def test_arp() -> None:
+    data = frame(MAC, ip_address("10.0.0.2"))
+    assert data.hex() == "ffffffffffff" "020000000001" "0806" "0001080006040001" "020000000001" "0a000002" "000000000000" "0a000002"
+
+
+def test_neighbour_advertisement() -> None:
+    address = ip_address("fd00::2")
+    data = frame(MAC, address)
+    assert data[:14].hex() == "333300000001" "020000000001" "86dd"
+    header, body = data[14:54], data[54:]
+    assert header[6:8] == b"\x3a\xff" and header[8:24] == address.packed and header[24:40] == ip_address("ff02::1").packed
+    assert int.from_bytes(header[4:6], "big") == len(body) == 32
+    assert body[:2] == b"\x88\0" and body[4:8].hex() == "20000000" and body[8:24] == address.packed and body[24:] == b"\2\1" + MAC
+    pseudo = header[8:40] + len(body).to_bytes(4, "big") + b"\0\0\0\x3a"
+    assert checksum(pseudo + body) == 0
