@@ -22,8 +22,7 @@ def parse_duration(text: str) -> int:
         return 0
     if not rest:
         raise problem
-    total = 0.0
-    exact = 0
+    value = 0
     while rest:
         end = 0
         while end < len(rest) and rest[end] in "0123456789.":
@@ -40,9 +39,7 @@ def parse_duration(text: str) -> int:
         if unit not in _UNITS:
             raise ValueError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
         whole, _, fraction = number.partition(".")
-        exact += int(whole or 0) * _UNITS[unit]
-        total += float(f"0.{fraction or 0}") * _UNITS[unit]
-    value = exact + int(total)
+        value += int(whole or 0) * _UNITS[unit] + int(fraction or 0) * _UNITS[unit] // 10 ** len(fraction)
     return -value if text[0] == "-" else value
 
 
