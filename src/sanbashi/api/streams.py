@@ -153,6 +153,6 @@ async def progress_bits(work: Callable[[Callable[[dict[str, Any]], None]], Await
                 raise
             yield progress_line({"errorDetail": {"message": error.message}, "error": error.message, **({"hint": error.hint} if error.hint else {})})
     finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        # Awaited where it is done, too: asyncio would log a failure that nobody looked at.
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

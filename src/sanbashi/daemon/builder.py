@@ -235,6 +235,17 @@ def unpack_context(feed: Feed, target: Path) -> None:
         unpack(feed, target)
     except Failed as error:
         raise Failed(error.message.replace("failed to register layer", "Error processing tar file")) from error
+    ignored = target / ".dockerignore"
+    if ignored.is_file() and not ignored.is_symlink():
+        # buildah keeps a space behind the "!" of an exception, which is then none; Docker takes it away.
+        lines = ignored.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        ignored.write_text("".join(f"{exception(line)}\n" for line in lines), encoding="utf-8", errors="surrogateescape")
+
+
+def exception(line: str) -> str:
+    """A line of .dockerignore without the spaces that mean nothing."""
+    line = line if line.startswith("#") else line.strip()
+    return "!" + line[1:].strip() if line.startswith("!") else line
 
 
 def read_dockerfile(context: Path, name: str) -> str:

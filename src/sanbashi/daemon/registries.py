@@ -15,7 +15,7 @@ from ..host.authorization import Credentials
 from ..images.filters import boolean
 from ..images.manifest import Descriptor, Index, Platform, checked_platform, image_of, parse_manifest
 from ..images.model import Image
-from ..images.reference import DEFAULT_DOMAIN, LEGACY_DOMAIN, Reference, parse_reference, parse_stored
+from ..images.reference import DEFAULT_DOMAIN, DOMAIN, LEGACY_DOMAIN, Reference, parse_reference, parse_stored
 from .images import Images
 from .pushing import Pusher
 
@@ -87,8 +87,10 @@ class Registries:
 
     async def login(self, address: str, auth: Mapping[str, str]) -> str:
         """Try credentials; the identity token that stands for them from now on, "" where there is none. Unauthorized where they are wrong."""
-        credentials = credentials_of(auth)
-        return await asyncio.to_thread(login, self.registry, domain_of(address), credentials)
+        credentials, domain = credentials_of(auth), domain_of(address)
+        if DOMAIN.fullmatch(domain) is None:
+            raise Invalid(f'invalid registry address: "{address}"')
+        return await asyncio.to_thread(login, self.registry, domain, credentials)
 
     async def describe(self, name: str, auth: Mapping[str, str] | None) -> tuple[Descriptor, list[Platform]]:
         """What a name is in its registry: the manifest's descriptor, and the platforms that it has."""
