@@ -77,6 +77,9 @@ class FakeKernel:
     def forget_untranslated(self, ports: Iterable[tuple[str, int]]) -> None:
         """There are no flows."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def observe(self, scope: Picture | None = None, *, like: Picture | None = None) -> Picture:
         """What is there of the keys in `scope`; None: everything."""
         if scope is None:

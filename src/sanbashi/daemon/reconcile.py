@@ -17,6 +17,7 @@ from ..containers.restart import starts_with_daemon
 from ..errors import SanbashiError
 from ..host.mounts import unshare_path
 from ..network import commands
+from ..network.absent import without_absent
 from ..network.indexes import reindex
 from ..network.picture import Picture
 from ..network.plan import Step, plan
@@ -162,7 +163,10 @@ class Reconcile:
     async def difference(self) -> tuple[Step, ...]:
         """What must be done so that the kernel and the keeper hold what is saved."""
         core = self.core
-        wish = everything(core.state.network, core.network_facts)
+        facts = core.network_facts
+        wish, absent = without_absent(everything(core.state.network, facts), facts.links_present | facts.links_ours)
+        for sentence in absent:
+            log.error("left out: %s", sentence)
         have: Picture = await core.on_host(lambda: core.kernel.observe(None, like=wish))
         return plan(have, wish)
 
@@ -223,5 +227,6 @@ class Reconcile:
         if idle:
             for folder in (core.config.exec_root / "netns", core.config.data_root):
                 await core.on_host(unshare_path, folder)
+        await core.on_host(core.kernel.close)
         core.store.stop()
         core.hands.shutdown(wait=True)

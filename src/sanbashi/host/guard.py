@@ -1,43 +1,54 @@
 """What stands for the moment in which somebody flushes our tables: flows go on, and nothing new passes.
 
-A table with an owner (Linux 5.12) is flushed and deleted by nobody but the socket that made it, and goes with that socket. Its empty
-nat chains keep the translation of known flows at work, for else their next packet would meet the host itself and be reset. Its filters drop
-what is new, touches a bridge of ours, and does not bear the mark that our own tables put on what they have judged.
+A table with an owner is flushed and deleted by nobody but the socket that made it. It is made to persist as well (Linux 6.9), which outlives
+a killed daemon, is anybody's then, and above all is a second flag: of a table with just one, nft 1.0 prints freed memory as JSON and aborts,
+which is no way to treat a neighbour. Older kernels have no guard.
+
+Its empty nat chains keep the translation of known flows at work, for else their next packet would meet the host itself and be reset. Its
+filters drop what is new, touches a bridge of ours, and does not bear the mark that our own tables put on what they have judged.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import select
+import socket
+import struct
 import threading
 from collections.abc import Iterable
 
 from ..network.picture import Element
 from .counts import Counts
+from .netlink import ACK, CREATE, HEADER, Message, attribute, text
 from .nft import Nft, NftError
+from .watching import NFTABLES
 
 log = logging.getLogger("sanbashi.host")
 
 TABLE = "sanbashi_guard"
 JUDGED = "0x04000000"  # table.nft
-TEXT = f"""table inet {TABLE} {{
-    flags owner;
-    set bridges {{ type ifname; }}
-    chain prerouting {{ type nat hook prerouting priority dstnat + 1; policy accept; }}
-    chain output {{ type nat hook output priority -99; policy accept; }}
-    chain postrouting {{ type nat hook postrouting priority srcnat + 1; policy accept; }}
-    chain forward {{ type filter hook forward priority filter + 25; policy accept;
-        ct state established,related accept
-        meta mark and {JUDGED} != 0 accept
-        iifname @bridges drop comment "our rules are gone for a moment"
-        oifname @bridges drop comment "our rules are gone for a moment"
-    }}
-    chain input {{ type filter hook input priority filter + 25; policy accept;
-        ct state established,related accept
-        meta mark and {JUDGED} != 0 accept
-        iifname @bridges drop comment "our rules are gone for a moment"
-    }}
-}}
+T = f"inet {TABLE}"
+TEXT = f"""
+add set {T} bridges {{ type ifname; }}
+add chain {T} prerouting {{ type nat hook prerouting priority dstnat + 1; policy accept; }}
+add chain {T} output {{ type nat hook output priority -99; policy accept; }}
+add chain {T} postrouting {{ type nat hook postrouting priority srcnat + 1; policy accept; }}
+add chain {T} forward {{ type filter hook forward priority filter + 25; policy accept; }}
+add rule {T} forward ct state established,related accept
+add rule {T} forward meta mark and {JUDGED} != 0 accept
+add rule {T} forward iifname @bridges drop comment "our rules are gone for a moment"
+add rule {T} forward oifname @bridges drop comment "our rules are gone for a moment"
+add chain {T} input {{ type filter hook input priority filter + 25; policy accept; }}
+add rule {T} input ct state established,related accept
+add rule {T} input meta mark and {JUDGED} != 0 accept
+add rule {T} input iifname @bridges drop comment "our rules are gone for a moment"
 """
+# linux/netfilter/nfnetlink.h and nf_tables.h
+BATCH_BEGIN, BATCH_END, NEW_TABLE, RESOURCE = 0x10, 0x11, NFTABLES << 8, NFTABLES
+TABLE_NAME, TABLE_FLAGS, OWNER, PERSIST, INET = 1, 2, 2, 4, 1
+PATIENCE = 5000  # milliseconds for the kernel's answer
 
 
 class Guard:
@@ -48,11 +59,16 @@ class Guard:
         self.bridges: frozenset[str] = frozenset()
         self.lock = threading.Lock()
         try:
+            # What a daemon that was killed left has no owner any more.
+            self.nft.run(f"table {T}\ndelete table {T}\n")
+            if code := own_table(self.nft.socket):
+                raise NftError(os.strerror(code))
             self.nft.run(TEXT)
         except NftError as error:
             # An older kernel, or another daemon's guard: a flush then costs flows, and is mended all the same.
             log.info("no guard for the firewall tables: %s", error.words.splitlines()[0] if error.words else "nftables refused")
-            self.close()
+            self.nft.close()
+            self.nft = None
 
     @property
     def port(self) -> int:
@@ -61,9 +77,13 @@ class Guard:
 
     def close(self) -> None:
         """Take the table away."""
-        if self.nft is not None:
-            self.nft.close()
-            self.nft = None
+        nft, self.nft = self.nft, None
+        if nft is not None:
+            try:
+                nft.run(f"delete table {T}")
+            except NftError as error:
+                log.warning("the guard's table stays: %s", error.words)
+            nft.close()
 
     def change(self, *, remove: Iterable[Element] = (), add: Iterable[Element] = ()) -> None:
         """Follow changes of the set of our bridges; NftError."""
@@ -92,3 +112,21 @@ class Guard:
 def is_bridge(element: Element) -> bool:
     """Whether an element says that a link is a bridge of ours."""
     return (element.family, element.set) == ("inet", "bridges")
+
+
+def own_table(descriptor: int) -> int:
+    """Make the table, owned by this netlink socket, which libnftables 1.0 has no words for; 0 or the kernel's errno."""
+    table = text(TABLE_NAME, TABLE) + attribute(TABLE_FLAGS, struct.pack("!I", OWNER | PERSIST))
+    parts = ((BATCH_BEGIN, 0, RESOURCE, 0, b""), (NEW_TABLE, CREATE | ACK, 0, INET, table), (BATCH_END, 0, RESOURCE, 0, b""))
+    batch = b"".join(
+        Message(kind, flags, struct.pack("!BBH", family, 0, resource) + body).encode(sequence)
+        for sequence, (kind, flags, resource, family, body) in enumerate(parts, 1)
+    )
+    with socket.socket(fileno=os.dup(descriptor)) as channel:
+        poll = select.poll()
+        poll.register(channel, select.POLLIN)
+        channel.send(batch)
+        if not poll.poll(PATIENCE):
+            return errno.ETIMEDOUT
+        answer = channel.recv(65536)
+    return -int(struct.unpack_from("=i", answer, HEADER.size)[0])

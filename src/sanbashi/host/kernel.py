@@ -240,6 +240,7 @@ class Kernel:
                 except SanbashiError as error:
                     failures.append(error)
         try:
+            self.hands.guard.close()
             self.nft.delete_tables()
         except NftError as error:
             failures.append(StepFailed("delete the fixed tables", errno=error.errno, stderr=error.words))
