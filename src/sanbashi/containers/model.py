@@ -198,6 +198,7 @@ class MountPoint(Wire, frozen=True, kw_only=True, rename="pascal"):
     rw: bool = msgspec.field(default=True, name="RW")
     propagation: str = ""
     copy_up: bool = msgspec.field(default=False, name="-copy-up")  # fill an empty volume from the image
+    subpath: str = msgspec.field(default="", name="-subpath")  # the part of the volume that is mounted, "" for all of it
     options: tuple[str, ...] = msgspec.field(default=(), name="-options")  # further mount options (tmpfs size, mode)
 
 

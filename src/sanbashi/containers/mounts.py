@@ -124,8 +124,9 @@ def mounted(mount: Mount) -> MountPoint:
         volume = mount.volume_options or {}
         if mount.source:
             check_name(mount.source)
-        if volume.get("Subpath"):
-            raise Invalid(f"{prefix}: this engine does not mount a part of a volume (VolumeOptions.Subpath)")
+        subpath = str(volume.get("Subpath") or "")
+        if subpath.startswith("/") or ".." in subpath.split("/") or "\0" in subpath:
+            raise Invalid(f"{prefix}: subpath must be a relative path within the volume")
         driver = str((volume.get("DriverConfig") or {}).get("Name") or "local")
         return MountPoint(
             type="volume",
@@ -134,7 +135,8 @@ def mounted(mount: Mount) -> MountPoint:
             driver=driver,
             mode="z",
             rw=not mount.read_only,
-            copy_up=not volume.get("NoCopy", False),
+            copy_up=not volume.get("NoCopy", False) and not subpath,
+            subpath=subpath,
         )
     if mount.source:
         raise Invalid(f"{prefix}: field Source must not be specified")

@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from ..containers.facts import ContainerFacts, Device
 from ..containers.logging import log_limits
-from ..containers.model import Container, HostConfig
+from ..containers.model import Container, HostConfig, MountPoint
 from ..containers.spec import Placement, spec
 from ..containers.users import User
 from ..errors import Conflict, SanbashiError
@@ -19,6 +21,7 @@ from ..host.attachment import Attachment
 from ..host.copying import copy_up, make_sources
 from ..host.monitor import Exit, Monitor
 from ..host.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_shm, unmount
+from ..host.parts import mount_part, unmount_parts
 from ..host.rootfs import every_device, find_user, host_device
 from ..host.runtime import Runtime, Runtimes
 from .core import Core
@@ -28,6 +31,7 @@ from .volume_mounts import VolumeMounts
 
 log = logging.getLogger("sanbashi.process")
 
+PARTS = "parts"  # of volumes, bound in the container's folder
 FILES = {"/etc/hostname": "hostname", "/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf"}
 
 
@@ -89,7 +93,8 @@ class Process:
                 if mount.type == "volume" and mount.copy_up:
                     copy_up(rootfs, mount.destination, Path(mount.source))
             placement = self.placement(container, rootfs, namespace, user, shared)
-            return self.monitor.write_bundle(container.id, spec(container, placement, self.facts))
+            placed = msgspec.structs.replace(container, mounts=self.with_parts(container))
+            return self.monitor.write_bundle(container.id, spec(placed, placement, self.facts))
 
         await self.volume_mounts.hold(container)
         bundle = await core.on_host(prepare)
@@ -109,6 +114,17 @@ class Process:
         )
         self.rotation.begin(container, self.log_path(container), bundle / "ctl")
         return created.pid, created.monitor_pid
+
+    def with_parts(self, container: Container) -> tuple[MountPoint, ...]:
+        """The container's mounts, those of a part of a volume from where that part is bound; blocking."""
+        parts = self.core.container_dir(container.id) / PARTS
+        placed = []
+        for number, point in enumerate(container.mounts):
+            if point.subpath:
+                mount_part(Path(point.source), point.subpath, parts / str(number))
+                point = msgspec.structs.replace(point, source=str(parts / str(number)))
+            placed.append(point)
+        return tuple(placed)
 
     def placement(self, container: Container, rootfs: Path, namespace: str, user: User, shared: Container | None) -> Placement:
         host = container.host_config
@@ -187,6 +203,7 @@ class Process:
         await self.runtime(container).delete(container.id, force=True)
         self.monitor.forget(container.id)
         await self.core.on_host(self.core.snapshots.unmount, container.id)
+        await self.core.on_host(unmount_parts, self.core.container_dir(container.id) / PARTS)
         await self.volume_mounts.release(container)
         if container.host_config.ipc_mode == "shareable":
             await self.core.on_host(unmount, self.core.container_dir(container.id) / "shm", MNT_DETACH | UMOUNT_NOFOLLOW)
