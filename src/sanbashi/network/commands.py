@@ -157,5 +157,5 @@ def default_bridge(
         },
         bridge=bridge_name,
         adopted=adopted,
-        found=facts.addresses.get(bridge_name, ()) if adopted else (),
+        found=(old.found if old is not None and old.bridge == bridge_name else facts.addresses.get(bridge_name, ())) if adopted else (),
     )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
 from sanbashi.errors import Failed, Forbidden, Invalid, NotFound, NotSupported, SanbashiError
 from sanbashi.network import commands
+from sanbashi.network.absent import without_absent
 from sanbashi.network.model import NetworkFacts, NetworkRequest, NetworkState, SubnetRequest
 from sanbashi.network.parents import kinds_to_probe, sharing
-from sanbashi.network.picture import Parent, Route, Sublink
+from sanbashi.network.picture import Address, Bridge, Namespace, Parent, Route, Sublink
 from sanbashi.network.plan import plan
-from sanbashi.network.wanted import wanted
+from sanbashi.network.wanted import everything, wanted
 
 from .world import FACTS, WHEN, create, endpoint, fresh, join, number, open_container, run
 
@@ -196,3 +197,24 @@ def test_what_configurations_and_ipam_drivers_cannot_be(request_: NetworkRequest
     with pytest.raises(SanbashiError) as caught:
         commands.create_network(fresh(), request_, HERE, id=number("n"), created=WHEN)
     assert (type(caught.value), caught.value.message) == (kind, words)
+
+
+def test_an_unplugged_card_leaves_out_what_stands_on_it_alone() -> None:
+    state, _ = macvlan(fresh(), "card", "10.80.0.0/24", parent="eth0")
+    state, _ = macvlan(state, "tagged", "10.81.0.0/24", parent="eth0.10")
+    state = run(run(state, "c1", "card", facts=HERE), "c2", "tagged", facts=HERE)
+    wish = everything(state, HERE)
+    assert without_absent(wish, {"eth0"}) == (wish, ())
+    left, said = without_absent(wish, {"lo"})
+    assert len(said) == 3 and said[0].startswith("VLAN 10 of eth0: eth0.10: eth0 is not there")
+    gone = wish - left
+    assert {type(i).__name__ for i in gone} <= {"Parent", "Sublink", "Up", "Address", "Sysctl", "Route"}
+    assert sum(isinstance(i, Namespace) for i in left) == 2 and Bridge("docker0", f"sanbashi:{number('bridge')[:12]}") in left.items
+
+
+def test_an_existing_bridge_named_for_the_default_network_gives_its_subnet() -> None:
+    facts = replace(HERE, links_present=frozenset({"br7"}), addresses={"br7": (ip_interface("10.7.0.1/24"),)})
+    state = fresh(facts, bridge_name="br7")
+    network = state.networks[state.network_names["bridge"]]
+    assert (network.adopted, str(network.subnets[0].subnet), str(network.subnets[0].gateway)) == (True, "10.7.0.0/24", "10.7.0.1")
+    assert not any(isinstance(i, Address) and not i.namespace for i in everything(state, facts))
