@@ -104,9 +104,11 @@ def settled(change: Gathering, netlink: Netlink, veth: Veth) -> bool:
         change.send(netlink, [(veth, rtnetlink.del_link(veth.name), GONE)])
         return False
     master = change.index(veth, veth.master)
-    moved, resized = master if master != there.master else 0, mtu if mtu != there.mtu else 0
-    new = rtnetlink.set_link(veth.name, alias=veth.alias, mtu=resized, master=moved, hairpin=veth.hairpin)
-    change.send(netlink, [(veth, new, frozenset())])
+    new = [rtnetlink.set_link(veth.name, alias=veth.alias, mtu=mtu if mtu != there.mtu else 0, hairpin=veth.hairpin)]
+    if master != there.master:
+        # First, and by itself: a link that is no port yet takes no setting of a port.
+        new.insert(0, rtnetlink.set_link(veth.name, master=master))
+    change.send(netlink, [(veth, message, frozenset()) for message in new])
     return True
 
 
