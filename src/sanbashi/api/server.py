@@ -139,11 +139,23 @@ class Server:
             await asyncio.gather(*left, return_exceptions=True)
 
 
+def check_hosts(config: DaemonConfig) -> None:
+    """Invalid for what serve() would refuse by the settings alone: to be asked before the daemon changes anything."""
+    certificates(config)
+    for host in config.hosts:
+        if host.startswith("tcp://"):
+            tcp_address(host, verified=config.tls and config.tlsverify)
+
+
+def certificates(config: DaemonConfig) -> ssl.SSLContext | None:
+    return server_context(config.tlscert, config.tlskey, config.tlscacert if config.tlsverify else None) if config.tls else None
+
+
 async def serve(engine: Engine, config: DaemonConfig) -> Server:
     """Listen where the settings say; every socket is open when this returns."""
     server = Server(engine, f"Sanbashi/{engine.version()['Version']} (linux)")
     try:
-        context = server_context(config.tlscert, config.tlskey, config.tlscacert if config.tlsverify else None) if config.tls else None
+        context = certificates(config)
         for host in config.hosts:
             for sock in sockets_of(host, config.group, server.made.append, verified=config.tls and config.tlsverify):
                 if context is not None and sock.family != socket.AF_UNIX:
@@ -203,8 +215,8 @@ def unix_socket(path: Path, group: str) -> socket.socket:
     return sock
 
 
-def tcp_socket(host: str, *, verified: bool = False) -> socket.socket:
-    """A TCP socket: on a loopback address only, unless clients are verified, as who reaches the API is root."""
+def tcp_address(host: str, *, verified: bool = False) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
+    """The address and port of a tcp:// host: a loopback address, unless clients are verified, as who reaches the API is root."""
     try:
         url = urlsplit(host)
         name, port = url.hostname or "127.0.0.1", url.port if url.port is not None else 2376 if verified else 2375
@@ -216,6 +228,12 @@ def tcp_socket(host: str, *, verified: bool = False) -> socket.socket:
             f"refusing to listen on {host}: without --tlsverify only loopback addresses are served",
             hint="give --tlsverify --tlscacert --tlscert --tlskey, or use tcp://127.0.0.1:PORT and ssh -L",
         )
+    return address, port
+
+
+def tcp_socket(host: str, *, verified: bool = False) -> socket.socket:
+    """A TCP socket on that address."""
+    address, port = tcp_address(host, verified=verified)
     sock = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -62,9 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def run(config: DaemonConfig) -> int:
     """Bring the daemon up, serve, and go down as the settings say."""
-    from ..api.server import serve
+    from ..api.server import check_hosts, serve
     from .building import build
 
+    check_hosts(config)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     # Taken out of the environment: the runtimes would take it for theirs.
