@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 
 from ..network.picture import Bridge, Veth
@@ -34,7 +35,7 @@ def create_bridges(change: Gathering) -> None:
 
 def make_bridge(change: Gathering, netlink: Netlink, bridge: Bridge) -> None:
     """A new bridge with its label in one send, so that none is ever without."""
-    mac = rtnetlink.mac_bytes(bridge.mac) if bridge.mac else random_mac()
+    mac = rtnetlink.mac_bytes(bridge.mac) if bridge.mac else mac_from(bridge.alias)
     messages = [rtnetlink.new_bridge(bridge.name, mac), rtnetlink.set_link(bridge.name, alias=bridge.alias, mtu=bridge.mtu)]
     messages += [rtnetlink.no_link_local(bridge.name)] if change.hands.ipv6 else []
     change.send(netlink, [(bridge, message, frozenset()) for message in messages])
@@ -134,7 +135,7 @@ def delete_links(change: Gathering) -> None:
         change.send(netlink, work)
 
 
-def random_mac() -> bytes:
-    """A locally administered unicast address."""
-    octets = os.urandom(6)
+def mac_from(alias: str) -> bytes:
+    """A locally administered unicast address that follows from a network: a bridge made anew is still the one that containers have in mind."""
+    octets = hashlib.sha256(alias.encode()).digest()[:6]
     return bytes([octets[0] & 0xFC | 0x02]) + octets[1:]

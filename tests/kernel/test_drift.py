@@ -1,0 +1,160 @@
+"""Others at our rules while everything is in use: flushes and deletions mended, links put back, and what that costs those who talk."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.harness import Engine
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+
+HOST, HOST6, NEIGHBOUR = "198.51.100.2", "2001:db8:51::2", "198.51.100.1"
+LOAD = Path(__file__).with_name("load.py")
+ECHO = "nc -ll -p 81 -e cat & exec nc -ll -p 80 -e cat"
+SEND = f"while :; do echo WORD > /dev/udp/{NEIGHBOUR}/9000; sleep 0.01; done 2>/dev/null"
+
+
+def until(true: Callable[[], object], within: float = 5.0, what: str = "it") -> float:
+    """Wait for something that must become true; how long it took."""
+    begun = time.monotonic()
+    while not true():
+        assert time.monotonic() < begun + within, f"{what} did not become true in time"
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+@contextmanager
+def load(engine: Engine, direct: str) -> Iterator[dict[str, Any]]:
+    """The neighbour's load for as long as the block lasts; then what it saw."""
+    words = [sys.executable, str(LOAD), HOST, "8080", direct, "81", "9000"]
+    process = engine.machine.outside.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None and process.stdout is not None
+    seen: dict[str, Any] = {}
+    try:
+        assert process.stdout.readline() == "begun\n"
+        yield seen
+    finally:
+        process.stdin.close()
+        said = process.stdout.read()
+        process.stdout.close()
+        process.wait(30)
+    seen.update(json.loads(said))
+
+
+def closed_windows(fresh: list[tuple[float, bool]]) -> list[float]:
+    """For how long fresh connections failed, each time they did: from the first that failed to the next that was answered."""
+    windows, since = [], None
+    for begun, answered in fresh:
+        if not answered and since is None:
+            since = begun
+        elif answered and since is not None:
+            windows.append(begun - since)
+            since = None
+    assert since is None, "it never opened again"
+    return windows
+
+
+STRANGERS = (
+    *["flush ruleset"] * 10,
+    *["delete table inet sanbashi"] * 3,
+    "delete table bridge sanbashi",
+    "flush chain inet sanbashi forward",
+    "flush set inet sanbashi bridges",
+    "flush map inet sanbashi published4_any",
+    "flush chain inet sanbashi prerouting",
+    "flush map inet sanbashi entering",
+    "flush ruleset; add table inet others; add chain inet others input { type filter hook input priority 0; policy accept; }",
+)
+
+
+def test_flushes_under_load(clean: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = clean
+    engine.cli("network", "create", "--internal", "inner")
+    engine.cli("run", "-d", "--name", "echo", "-p", "8080:80", "busybox", "sh", "-c", ECHO)
+    engine.cli("run", "-d", "--name", "outward", "ubuntu", "bash", "-c", SEND.replace("WORD", "outward"))
+    engine.cli("run", "-d", "--name", "inward", "--network", "inner", "ubuntu", "bash", "-c", SEND.replace("WORD", "inward"))
+    # An internal network has no way out of its own; one by the gateway's address is what the rules must stop.
+    inner = json.loads(engine.cli("network", "inspect", "inner").stdout)[0]["IPAM"]["Config"][0]["Gateway"]
+    namespace = json.loads(engine.cli("inspect", "inward").stdout)[0]["NetworkSettings"]["SandboxKey"]
+    engine.shell(f"nsenter --net={namespace} ip route add default via {inner}")
+    direct = engine.address("echo")
+    engine.machine.outside.run(["ip", "route", "replace", "172.16.0.0/12", "via", HOST])
+    before = engine.call("GET", "/sanbashi/firewall")[1]["Repairs"]
+    with load(engine, direct) as seen:
+        time.sleep(0.5)
+        for stranger in STRANGERS:
+            engine.machine.run(["nft", stranger])
+            time.sleep(0.4)
+    engine.shell("nft delete table inet others")
+    after = engine.call("GET", "/sanbashi/firewall")[1]
+    windows = closed_windows(seen["fresh"])
+    longest, failed = max(windows, default=0.0), sum(not answered for _, answered in seen["fresh"])
+    with capsys.disabled():
+        print(
+            f"\n{len(STRANGERS)} strangers at the rules: {seen['stream']['echoed']} lines echoed by one stream, "
+            f"{len(seen['fresh'])} fresh connections, {failed} of them refused; closed {len(windows)} times, the longest {longest * 1000:.0f} ms; "
+            f"{seen['through']} of {seen['knocks']} knocks at an unpublished port let through"
+        )
+    assert seen["stream"]["error"] == "" and seen["stream"]["echoed"] > 500
+    assert longest < 1.0
+    assert seen["through"] == 0 and seen["knocks"] > 300
+    # Nothing left an internal network, and nothing bore the address that it has only inside.
+    assert {word for word in seen["datagrams"] if not word.startswith("outward")} == set()
+    assert set(seen["datagrams"]) == {f"outward from {HOST}"}
+    assert after["Repairs"] - before >= len(STRANGERS) * 0.9
+    assert after["Tables"]["inet sanbashi"]["published4_any"] == 1
+
+
+def test_gaps_between_fresh_connections_are_as_meant() -> None:
+    """The measure itself: two closed times, told by their edges."""
+    assert closed_windows([(0.0, True), (0.1, False), (0.2, False), (0.3, True), (0.4, False), (0.5, True)]) == pytest.approx([0.2, 0.1])
+    assert [b - a for a, b in pairwise((0.0, 0.01))] == [0.01]
+
+
+def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
+    engine = clean
+    engine.cli("network", "create", "app")
+    engine.cli("run", "-d", "--name", "echo", "--network", "app", "-p", "8080:80", "busybox", "sh", "-c", ECHO)
+    bridge = "br-" + json.loads(engine.cli("network", "inspect", "app").stdout)[0]["Id"][:12]
+    _, inspected = engine.call("GET", "/containers/echo/json")
+    veth = inspected["NetworkSettings"]["Networks"]["app"]["HostInterface"]
+    assert inspected["NetworkSettings"]["Networks"]["app"]["HostInterfaceIndex"] > 0
+
+    def answers() -> bool:
+        ask = f"exec 3<>/dev/tcp/{HOST}/8080; echo hello >&3; head -1 <&3"
+        return engine.machine.outside.run(["timeout", "0.5", "bash", "-c", ask], check=False).stdout == "hello\n"
+
+    until(answers)
+    for stranger in (
+        f"ip link set {bridge} down",
+        f"ip link set {veth} down",
+        f"ip link set {veth} nomaster",
+        f"ip addr flush dev {bridge}",
+        f"ip link delete {bridge}",
+        f"ip link delete {veth}",
+        "sysctl -qw net.ipv4.ip_forward=0",
+        "nft flush ruleset; ip link delete docker0",
+    ):
+        engine.shell(stranger)
+        time.sleep(0.1)
+        assert until(answers, what=stranger) < 2.0, stranger
+    causes = [r["Cause"] for r in engine.call("GET", "/sanbashi/firewall")[1]["LatestRepairs"]]
+    assert "somebody turned forwarding off" in causes and f"somebody changed {veth}" in causes
+    # Our own coming and going is nobody's drift.
+    count = engine.call("GET", "/sanbashi/firewall")[1]["Repairs"]
+    engine.cli("restart", "-t0", "echo")
+    engine.cli("network", "create", "other")
+    engine.cli("network", "rm", "other")
+    until(answers)
+    time.sleep(0.3)
+    latest = engine.call("GET", "/sanbashi/firewall")[1]
+    assert latest["Repairs"] == count, latest["LatestRepairs"]
