@@ -107,3 +107,13 @@ def test_containers_that_ignore_the_signal_are_ended_after_their_own_time(where:
         running.start()
     assert running.cli("inspect", "-f", "{{.State.ExitCode}}", "deaf").stdout == "137\n"
     running.clear()
+
+
+def test_a_name_that_is_gone_is_no_image_of_a_container(clean: Engine) -> None:
+    clean.cli("tag", "busybox", "audit/box:1")
+    clean.cli("run", "-d", "--name", "box", "audit/box:1", "sleep", "1000")
+    clean.cli("run", "-d", "--name", "full", "docker.io/library/busybox", "sleep", "1000")
+    id_ = clean.cli("images", "-q", "busybox").stdout
+    clean.cli("rmi", "audit/box:1")
+    assert clean.cli("ps", "--filter", "name=box", "--format", "{{.Image}}").stdout == id_
+    assert "busybox" in clean.cli("ps", "--filter", "name=full", "--format", "{{.Image}}").stdout

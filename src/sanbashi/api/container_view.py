@@ -13,6 +13,8 @@ import msgspec
 from ..containers.model import Config, Container, ContainerState, Health, HostConfig, MountPoint
 from ..daemon.config import DaemonConfig
 from ..daemon.state import State
+from ..errors import Invalid
+from ..images.reference import parse_reference
 from ..network.model import PREDEFINED, Endpoint, EndpointWish
 from .messages import Version
 from .network_view import sorted_map
@@ -282,12 +284,18 @@ def command_text(container: Container) -> str:
 
 
 def image_text(state: State, container: Container) -> str:
-    """The IMAGE column: what was typed, or the image's id where that name means another image by now."""
+    """The IMAGE column: what was typed, or the image's id where that name means another image by now, or none."""
     typed = container.config.image
     for name in (typed, f"{typed}:latest"):
         if (holder := state.image_names.get(name)) is not None:
             return typed if holder == container.image_id else container.image_id
-    return typed
+    if typed and container.image_id.removeprefix("sha256:").startswith(typed.removeprefix("sha256:")):
+        return typed
+    try:
+        holder = state.image_names.get(parse_reference(typed).key)
+    except Invalid:
+        holder = None
+    return typed if holder == container.image_id else container.image_id
 
 
 def listed_ports(ports: Mapping[str, list[dict[str, str]] | None]) -> list[dict[str, Any]]:
