@@ -217,7 +217,7 @@ def create_body(document: Any, version: Version) -> tuple[Config, HostConfig, tu
 
 def part_of(document: dict[str, Any], name: str) -> dict[str, Any]:
     """An object inside the body."""
-    part = document.get(name)
+    part = next((value for key, value in document.items() if key.lower() == name.lower()), None)
     if part is not None and not isinstance(part, dict):
         raise Invalid(f"invalid JSON: {name}: expected object")
     return part or {}
@@ -227,7 +227,8 @@ def with_word_lists(document: Any, *names: str) -> Any:
     """Where a list of words may be written as one string, the list."""
     if not isinstance(document, dict):
         return document
-    return {**document, **{n: [document[n]] for n in names if isinstance(document.get(n), str)}}
+    lists = {name.lower() for name in names}
+    return {key: [value] if isinstance(value, str) and key.lower() in lists else value for key, value in document.items()}
 
 
 def exec_body(document: Any) -> ExecConfig:

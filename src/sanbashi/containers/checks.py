@@ -60,6 +60,7 @@ def check_host(host: HostConfig, facts: ContainerFacts) -> None:
         raise Invalid(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if host.blkio_weight and not 10 <= host.blkio_weight <= 1000:
         raise Invalid("Range of blkio weight is from 10 to 1000")
+    check_rates(host)
     for limit in host.ulimits or ():
         if limit.name.lower() not in ULIMITS:
             raise Invalid(f"invalid ulimit type: {limit.name}")
@@ -78,6 +79,16 @@ def check_host(host: HostConfig, facts: ContainerFacts) -> None:
         request = host.device_requests[0]
         words = "[" + " ".join("[" + " ".join(group) + "]" for group in request.get("Capabilities") or ()) + "]"
         raise NotSupported(f'could not select device driver "{request.get("Driver") or ""}" with capabilities: {words}')
+
+
+def check_rates(host: HostConfig) -> None:
+    """Every limit of a block device names the device and how much."""
+    rates = (host.blkio_device_read_bps, host.blkio_device_write_bps, host.blkio_device_read_iops, host.blkio_device_write_iops)
+    for key, devices in (("Weight", host.blkio_weight_device), *(("Rate", rate) for rate in rates)):
+        for device in devices or ():
+            amount = device.get(key)
+            if not isinstance(device.get("Path"), str) or not isinstance(amount, int) or isinstance(amount, bool) or amount < 0:
+                raise Invalid(f"invalid limit of a block device: it wants a Path and a {key}")
 
 
 def check_memory(host: HostConfig) -> None:
@@ -171,6 +182,7 @@ def joins(mode: str) -> bool:
 def warnings(config: Config, host: HostConfig, facts: ContainerFacts) -> list[str]:
     """What is dropped or may surprise: Docker's warnings first, then ours for what this engine does not honour."""
     kernel = "Your kernel does not support {} capabilities or the cgroup is not mounted. {}"
+    weight = "Your kernel does not support Block I/O {} or the cgroup is not mounted. {} discarded."
     limits = "memory" in facts.controllers
     said: list[tuple[object, str]] = [
         (
@@ -205,11 +217,9 @@ def warnings(config: Config, host: HostConfig, facts: ContainerFacts) -> list[st
             host.init and not facts.init,
             "no init was found on this host (Debian's package tini has one): --init is discarded",
         ),
-        (
-            any((host.blkio_weight_device, host.blkio_device_read_bps, host.blkio_device_write_bps))
-            or any((host.blkio_device_read_iops, host.blkio_device_write_iops)),
-            "block I/O limits by device are not honoured by this engine; they are discarded",
-        ),
+        (host.blkio_weight and not facts.block_weight, weight.format("weight", "Weight")),
+        (host.blkio_weight_device and not facts.block_weight, weight.format("weight_device", "Weight-device")),
+        (limited_rates(host) and not facts.controllers & {"blkio", "io"}, weight.format("rate limits", "Rates")),
         (
             any((host.cpu_count, host.cpu_percent, host.io_maximum_iops, host.io_maximum_bandwidth)),
             "CpuCount, CpuPercent, IOMaximumIOps and IOMaximumBandwidth mean nothing on Linux; they are discarded",
@@ -222,6 +232,11 @@ def warnings(config: Config, host: HostConfig, facts: ContainerFacts) -> list[st
         *security_warnings(host, facts),
     ]
     return [sentence for applies, sentence in said if applies]
+
+
+def limited_rates(host: HostConfig) -> bool:
+    """Whether reads or writes of devices are limited."""
+    return any((host.blkio_device_read_bps, host.blkio_device_write_bps, host.blkio_device_read_iops, host.blkio_device_write_iops))
 
 
 def security_warnings(host: HostConfig, facts: ContainerFacts) -> list[tuple[object, str]]:

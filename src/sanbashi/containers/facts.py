@@ -22,6 +22,7 @@ class ContainerFacts:
     cgroup: Literal["v1", "v2"] = "v2"
     controllers: frozenset[str] = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
     swap_limit: bool = True
+    block_weight: bool = True  # whether the scheduler of block devices knows weights
     capabilities: frozenset[str] = frozenset(EVERY)
     seccomp: bool = True
     apparmor: bool = False

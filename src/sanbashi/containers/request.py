@@ -165,6 +165,8 @@ def settled(host: HostConfig, facts: ContainerFacts, default_log_driver: str) ->
         memory_swappiness=host.memory_swappiness if facts.cgroup == "v1" and host.memory_swappiness != -1 else None,
         oom_kill_disable=(host.oom_kill_disable or False) if facts.cgroup == "v1" else None,
         pids_limit=host.pids_limit or None,
+        blkio_weight=host.blkio_weight if facts.block_weight else 0,
+        blkio_weight_device=host.blkio_weight_device if facts.block_weight else None,
         masked_paths=None if host.privileged else MASKED if host.masked_paths is None else host.masked_paths,
         readonly_paths=None if host.privileged else READ_ONLY if host.readonly_paths is None else host.readonly_paths,
     )

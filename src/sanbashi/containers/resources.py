@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import immutables
 
 from .facts import ContainerFacts, Device
 from .model import HostConfig
+
+Numbers = Mapping[str, tuple[int, int]]  # path of a block device -> (major, minor)
 
 PERIOD = 100_000  # microseconds: the scheduler's own period, in which --cpus is measured
 DEFAULT_DEVICES: tuple[dict[str, Any], ...] = (
@@ -21,10 +25,13 @@ DEFAULT_DEVICES: tuple[dict[str, Any], ...] = (
 )
 
 
-def resources(host: HostConfig, devices: Sequence[Device], facts: ContainerFacts) -> dict[str, Any]:
-    """Only what was asked for, so that a host without a controller runs containers that ask for nothing of it."""
+def resources(host: HostConfig, devices: Sequence[Device], facts: ContainerFacts, numbers: Numbers = immutables.Map()) -> dict[str, Any]:
+    """Only what was asked for, so that a host without a controller runs containers that ask for nothing of it.
+
+    `numbers` are those of the block devices that `host` names.
+    """
     result: dict[str, Any] = {"devices": device_rules(host, devices)}
-    for name, part in (("memory", memory(host, facts)), ("cpu", cpu(host)), ("blockIO", block_io(host))):
+    for name, part in (("memory", memory(host, facts)), ("cpu", cpu(host)), ("blockIO", block_io(host, numbers))):
         if part:
             result[name] = part
     if host.pids_limit:
@@ -83,6 +90,29 @@ def cpu(host: HostConfig) -> dict[str, Any]:
     return part | {name: value for name, value in values.items() if value}
 
 
-def block_io(host: HostConfig) -> dict[str, Any]:
-    """The weight; rates by device are warned of in request.py."""
-    return {"weight": host.blkio_weight} if host.blkio_weight else {}
+def block_io(host: HostConfig, numbers: Numbers) -> dict[str, Any]:
+    """Weights, and rates by device."""
+    part: dict[str, Any] = {"weight": host.blkio_weight} if host.blkio_weight else {}
+    lists = {
+        "weightDevice": (host.blkio_weight_device, "weight"),
+        "throttleReadBpsDevice": (host.blkio_device_read_bps, "rate"),
+        "throttleWriteBpsDevice": (host.blkio_device_write_bps, "rate"),
+        "throttleReadIOPSDevice": (host.blkio_device_read_iops, "rate"),
+        "throttleWriteIOPSDevice": (host.blkio_device_write_iops, "rate"),
+    }
+    for name, (devices, key) in lists.items():
+        if devices:
+            part[name] = [{"major": numbers[d["Path"]][0], "minor": numbers[d["Path"]][1], key: d[key.capitalize()]} for d in devices]
+    return part
+
+
+def block_devices(host: HostConfig) -> set[str]:
+    """The paths of the block devices whose use is limited."""
+    lists = (
+        host.blkio_weight_device,
+        host.blkio_device_read_bps,
+        host.blkio_device_write_bps,
+        host.blkio_device_read_iops,
+        host.blkio_device_write_iops,
+    )
+    return {str(device["Path"]) for devices in lists for device in devices or ()}

@@ -13,7 +13,7 @@ from .environment import environment
 from .facts import ContainerFacts, Device
 from .model import Container, ExecConfig, HostConfig
 from .mounts import CREATE_SOURCE, depth, tmpfs_options
-from .resources import resources
+from .resources import Numbers, resources
 from .security import UNCONFINED, Security, parse_security
 from .users import ROOT, User
 
@@ -43,6 +43,7 @@ class Placement:
     pid: str = ""
     shm: str = ""
     devices: tuple[Device, ...] = ()
+    block_devices: Numbers = field(default_factory=dict)  # of those whose use is limited
     links: tuple[str, ...] = ()  # environment words of legacy links
 
 
@@ -149,7 +150,7 @@ def linux(container: Container, placement: Placement, facts: ContainerFacts, sec
     part: dict[str, Any] = {
         "namespaces": namespaces(host, placement, facts),
         "cgroupsPath": posixpath.join("/", host.cgroup_parent or CGROUP_PARENT, container.id),
-        "resources": resources(host, placement.devices, facts),
+        "resources": resources(host, placement.devices, facts, placement.block_devices),
         "sysctl": sysctls(container, placement),
         "devices": [node(device) for device in placement.devices],
         "maskedPaths": [] if open_all else list(host.masked_paths or ()),

@@ -14,6 +14,7 @@ import msgspec
 from ..containers.facts import ContainerFacts, Device
 from ..containers.logging import log_limits
 from ..containers.model import Container, HostConfig, MountPoint
+from ..containers.resources import block_devices
 from ..containers.spec import Placement, spec
 from ..containers.users import User
 from ..errors import Conflict, SanbashiError
@@ -22,7 +23,7 @@ from ..host.copying import copy_up, make_sources
 from ..host.monitor import Exit, Monitor
 from ..host.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_shm, unmount
 from ..host.parts import mount_part, unmount_parts
-from ..host.rootfs import every_device, find_user, host_device
+from ..host.rootfs import block_numbers, every_device, find_user, host_device
 from ..host.runtime import Runtime, Runtimes
 from .core import Core
 from .linking import words_of
@@ -141,6 +142,7 @@ class Process:
             pid=self.joined(host.pid_mode, "pid"),
             shm=self.shm(container),
             devices=devices_of(host),
+            block_devices={path: block_numbers(path) for path in block_devices(host)},
             links=tuple(words_of(self.core, container)) if self.link_words else (),
         )
 

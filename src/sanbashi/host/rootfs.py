@@ -76,6 +76,17 @@ def host_device(path_on_host: str, path_in_container: str, access: str = "rwm") 
     return (device,)
 
 
+def block_numbers(path: str) -> tuple[int, int]:
+    """(major, minor) of a block device; Invalid in Docker's words where it is none."""
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise Invalid(f"{path}: {(error.strerror or '').lower()}") from error
+    if not stat.S_ISBLK(status.st_mode):
+        raise Invalid(f"{path}: not a block device")
+    return os.major(status.st_rdev), os.minor(status.st_rdev)
+
+
 def device_of(path: str, status: os.stat_result, access: str = "rwm") -> Device | None:
     """A Device from what stat(2) says; None for what is no device."""
     if stat.S_ISCHR(status.st_mode):

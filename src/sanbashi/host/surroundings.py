@@ -31,6 +31,7 @@ def probe_surroundings(runtimes: Runtimes) -> ContainerFacts:
         cgroup="v2" if version == 2 else "v1",
         controllers=controllers,
         swap_limit=swap_limit(version),
+        block_weight=block_weight(version),
         capabilities=frozenset(name for number, name in enumerate(EVERY) if bounding >> number & 1),
         seccomp="Seccomp" in status and Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
         apparmor=profiles is not None,
@@ -72,6 +73,12 @@ def swap_limit(version: int) -> bool:
     if version == 2:
         return bool(list(CGROUPS.glob("*/memory.swap.max")))
     return (CGROUPS / "memory" / "memory.memsw.limit_in_bytes").exists()
+
+
+def block_weight(version: int) -> bool:
+    """Whether a group of processes can have a weight among the users of block devices; only the schedulers bfq and cfq know one."""
+    patterns = ("*/io.weight", "*/io.bfq.weight") if version == 2 else ("blkio/blkio.weight", "blkio/blkio.bfq.weight")
+    return any(next(CGROUPS.glob(pattern), None) is not None for pattern in patterns)
 
 
 def apparmor_profiles() -> frozenset[str] | None:

@@ -151,9 +151,9 @@ def test_ports_of_the_image_are_no_contradiction_with_a_shared_network() -> None
         (HostConfig(init=True), FACTS, "no init was found on this host (Debian's package tini has one): --init is discarded"),
         (HostConfig(security_opt=("apparmor=mine",)), FACTS, "AppArmor is not enabled on this host: the profile mine is not applied"),
         (
-            HostConfig(blkio_device_read_bps=({"Path": "/dev/sda", "Rate": 1},)),
-            FACTS,
-            "block I/O limits by device are not honoured by this engine; they are discarded",
+            HostConfig(blkio_weight=300),
+            ContainerFacts(cpus=2, hostname="thishost", block_weight=False),
+            "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
         ),
         (HostConfig(log_config=LogConfig(config={"tag": "x"})), FACTS, "log options tag are not honoured by this engine; they are discarded"),
     ],
