@@ -5,7 +5,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fix test test-kernel test-conformance test-e2e bench bench-quick golden run plan isolation
+.PHONY: help setup demo check fix test test-kernel test-conformance test-e2e bench bench-quick compat golden run plan isolation
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench:  ## us beside docker.io and podman in one run: medians and ratios; as roo
 
 bench-quick:  ## the same rows, small, in under 3 minutes; as root
 	@$(PY) -m bench --quick $(ARGS)
+
+compat:  ## write docs/compat.md by a run; DOCKER_PY=CHECKOUT runs docker-py's own suite too; as root
+	@$(PY) -m tests.compat $(DOCKER_PY)
 
 golden:  ## write the golden files anew; read the difference before you commit it
 	@GOLDEN=write $(PYTEST) tests/golden
