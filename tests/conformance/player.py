@@ -75,7 +75,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Known:
-    """A difference that is meant, or not mended yet. `cli`: of that CLI alone ("docker-20.10", "sanbashi"), "" of every one; `chance`: now and then."""
+    """A difference that is meant, or not mended yet. `cli`: of that CLI alone ("docker-20.10", "sanbashi"); `chance`: now and then."""
 
     recording: str
     command: str

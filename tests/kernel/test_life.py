@@ -70,20 +70,26 @@ def test_connect_and_disconnect(town: Town) -> None:
     assert town.mistakes(stranger) == []
     town.chain.connect("data", "guest")
     guest = town.four("guest", "data")
-    assert town.mistakes(
-        Question("guest", "tcp", town.four("d1"), 80, f"d1 {guest}"),
-        Question("d1", "tcp", guest, 80, f"guest {town.four('d1')}"),
-        Question("guest", "tcp", town.four("w2"), 80, f"w2 {town.four('guest', 'web')}"),
-        Question("guest", "tcp", NB4, 80, f"neighbour {UP4}"),
-        Question("neighbour", "tcp", UP4, 8102, f"guest {NB4}"),
-        Question("w2", "tcp", UP4, 8102, "guest 10.81.2.1"),
-    ) == []
+    assert (
+        town.mistakes(
+            Question("guest", "tcp", town.four("d1"), 80, f"d1 {guest}"),
+            Question("d1", "tcp", guest, 80, f"guest {town.four('d1')}"),
+            Question("guest", "tcp", town.four("w2"), 80, f"w2 {town.four('guest', 'web')}"),
+            Question("guest", "tcp", NB4, 80, f"neighbour {UP4}"),
+            Question("neighbour", "tcp", UP4, 8102, f"guest {NB4}"),
+            Question("w2", "tcp", UP4, 8102, "guest 10.81.2.1"),
+        )
+        == []
+    )
     town.chain.disconnect("data", "guest")
-    assert town.mistakes(
-        stranger,
-        Question("neighbour", "tcp", UP4, 8102, f"guest {NB4}"),
-        Question("guest", "tcp", NB6, 80, f"neighbour {UP6}"),
-    ) == []
+    assert (
+        town.mistakes(
+            stranger,
+            Question("neighbour", "tcp", UP4, 8102, f"guest {NB4}"),
+            Question("guest", "tcp", NB6, 80, f"neighbour {UP6}"),
+        )
+        == []
+    )
     assert town.chain.everything() == before
     assert town.kernel.observe(None, like=before) == before
     town.chain.stop("guest")

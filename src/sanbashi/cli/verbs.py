@@ -116,6 +116,6 @@ OTHER: dict[str, Verb] = (
 )  # fmt: skip
 TOP: dict[str, Verb] = COMMON | OTHER
 
-LATER = frozenset(
-    ("buildx", "checkpoint", "compose", "config", "context")
-) | frozenset(("manifest", "node", "plugin", "secret", "service", "stack", "swarm", "trust"))
+LATER = frozenset(("buildx", "checkpoint", "compose", "config", "context")) | frozenset(
+    ("manifest", "node", "plugin", "secret", "service", "stack", "swarm", "trust")
+)

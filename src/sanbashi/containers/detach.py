@@ -11,7 +11,7 @@ CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 
 
 def parse_keys(text: str) -> bytes:
-    """"ctrl-p,ctrl-q" -> the bytes that are typed; the default where `text` is empty. Invalid in Docker's words."""
+    """ "ctrl-p,ctrl-q" -> the bytes that are typed; the default where `text` is empty. Invalid in Docker's words."""
     if not text:
         return DEFAULT_KEYS
     keys = bytearray()

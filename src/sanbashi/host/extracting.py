@@ -179,5 +179,3 @@ def extract(inside: Inside, path: str, source: Source, how: Extraction) -> None:
     finally:
         os.close(directory)
     Extractor(inside, real, how).extract(source)
-
-

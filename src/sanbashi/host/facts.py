@@ -247,5 +247,3 @@ def engines() -> Iterator[tuple[str, int]]:
                     yield text(folder / "comm").strip(), int(folder.name)
             except OSError:  # ended meanwhile, or not ours to look at
                 continue
-
-

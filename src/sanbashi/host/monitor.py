@@ -271,4 +271,25 @@ class Monitor:
             code, finished = path.read_text().strip(), path.stat().st_mtime_ns
         except FileNotFoundError:
             return None
-        return Exit(container_id, int(code), (self.bundle(container_id) / "oom").exists(), finished) if code else None
+        if not code:
+            return None
+        bundle = self.bundle(container_id)
+        # conmon may hear of the end before it hears of the kernel's reason: then the control group tells.
+        oom = (bundle / "oom").exists() or (int(code) == KILLED and group_ran_out(bundle))
+        return Exit(container_id, int(code), oom, finished)
+
+
+def group_ran_out(bundle: Path) -> bool:
+    """Whether the kernel killed something in the container's control group for want of memory; False where the group is gone."""
+    try:
+        group = json.loads((bundle / "config.json").read_text())["linux"]["cgroupsPath"]
+    except FileNotFoundError:
+        return False
+    for path in (f"/sys/fs/cgroup/memory{group}/memory.oom_control", f"/sys/fs/cgroup{group}/memory.events"):
+        try:
+            counts = dict(line.split() for line in Path(path).read_text().splitlines())
+        except OSError:
+            continue
+        if int(counts.get("oom_kill", "0")):
+            return True
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import struct
@@ -117,7 +118,13 @@ def test_rubbish(world: Any, app: list[Item], query: Query) -> None:
                 bad[dice.randrange(len(bad))] = dice.randrange(256)
             udp.send(bytes(bad[: dice.randrange(len(bad) + 1)]) if dice.random() < 0.5 else bytes(bad))
         udp.send(dice.randbytes(60_000))
-    assert world.ask(box, port, "web01") == "NOERROR 10.0.0.2"
+    # The flood may still fill the socket: like any client, ask again.
+    for _ in range(5):
+        with contextlib.suppress(TimeoutError):
+            assert world.ask(box, port, "web01") == "NOERROR 10.0.0.2"
+            break
+    else:
+        pytest.fail("no answer after the flood")
     assert world.client.status()["items"] == 4
 
 
