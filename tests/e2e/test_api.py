@@ -296,11 +296,12 @@ def test_what_is_sent_wrong_is_answered_in_one_sentence(clean: Engine) -> None:
         ("GET", "/networks/%00", None),
         ("GET", "/volumes/%00", None),
         ("POST", "/containers/nosuch/exec", {"Cmd": ["x"]}),
-        ("POST", "/images/load", None),
     ):
         status, said = clean.call(method, path, body)
         assert 400 <= status < 500, (path, body, status, said)
         assert "internal error" not in str(said)
+    # Docker tells what is wrong with an archive in the stream.
+    assert clean.call("POST", "/images/load")[1]["error"] == "invalid archive: empty file"
 
 
 def test_nothing_strange_was_logged(running: Engine) -> None:
