@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 PROMPT = re.compile(r"root@[0-9a-f]{12}:/[^\n]*# $")
+ECHOED = 40  # of a typed line: a longer one may be folded
 # What apt draws on the last line of the screen, between saving the cursor's place and going back to it.
 ASIDE = re.compile(r"\x1b7.*?(?:\x1b8|\Z)", re.DOTALL)
 # One thing that a terminal acts on: the window's title, a control sequence (its parameters and letter in groups), a character.
@@ -54,6 +55,7 @@ class Terminal:
     """A command that runs at a terminal of its own; close() or the end of the command ends it."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], size: tuple[int, int] = (40, 120)) -> None:
+        self.echo = ""
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
@@ -63,6 +65,7 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, line: str) -> None:
+        self.echo = line[:ECHOED]
         self.send(line.encode() + b"\n")
 
     def send(self, keys: bytes) -> None:
@@ -83,8 +86,10 @@ class Terminal:
             if not piece:
                 break
             came += piece
-            if prompt and PROMPT.search(plain(came.decode(errors="replace"))):
-                return plain(came.decode(errors="replace")), True
+            seen = plain(came.decode(errors="replace"))
+            # A shell that hears of its terminal's size draws its prompt again: only one after the echo of what was typed is the answer's end.
+            if prompt and self.echo in seen and PROMPT.search(seen):
+                return seen, True
         return plain(came.decode(errors="replace")), False
 
     def wait(self, patience: float = 10) -> int | None:
