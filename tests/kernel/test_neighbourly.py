@@ -55,7 +55,8 @@ def test_published_ports_pass_the_hosts_own_input_policy(clean: Engine) -> None:
     for name, port, option in (("gated", 8080, "true"), ("plain", 8081, "false")):
         clean.cli("network", "create", "--ipv6", "-o", f"io.sanbashi.host_input={option}", name)
         clean.cli("run", "-d", "--name", f"on-{name}", "--network", name, "-p", f"{port}:80", "busybox", "sh", "-c", ECHO)
-    assert asked(where, HOST, 8080) and asked(where, HOST6, 8080) and asked(where, HOST, 8081)
+    for address, port in ((HOST, 8080), (HOST6, 8080), (HOST, 8081)):
+        until(lambda a=address, p=port: asked(where, a, p), what=f"{address} {port}")  # type: ignore[misc]
     where.run(["nft", "-f", "-"], given=POLICY)
     try:
         # The clients that had passed meet the policy that has come since; the host itself and other networks are not asked.
@@ -120,7 +121,8 @@ def test_one_rule_in_a_chain_that_drops(alone: tuple[Machine, str]) -> None:
         with engine(where, name="accepting", options=[f"--registry-mirror={images}", "--bridge=san0", "--foreign-accept"]) as made:
             made.pull("busybox:latest")
             made.cli("run", "-d", "--name", "echo", "-p", "8080:80", "busybox", "sh", "-c", ECHO)
-            assert accepts(where) == ["ip filter FORWARD"] and asked(where, HOST, 8080)
+            assert accepts(where) == ["ip filter FORWARD"]
+            until(lambda: asked(where, HOST, 8080))
             # Only what is of our networks: a packet from the neighbour to somewhere else is dropped as before.
             assert "-m comment --comment sanbashi -j ACCEPT" in where.run("iptables -S FORWARD").stdout
             where.run("iptables -F FORWARD; ip6tables -P FORWARD DROP")
@@ -194,7 +196,7 @@ def test_a_networks_rules_change_live(clean: Engine) -> None:
     def reached() -> bool:
         return clean.cli("exec", "client", "sh", "-c", f"echo hello | timeout 1 nc {address} 80", check=False).stdout == "hello\n"
 
-    assert reached()
+    until(reached)
     clean.cli("network", "update", "--icc", "false", "app", program=sanbashi_cli())
     assert not reached()
     clean.cli("network", "update", "--icc", "true", "app", program=sanbashi_cli())
@@ -213,7 +215,8 @@ def test_a_chosen_bridge_is_adopted_and_left_as_it_was(alone: tuple[Machine, str
         with engine(where, name="adopting", options=[f"--registry-mirror={images}", "--bridge=mine"]) as made:
             made.pull("busybox:latest")
             made.cli("run", "-d", "--name", "echo", "-p", "8080:80", "busybox", "sh", "-c", ECHO)
-            assert made.address("echo") == "10.77.0.2" and asked(where, HOST, 8080)
+            assert made.address("echo") == "10.77.0.2"
+            until(lambda: asked(where, HOST, 8080))
         left = json.loads(where.run(["ip", "-j", "addr", "show", "mine"]).stdout)[0]
         assert "UP" in left["flags"] and [a["local"] for a in left["addr_info"] if a["family"] == "inet"] == ["10.77.0.1"]
         assert "ifalias" not in left

@@ -11,8 +11,7 @@ from ..errors import Invalid, NotFound
 from .model import Config, Container, HostConfig, HostPort
 
 WORD = re.compile(
-    r"(?:(?P<ip>\[[0-9a-fA-F:.%]+\]|[0-9.]+|[0-9a-fA-F:]*::[0-9a-fA-F:.]*)?:)??(?:(?P<host>[0-9]*(?:-[0-9]+)?):)?"
-    r"(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?(?:/(?P<protocol>tcp|udp|sctp))?",
+    r"(?:(?:(?P<ip>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(?P<host>[0-9]*(?:-[0-9]+)?):)?(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?(?:/(?P<protocol>tcp|udp|sctp))?",
     re.IGNORECASE,
 )
 Bindings = dict[str, tuple[HostPort, ...]]
