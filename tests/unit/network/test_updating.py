@@ -51,7 +51,7 @@ def test_ports_follow_a_networks_mode() -> None:
     routed, _, _ = update_network(state, network.id, NetworkChange(options={mode: "routed"}), FACTS)
     assert {p.host_port for p in endpoint(routed, "web", "app").ports} == {0}
     again, _, _ = update_network(routed, network.id, NetworkChange(options={mode: None}), FACTS)
-    assert endpoint(again, "web", "app").ports == endpoint(state, "web").ports
+    assert endpoint(again, "web", "app").ports == endpoint(state, "web", "app").ports
 
 
 @pytest.mark.parametrize(
