@@ -228,3 +228,18 @@ def test_a_chosen_bridge_is_adopted_and_left_as_it_was(alone: tuple[Machine, str
             Engine(where, name="refused").start()
     finally:
         where.run("ip link delete docker0")
+
+
+def test_a_killed_daemons_guard_is_taken_over(alone: tuple[Machine, str]) -> None:
+    """It persists without an owner; the next daemon makes it its own, and takes it along when it ends."""
+    where, _ = alone
+    made = Engine(where).start()
+    made.kill()
+    tables = where.run("nft list tables").stdout
+    assert ("inet sanbashi_guard" in tables) == ("no guard" not in made.tail())
+    made.start()
+    if "no guard" not in made.tail(200):
+        assert where.run("nft delete table inet sanbashi_guard", check=False).exit == 1
+    assert json.loads(where.run(["nft", "-j", "list", "tables"]).stdout)["nftables"]
+    made.end()
+    assert where.run("nft list tables").stdout == ""

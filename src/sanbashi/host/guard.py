@@ -59,8 +59,7 @@ class Guard:
         self.bridges: frozenset[str] = frozenset()
         self.lock = threading.Lock()
         try:
-            # What a daemon that was killed left has no owner any more.
-            self.nft.run(f"table {T}\ndelete table {T}\n")
+            drop_table(self.nft)
             if code := own_table(self.nft.socket):
                 raise NftError(os.strerror(code))
             self.nft.run(TEXT)
@@ -112,6 +111,15 @@ class Guard:
 def is_bridge(element: Element) -> bool:
     """Whether an element says that a link is a bridge of ours."""
     return (element.family, element.set) == ("inet", "bridges")
+
+
+def drop_table(nft: Nft) -> None:
+    """Delete what a daemon that was killed left, and nobody owns any more; absent is success. NftError."""
+    try:
+        nft.run(f"delete table {T}")
+    except NftError as error:
+        if error.errno != errno.ENOENT:
+            raise
 
 
 def own_table(descriptor: int) -> int:
