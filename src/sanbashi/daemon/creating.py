@@ -21,6 +21,7 @@ from .config import DaemonConfig
 from .core import Core, new_id, now, whole
 from .images import Images
 from .networking import Networking
+from .stages import stage, stages
 from .volumes import Volumes
 
 Wishes = tuple[tuple[str, EndpointWish], ...]
@@ -39,10 +40,15 @@ class Creating:
     @whole
     async def create(self, config: Config, host: HostConfig, wishes: Wishes, *, name: str = "", platform: str = "") -> tuple[str, list[str]]:
         """`POST /containers/create`: (id, warnings)."""
+        id_ = new_id()
+        with stages("create", id_):
+            return id_, await self.make(id_, config, host, wishes, name)
+
+    async def make(self, id_: str, config: Config, host: HostConfig, wishes: Wishes, name: str) -> list[str]:
+        """Make the container of that id; warnings."""
         core = self.core
         image = self.images.resolve(config.image)
         host = with_defaults(host, core.config)
-        id_ = new_id()
         name = self.reserve_name(name, id_)
         container, warnings = container_of(
             config,
@@ -60,16 +66,18 @@ class Creating:
         self.check_wishes(container)
         await core.on_host(check_binds, container.mounts)
         container = await self.with_volumes(container)
-        await core.on_host(core.snapshots.create, id_, container.layers)
-        await core.on_host(lambda: core.container_dir(id_).mkdir(parents=True, exist_ok=True))
+        with stage("snapshot"):
+            await core.on_host(core.snapshots.create, id_, container.layers)
+            await core.on_host(lambda: core.container_dir(id_).mkdir(parents=True, exist_ok=True))
         try:
             self.reserve_name(name, id_)
-            await core.put(container)
+            with stage("save"):
+                await core.put(container)
         except SanbashiError:
             await core.on_host(core.snapshots.remove, id_)
             raise
         core.tell_container("create", container)
-        return id_, warnings
+        return warnings
 
     def reserve_name(self, name: str, id_: str) -> str:
         """The name asked for, checked, or a random one; Conflict where another container has it."""

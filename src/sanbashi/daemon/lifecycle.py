@@ -30,6 +30,7 @@ from .health import HealthChecks
 from .networking import Networking
 from .process import Process
 from .saved import Key
+from .stages import stage, stages
 
 log = logging.getLogger("sanbashi.containers")
 
@@ -89,7 +90,8 @@ class Lifecycle:
         try:
             for attempt in range(PORT_ATTEMPTS):
                 try:
-                    container = await self.bring_up_once(before, avoid)
+                    with stages("start", before.id):
+                        container = await self.bring_up_once(before, avoid)
                     break
                 except Occupied as taken:
                     if attempt == PORT_ATTEMPTS - 1 or not taken.another:
@@ -120,26 +122,35 @@ class Lifecycle:
             # What a start left that could not be undone, because the disk was full, say.
             await self.undo_start(container)
             container = msgspec.structs.replace(container, sandbox_id="")
-        first, rest, container = await self.reserve(container, avoid)
+        with stage("reserve"):
+            first, rest, container = await self.reserve(container, avoid)
         try:
-            await self.write_files(container)
-            await self.networking.apply(first)
+            with stage("files"):
+                await self.write_files(container)
+            with stage("namespace"):
+                await self.networking.apply(first)
             crash_point("namespace")
             created = self.process.create(container, self.namespace(container))
-            network = self.networking.apply(rest)
-            (pid, monitor_pid), _ = await both(created, network)
+            (pid, monitor_pid), _ = await both(created, self.wire(rest))
             crash_point("created")
-            await self.process.start(container)
+            with stage("start", runtime=True):
+                await self.process.start(container)
             crash_point("started")
             health = first_health(container.config, container.state.health)
             state = ContainerState(status="running", pid=pid, started_at=now(), finished_at=container.state.finished_at, health=health)
-            confirmed = await core.put(msgspec.structs.replace(container, state=state, monitor_pid=monitor_pid, boot_id=core.boot_id))
+            with stage("confirm"):
+                confirmed = await core.put(msgspec.structs.replace(container, state=state, monitor_pid=monitor_pid, boot_id=core.boot_id))
         except SanbashiError as error:
             told = self.explained(error, container)  # before the sandbox goes, with what was asked for
             await self.undo_start(container)
             raise told from error
         crash_point("confirmed")
         return confirmed
+
+    async def wire(self, steps: tuple[Step, ...]) -> None:
+        """Links, rules and names, while the runtime makes the container."""
+        with stage("network"):
+            await self.networking.apply(steps)
 
     async def reserve(self, container: Container, avoid: frozenset[tuple[str, int]]) -> tuple[tuple[Step, ...], tuple[Step, ...], Container]:
         """Reserve addresses, names and ports; the steps that make them true and the container that holds them."""
@@ -204,38 +215,45 @@ class Lifecycle:
 
     async def exited(self, container_id: str, code: int, oom: bool, run: int) -> None:
         """The monitor says that a container's process ended; `run` tells which one, so that a late word does not end the next."""
+        async with self.core.locked(container_id):
+            with stages("exit", container_id):
+                await self.take_down(container_id, code, oom, run)
+
+    async def take_down(self, container_id: str, code: int, oom: bool, run: int) -> None:
+        """Everything that follows from the end of a container's process; its lock is held."""
         core = self.core
-        async with core.locked(container_id):
-            container = core.state.containers.get(container_id)
-            if container is None or not container.state.running or run != self.process.runs.get(container_id, 0):
-                return
-            log.info("%s exited with %d", container.name, code)
-            self.health.end(container_id)
-            container = self.health.interrupted(container)
-            names = [core.state.network.endpoints[e].network_id for e in core.state.network.sandbox_endpoints.get(container.sandbox_id, ())]
+        container = core.state.containers.get(container_id)
+        if container is None or not container.state.running or run != self.process.runs.get(container_id, 0):
+            return
+        log.info("%s exited with %d", container.name, code)
+        self.health.end(container_id)
+        container = self.health.interrupted(container)
+        names = [core.state.network.endpoints[e].network_id for e in core.state.network.sandbox_endpoints.get(container.sandbox_id, ())]
+        with stage("destroy"):
             await self.process.destroy(container)
-            crash_point("process gone")
-            decision = self.restart_decision(container, code)
-            state = msgspec.structs.replace(
-                container.state,
-                status="restarting" if decision.restart else "exited",
-                pid=0,
-                exit_code=code,
-                finished_at=now(),
-                oom_killed=oom,
-                error="",
-            )
-            after = msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0)
+        crash_point("process gone")
+        decision = self.restart_decision(container, code)
+        state = msgspec.structs.replace(
+            container.state,
+            status="restarting" if decision.restart else "exited",
+            pid=0,
+            exit_code=code,
+            finished_at=now(),
+            oom_killed=oom,
+            error="",
+        )
+        after = msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0)
+        with stage("network"):
             await self.networking.close(container, after)
-            for network_id in names:
-                if (network := core.state.network.networks.get(network_id)) is not None:
-                    self.networking.tell("disconnect", network, container=container.id)
-            core.tell_container("die", container, exitCode=str(code), execDuration=str(duration(container)))
-            if decision.restart:
-                self.schedule_restart(container_id, decision)
-            self.exits.settle(self.exits.stopped, container_id, code)
-            if container.host_config.auto_remove and not decision.restart:
-                await self.remove_whole(core.state.containers[container_id], volumes=True)
+        for network_id in names:
+            if (network := core.state.network.networks.get(network_id)) is not None:
+                self.networking.tell("disconnect", network, container=container.id)
+        core.tell_container("die", container, exitCode=str(code), execDuration=str(duration(container)))
+        if decision.restart:
+            self.schedule_restart(container_id, decision)
+        self.exits.settle(self.exits.stopped, container_id, code)
+        if container.host_config.auto_remove and not decision.restart:
+            await self.remove_whole(core.state.containers[container_id], volumes=True)
 
     def restart_decision(self, container: Container, code: int) -> RestartDecision:
         if self.closing:

@@ -28,6 +28,7 @@ from ..host.runtime import Runtime, Runtimes
 from .core import Core
 from .linking import words_of
 from .rotation import Rotation
+from .stages import stage
 from .volume_mounts import VolumeMounts
 
 log = logging.getLogger("sanbashi.process")
@@ -98,21 +99,23 @@ class Process:
             return self.monitor.write_bundle(container.id, spec(placed, placement, self.facts))
 
         await self.volume_mounts.hold(container)
-        bundle = await core.on_host(prepare)
+        with stage("prepare"):
+            bundle = await core.on_host(prepare)
         self.runs[container.id] = self.runs.get(container.id, 0) + 1
         config, limits = container.config, log_limits(container.host_config.log_config)
-        created = await self.monitor.create(
-            bundle,
-            container.id,
-            self.runtime(container),
-            terminal=config.tty,
-            stdin=config.open_stdin,
-            stdin_once=config.stdin_once,
-            log_path=self.log_path(container),
-            # With one file conmon itself begins it anew; what is kept beside it is put aside by us.
-            log_size=0 if limits.rotated else limits.size,
-            command=container.path,
-        )
+        with stage("create", runtime=True):
+            created = await self.monitor.create(
+                bundle,
+                container.id,
+                self.runtime(container),
+                terminal=config.tty,
+                stdin=config.open_stdin,
+                stdin_once=config.stdin_once,
+                log_path=self.log_path(container),
+                # With one file conmon itself begins it anew; what is kept beside it is put aside by us.
+                log_size=0 if limits.rotated else limits.size,
+                command=container.path,
+            )
         self.rotation.begin(container, self.log_path(container), bundle / "ctl")
         return created.pid, created.monitor_pid
 
@@ -202,7 +205,8 @@ class Process:
     async def destroy(self, container: Container) -> None:
         """Take away the process if it still runs, the runtime's record, the bundle and the mount; gone already is success."""
         self.rotation.end(container.id)
-        await self.runtime(container).delete(container.id, force=True)
+        with stage("delete", runtime=True):
+            await self.runtime(container).delete(container.id, force=True)
         self.monitor.forget(container.id)
         await self.core.on_host(self.core.snapshots.unmount, container.id)
         await self.core.on_host(unmount_parts, self.core.container_dir(container.id) / PARTS)
