@@ -3,11 +3,19 @@
 from sanbashi.cli.command import Call, Command
 from sanbashi.cli.output import out
 
-BASH = """# bash completion for sanbashi
+# bash takes a colon or an equals sign for the end of a word; httpd:2.4 is one word here, and what is offered for it begins after its last colon.
+BASH = r"""# bash completion for sanbashi
 _sanbashi() {
-    local words=("${COMP_WORDS[@]:1:COMP_CWORD}")
-    mapfile -t COMPREPLY < <(sanbashi __complete "${words[@]}" 2>/dev/null)
-    [ "${#COMPREPLY[@]}" -eq 0 ] && compopt -o default
+    local line=${COMP_LINE:0:COMP_POINT} words=() begun
+    read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    begun=${words[-1]}
+    mapfile -t COMPREPLY < <(sanbashi __complete "${words[@]:1}" 2>/dev/null)
+    if [ "${#COMPREPLY[@]}" -eq 0 ]; then
+        compopt -o default
+    elif [[ $COMP_WORDBREAKS == *:* && $begun == *:* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${begun%:*}:"}")
+    fi
 }
 complete -F _sanbashi sanbashi
 """

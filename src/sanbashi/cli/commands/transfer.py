@@ -43,6 +43,13 @@ def opened(path: str, flags: int = posix.O_RDONLY) -> int:
         raise Failure(f"open {path}: {(problem.strerror or '').lower()}") from None
 
 
+def wanted_platform(call: Call) -> "dict[str, str]":
+    """--platform as the API takes it; nothing where it was not given."""
+    from sanbashi.cli.commands.inspect import platform_text
+
+    return {"platform": platform_text(text)} if (text := call.given.text("platform")) else {}
+
+
 def load(call: Call) -> None:
     """Loads images from a tar archive."""
     given = call.given
@@ -52,7 +59,7 @@ def load(call: Call) -> None:
         if is_terminal(STDIN):
             raise Failure("requested load from stdin, but stdin is empty")
         source = STDIN
-    query = {"quiet": "1" if given.on("quiet") or not is_terminal(STDOUT) else "0"}
+    query = {"quiet": "1" if given.on("quiet") or not is_terminal(STDOUT) else "0", **wanted_platform(call)}
     headers = {"Content-Type": "application/x-tar"}
     response = call.daemon.request("POST", "/images/load", query, parts_of(source), headers)
     if "json" in response.headers.get("content-type", ""):
@@ -73,7 +80,7 @@ def save(call: Call) -> None:
     if path:
         target = opened(f"{path}.part", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC)
     try:
-        for data in call.daemon.request("GET", "/images/get", {"names": call.args}).parts():
+        for data in call.daemon.request("GET", "/images/get", {"names": call.args, **wanted_platform(call)}).parts():
             write(target, data)
     except Failure:
         if path:
