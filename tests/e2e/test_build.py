@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,7 @@ def test_steps_cache_and_result(clean: Engine, context: Path, program: str) -> N
     said = build(clean, program, "--no-cache", *flags).stdout
     assert "Step 1/11 : ARG TAG=latest\nStep 2/11 : FROM busybox:$TAG AS one\n ---> " in said
     assert "\nhello there\n" in said
+    assert all(len(line) == len(" ---> ") + 12 for line in said.splitlines() if re.fullmatch(r" ---> [0-9a-f]+", line)), said
     assert "Step 11/11 : LABEL k=v\n" in said
     assert said.rstrip().endswith("Successfully tagged made:one")
     again = build(clean, program, *flags).stdout

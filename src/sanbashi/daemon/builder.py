@@ -114,7 +114,7 @@ class Builder:
             return None
         labels = "LABEL " + " ".join(f"{k}={v}" for k, v in request.labels.items()) if request.labels else ""
         ids = {name: image.id for name, image in bases.items()}
-        steps = Steps(file, ids, {name: image.config.shell or () for name, image in bases.items()}, labels)
+        steps = Steps(file, ids, {name: image.config.shell or () for name, image in bases.items()}, labels, whole=self.buildah.whole_id)
         if len(file.stages) == 1 and len(file.stages[0].instructions) == 1 and not labels and file.stages[0].base in bases:
             for text in steps.step(0, 0, file.stages[0].instructions[0].text):
                 output.say(text)

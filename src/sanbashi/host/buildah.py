@@ -130,6 +130,10 @@ class Buildah:
         """What its store keeps of an image."""
         return self.root / "store" / f"{self.driver}-images" / image_id.removeprefix("sha256:")
 
+    def whole_id(self, beginning: str) -> str:
+        """The id of an image of its store, of which `beginning` are the first digits; those alone where there is none."""
+        return next((folder.name for folder in self.folder("").glob(f"{beginning}*")), beginning)
+
     async def bring(self, config: bytes, image_id: str, layers: Sequence[tuple[str, int, Path]]) -> None:
         """Copy an image into its store unless it is there: its configuration and its layers' blobs (digest, size, file), lowest first.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .dockerfile import Dockerfile, Instruction, words_of
@@ -23,7 +23,7 @@ RED, PLAIN = "\x1b[91m", "\x1b[0m"
 @dataclass
 class Steps:
     """A build being told. `bases` are the ids of the images that stages stand on, `shells` their shells; `labels` is the text of the label
-    step, "" where there is none.
+    step, "" where there is none. `whole` gives the id of an image that buildah has just made from the eleven digits that it prints.
 
     `out` and `err` take a line of buildah's and give the texts of Docker's stream; `image` is the id of what was built, "" until then.
     """
@@ -33,6 +33,7 @@ class Steps:
     shells: Mapping[str, tuple[str, ...]]
     labels: str = ""
     container: str = ""
+    whole: Callable[[str], str] = str
     image: str = ""
     said: list[str] = field(default_factory=list)
     done: int = 0
@@ -58,7 +59,7 @@ class Steps:
             if not self.ids.get(self.stage, "").startswith(match[1]):
                 if self.current is not None and self.current.name == "RUN" and self.container:
                     yield f" ---> Removed intermediate container {self.container}\n"
-                yield from self.made(match[1])
+                yield from self.made(self.whole(match[1])[:12])
         elif COMMIT.fullmatch(line):
             yield from self.announced()
         elif IMAGE.fullmatch(line) and self.done >= self.total:

@@ -49,6 +49,11 @@ def test_a_build() -> None:
     assert run.image == f"sha256:{LAST}"
 
 
+def test_ids_are_made_whole() -> None:
+    run = Steps(parse_dockerfile("FROM busybox\nENV A=1\nENV B=2"), {"busybox": f"sha256:{BASE}"}, {}, whole=lambda beginning: beginning + "f" * 53)
+    assert " ---> f84ae536e19f\n" in told(run, [f"STEP 1/3: FROM {BASE}", "STEP 2/3: ENV A=1", "--> f84ae536e19"])
+
+
 def test_stages_are_counted_through() -> None:
     run = steps("FROM busybox AS one\nRUN a\nFROM one\nRUN b\nFROM scratch\nCOPY x /")
     lines = [f"[1/3] STEP 1/2: FROM {BASE} AS one", "[1/3] STEP 2/2: RUN a", "--> aaaaaaaaaaa", "[2/3] STEP 1/2: FROM one", "[2/3] STEP 2/2: RUN b"]
