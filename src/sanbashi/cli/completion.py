@@ -4,27 +4,35 @@ from sanbashi.cli.failure import Failure
 from sanbashi.cli.output import out
 from sanbashi.cli.verbs import GROUPS, TOP
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sanbashi.cli.client import Daemon
+    from sanbashi.cli.command import Command
+
+    Find = Callable[[list[str]], tuple[Command | None, str, list[str]]]  # the command that words name, its path, what is left
+
 _CONTAINERS = frozenset(
     ("attach", "commit", "cp", "diff", "exec", "export", "kill", "logs", "pause", "port", "rename", "restart", "rm", "start", "stats", "stop", "top")
 ) | frozenset(("unpause", "update", "wait"))
 _IMAGES = frozenset(("run", "create", "history", "rmi", "save", "tag", "images"))
 
 
-def complete(words: list[str], host: str) -> int:
-    """Candidates for the last word."""
+def complete(words: list[str], find: "Find", daemon: "Callable[[], Daemon]") -> int:
+    """Print the candidates for the last word."""
     *before, last = words or [""]
-    out("".join(candidate + "\n" for candidate in candidates(before, last, host) if candidate.startswith(last)))
+    out("".join(candidate + "\n" for candidate in candidates(before, last, find, daemon) if candidate.startswith(last)))
     return 0
 
 
-def candidates(before: list[str], last: str, host: str) -> list[str]:
+def candidates(before: list[str], last: str, find: "Find", daemon: "Callable[[], Daemon]") -> list[str]:
     """Verbs, flags, or the names of what the verb takes."""
     if not before:
         return sorted({*TOP, *GROUPS})
     if before[0] in GROUPS and len(before) == 1:
         return sorted(GROUPS[before[0]][1])
     from sanbashi.cli.flags import read_table
-    from sanbashi.cli.main import find
 
     try:
         command, path, _ = find(before)
@@ -37,7 +45,7 @@ def candidates(before: list[str], last: str, host: str) -> list[str]:
         return [*sorted(f"--{flag.name}" for flag in flags.values() if not flag.hidden), "--help"]
     wanted = "network" if before[-1] in ("--network", "--net") else kind_of(path)
     try:
-        return names_of(wanted, host)
+        return names_of(wanted, daemon)
     except Failure:
         return []  # no daemon: nothing to offer
 
@@ -51,12 +59,9 @@ def kind_of(path: str) -> str:
     return "container" if verb in _CONTAINERS or verb == "inspect" else "image" if verb in _IMAGES else ""
 
 
-def names_of(kind: str, host: str) -> list[str]:
+def names_of(kind: str, connected: "Callable[[], Daemon]") -> list[str]:
     """The names of all objects of a kind."""
-    from sanbashi.cli.client import Daemon
-    from sanbashi.cli.main import default_host, trust
-
-    daemon = Daemon(host or default_host(), trust=trust())
+    daemon = connected()
     if kind == "container":
         return [name[1:] for each in daemon.get("/containers/json", all=True) for name in each["Names"]]
     if kind == "network":

@@ -2,9 +2,8 @@
 
 from sanbashi.cli.command import PROGRAM, Command
 from sanbashi.cli.flags import Flag, read_table
-from sanbashi.cli.main import GLOBAL
 from sanbashi.cli.output import terminal_size
-from sanbashi.cli.verbs import COMMON, GROUPS, OTHER, TOP, Verb
+from sanbashi.cli.verbs import COMMON, GLOBAL, GROUPS, OTHER, TOP, Verb
 
 
 def command_help(command: Command, path: str) -> str:

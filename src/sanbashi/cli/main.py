@@ -6,24 +6,11 @@ from sanbashi.cli.failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sanbashi.cli.client import Daemon
     from sanbashi.cli.command import Command
     from sanbashi.cli.tls import Trust
 
 PROGRAM = "sanbashi"
-GLOBAL = """
-    --config string  Location of client config files
--D, --debug  Enable debug mode
--H, --host list  Daemon socket to connect to
--l, --log-level string  Set the logging level ("debug", "info", "warn", "error", "fatal") (default "info")
--v, --version  Print version information and quit
-~--context string  Name of the context
-    --tls  Use TLS; implied by --tlsverify
-    --tlscacert string  Trust certs signed only by this CA (default "~/.docker/ca.pem")
-    --tlscert string  Path to TLS certificate file (default "~/.docker/cert.pem")
-    --tlskey string  Path to TLS key file (default "~/.docker/key.pem")
-    --tlsverify  Use TLS and verify the remote
-"""
-
 
 TLS_FLAGS = ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 _tls: "dict[str, str | bool]" = {}  # those that were given
@@ -84,7 +71,7 @@ def run(words: list[str]) -> int:
     if words[0] == "__complete":
         from sanbashi.cli.completion import complete
 
-        return complete(words[1:], host)
+        return complete(words[1:], find, lambda: daemon(host))
     command, path, rest = find(words)
     if command is None:
         return group(path, rest)
@@ -98,12 +85,18 @@ def run(words: list[str]) -> int:
 
         out(command_help(command, path))
         return 0
-    from sanbashi.cli.client import API, Daemon
     from sanbashi.cli.command import Call
+
+    return command.run(Call(command, path, given, daemon(host))) or 0
+
+
+def daemon(host: str) -> "Daemon":
+    """The daemon at an address; "" for that of the environment."""
+    from sanbashi.cli.client import API, Daemon
     from sanbashi.cli.output import environment
 
     version = environment("SANBASHI_API_VERSION") or environment("DOCKER_API_VERSION") or API
-    return command.run(Call(command, path, given, Daemon(host or default_host(), version=version, trust=trust()))) or 0
+    return Daemon(host or default_host(), version=version, trust=trust())
 
 
 def default_host() -> str:
@@ -180,6 +173,7 @@ def global_options(words: list[str]) -> tuple[str, list[str], bool]:
     """Host, what follows the options, and whether an option has already done all."""
     from sanbashi.cli.flags import FlagError, FlagParser, HelpWanted, read_table
     from sanbashi.cli.output import out
+    from sanbashi.cli.verbs import GLOBAL
 
     try:
         given = FlagParser(read_table(GLOBAL), {}, False).parse(words)

@@ -1,6 +1,20 @@
-"""The table of verbs: where each lives (module and key in its COMMANDS) and what it is in one line."""
+"""The table of verbs: where each lives (module and key in its COMMANDS) and what it is in one line; the options before the verb."""
 
 Verb = tuple[str, str, str]
+
+GLOBAL = """
+    --config string  Location of client config files
+-D, --debug  Enable debug mode
+-H, --host list  Daemon socket to connect to
+-l, --log-level string  Set the logging level ("debug", "info", "warn", "error", "fatal") (default "info")
+-v, --version  Print version information and quit
+~--context string  Name of the context
+    --tls  Use TLS; implied by --tlsverify
+    --tlscacert string  Trust certs signed only by this CA (default "~/.docker/ca.pem")
+    --tlscert string  Path to TLS certificate file (default "~/.docker/cert.pem")
+    --tlskey string  Path to TLS key file (default "~/.docker/key.pem")
+    --tlsverify  Use TLS and verify the remote
+"""
 
 _CONTAINER: dict[str, Verb] = {
     "attach": ("attach", "attach", "Attach local standard input, output, and error streams to a running container"),

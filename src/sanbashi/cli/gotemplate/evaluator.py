@@ -282,7 +282,7 @@ class Evaluator:
         if isinstance(receiver, Header):
             return Function(header_label, "string") if name == "Label" else None
         if isinstance(receiver, Instant):
-            from sanbashi.cli.times import instant_method
+            from sanbashi.cli.gotemplate.instants import instant_method
 
             return instant_method(receiver, name)
         return None
