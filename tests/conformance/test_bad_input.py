@@ -37,6 +37,8 @@ LEFT_OUT = {("POST", "/containers/{id}/start"), ("POST", "/containers/{id}/resta
 # What path parameters are called where something is there to find.
 NAMES = ("fixed", "busybox", "bridge", "nosuch", "..", "a/b", "%00", "\u00e9", "x" * 300)
 
+FIXED = {"Image": "busybox", "Cmd": ["sleep", "1000"], "OpenStdin": True, "HostConfig": {"Init": True}}
+
 
 def derived() -> dict[str, Any]:
     """The description with archives as plain bytes, which schemathesis can make."""
@@ -105,13 +107,24 @@ def ask(engine: Engine, method: str, target: str, body: bytes | None, kind: str)
 
 
 def furnish(engine: Engine) -> None:
-    """What the names in paths stand for."""
+    """What the names in paths stand for: a running container (its id begins with 0, so that "0" is one too) and a volume."""
     if engine.call("GET", "/containers/fixed/json")[0] != 200:
         engine.pull("busybox")
-        engine.call("POST", "/containers/create?name=fixed", {"Image": "busybox", "Cmd": ["sleep", "1000"], "OpenStdin": True})
+        while not create(engine).startswith("0"):
+            engine.call("DELETE", "/containers/fixed?force=1")
     engine.call("POST", "/volumes/create", {"Name": "fixed"})
     engine.call("POST", "/containers/fixed/unpause")
     engine.call("POST", "/containers/fixed/start")
+
+
+def create(engine: Engine) -> str:
+    """The id of a container that ends at the stop signal: under its init, for a first process has no default for signals.
+
+    One that does not end is rightly given ten seconds by `stop`, which is longer than what we call hanging.
+    """
+    status, made = engine.call("POST", "/containers/create?name=fixed", FIXED)
+    assert status == 201, made
+    return str(made["Id"])
 
 
 @pytest.fixture(scope="module")
