@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ctypes
+import json
 import os
 import secrets
 import shutil
@@ -31,7 +33,7 @@ from sanbashi.host.exec import execute
 from sanbashi.host.monitor import Created, Exit, Monitor
 from sanbashi.host.mounts import MS_BIND, MS_PRIVATE, MS_REC, libc, mount, share, unmount
 from sanbashi.host.rootfs import every_device, find_user
-from sanbashi.host.runtime import Runtime, Runtimes
+from sanbashi.host.runtime import COMPILED, Runtime, Runtimes
 from sanbashi.host.surroundings import probe_surroundings
 
 pytestmark = pytest.mark.root
@@ -149,21 +151,21 @@ class World:
             user=find_user(self.rootfs, container.config.user),
             devices=every_device() if host.privileged else (),
         )
-        self.monitor.write_bundle(container.id, spec(container, place, self.facts))
+        self.monitor.make_bundle(container.id)
+        self.monitor.write_spec(container.id, spec(container, place, self.facts), self.runtime)
         return container
 
     async def create(self, container: Container) -> Created:
         config = container.config
-        return await self.monitor.create(
-            self.monitor.bundle(container.id),
+        async with self.monitor.launched(
             container.id,
             self.runtime,
             terminal=config.tty,
             stdin=config.open_stdin,
             stdin_once=config.stdin_once,
             log_path=self.root / f"{container.id}.log",
-            command=container.path,
-        )
+        ) as launch:
+            return await self.monitor.create(launch, container.path)
 
     async def ended(self) -> Exit:
         return await asyncio.wait_for(anext(self.monitor.exits()), SOON)
@@ -521,13 +523,90 @@ def test_a_container_can_be_started_again(world: Run) -> None:
     async def work(w: World) -> None:
         container = w.make("sh", "-c", "exit 1")
         for _ in range(3):
-            w.monitor.write_bundle(container.id, spec(container, Placement(rootfs=str(w.rootfs), network=None), with_fields(w.facts)))
+            w.monitor.make_bundle(container.id)
+            w.monitor.write_spec(container.id, spec(container, Placement(rootfs=str(w.rootfs), network=None), with_fields(w.facts)), w.runtime)
             client = w.monitor.attach(container.id)
             await w.create(container)
             await w.monitor.start(container.id, w.runtime)
             assert await everything(client) == b""
             assert (await w.ended()).exit_code == 1
             await w.runtime.delete(container.id)
+        await w.finish(container)
+
+    world(work)
+
+
+def test_a_launch_that_is_given_up_leaves_nothing(world: Run) -> None:
+    async def work(w: World) -> None:
+        container = w.make("true")
+        with pytest.raises(ZeroDivisionError):
+            async with w.monitor.launched(container.id, w.runtime, terminal=False, stdin=False, log_path=None) as launch:
+                waiting = await launch.starting
+                raise ZeroDivisionError
+        assert waiting.ended
+        assert not leftovers(w.root)
+        assert {path.name for path in w.monitor.bundle(container.id).iterdir()} == {"config.json", "conmon.err"}
+        assert await w.runtime.state_of(container.id) == ""
+        w.monitor.forget(container.id)
+
+    world(work)
+
+
+PROFILES = {
+    "default": "",
+    "by name": json.dumps(
+        {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "nosuchcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}]}
+    ),
+    "by arguments": json.dumps(
+        {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
+            "syscalls": [
+                {
+                    "name": "socket",
+                    "action": "SCMP_ACT_ERRNO",
+                    "args": [{"index": 0, "value": 16, "op": "SCMP_CMP_EQ"}, {"index": 0, "value": 17, "op": "SCMP_CMP_EQ"}],
+                },
+                {
+                    "name": "personality",
+                    "action": "SCMP_ACT_KILL_PROCESS",
+                    "args": [{"index": 0, "value": 8, "valueTwo": 8, "op": "SCMP_CMP_MASKED_EQ"}],
+                },
+            ],
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_compiled_profile_is_what_the_runtime_would_compile(world: Run, profile: str) -> None:
+    async def work(w: World) -> None:
+        if w.runtime.name != "crun":
+            pytest.skip("only crun takes a compiled profile")
+        options = {"security_opt": (f"seccomp={PROFILES[profile]}",)} if PROFILES[profile] else {}
+        container = w.make("sleep", "60", **options)
+        config = w.monitor.bundle(container.id) / "config.json"
+        ready = json.loads(config.read_text())
+        assert ready["linux"]["seccomp"]["syscalls"], "the profile itself stays for whoever reads it"
+        compiled = base64.b64decode(ready["annotations"].pop(COMPILED))
+        config.write_text(json.dumps(ready))  # now the runtime compiles it itself
+        await w.create(container)
+        assert (w.runtime.state / container.id / "seccomp.bpf").read_bytes() == compiled
+        await w.finish(container)
+        taken = w.make("sleep", "60", **options)
+        await w.create(taken)
+        assert (w.runtime.state / taken.id / "seccomp.bpf").read_bytes() == compiled
+        await w.finish(taken)
+
+    world(work)
+
+
+def test_an_unusual_profile_is_left_to_the_runtime(world: Run) -> None:
+    async def work(w: World) -> None:
+        container = w.make("true", security_opt=('seccomp={"defaultAction": "SCMP_ACT_NOSUCH"}',))
+        assert COMPILED not in json.loads((w.monitor.bundle(container.id) / "config.json").read_text())["annotations"]
+        with pytest.raises(RuntimeFailed, match="SCMP_ACT_NOSUCH"):
+            await w.create(container)
         await w.finish(container)
 
     world(work)

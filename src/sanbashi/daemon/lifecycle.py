@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -122,16 +122,12 @@ class Lifecycle:
             # What a start left that could not be undone, because the disk was full, say.
             await self.undo_start(container)
             container = msgspec.structs.replace(container, sandbox_id="")
+        self.process.hasten()
         with stage("reserve"):
             first, rest, container = await self.reserve(container, avoid)
         try:
-            with stage("files"):
-                await self.write_files(container)
-            with stage("namespace"):
-                await self.networking.apply(first)
-            crash_point("namespace")
-            created = self.process.create(container, self.namespace(container))
-            (pid, monitor_pid), _ = await both(created, self.wire(rest))
+            pinned = asyncio.ensure_future(self.pin(first))
+            (pid, monitor_pid), _ = await both(self.create(container, pinned), self.wire(pinned, rest))
             crash_point("created")
             with stage("start", runtime=True):
                 await self.process.start(container)
@@ -147,8 +143,21 @@ class Lifecycle:
         crash_point("confirmed")
         return confirmed
 
-    async def wire(self, steps: tuple[Step, ...]) -> None:
+    async def pin(self, steps: tuple[Step, ...]) -> None:
+        """The network namespace, for which the runtime and the links wait."""
+        with stage("namespace"):
+            await self.networking.apply(steps)
+        crash_point("namespace")
+
+    async def create(self, container: Container, pinned: Awaitable[None]) -> tuple[int, int]:
+        """The files and the process, which waits for `start`: (pid, conmon's pid)."""
+        with stage("files"):
+            await self.write_files(container)
+        return await self.process.create(container, self.networking.namespace_path(container), pinned)
+
+    async def wire(self, pinned: Awaitable[None], steps: tuple[Step, ...]) -> None:
         """Links, rules and names, while the runtime makes the container."""
+        await pinned
         with stage("network"):
             await self.networking.apply(steps)
 
@@ -184,9 +193,6 @@ class Lifecycle:
             for other in self.networking.touched(self.core.state.network, sandbox_id).sandboxes:
                 if other != sandbox_id:
                     await self.networking.refresh_files(other)
-
-    def namespace(self, container: Container) -> str:
-        return self.networking.namespace_path(container)
 
     async def undo_start(self, container: Container) -> None:
         """Take away what a failed start left, in the reverse order."""

@@ -20,6 +20,7 @@ from ..containers.users import User
 from ..errors import Conflict, SanbashiError
 from ..host.attachment import Attachment
 from ..host.copying import copy_up, make_sources
+from ..host.groups import Haste
 from ..host.monitor import Exit, Monitor
 from ..host.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_shm, unmount
 from ..host.parts import mount_part, unmount_parts
@@ -54,6 +55,7 @@ class Process:
     def __post_init__(self) -> None:
         self.volume_mounts = VolumeMounts(self.core)
         self.rotation = Rotation(self.core)
+        self.haste = Haste()
 
     def open(self, on_exit: Callable[[str, int, bool, int], Awaitable[None]]) -> None:
         """Begin to hear of exits."""
@@ -79,13 +81,21 @@ class Process:
         """The runtime that a container was created with."""
         return self.runtimes.choose(container.runtime)
 
-    async def create(self, container: Container, namespace: str, *, shared: Container | None = None) -> tuple[int, int]:
-        """Mount, write the bundle and have the runtime create it: (pid, conmon's pid). It waits for `start`."""
+    def hasten(self) -> None:
+        """Begin, in a thread, the wait that the runtime's first move of a process would have to make."""
+        self.core.hands.submit(self.haste.begin)
+
+    async def create(self, container: Container, namespace: str, pinned: Awaitable[None], *, shared: Container | None = None) -> tuple[int, int]:
+        """Mount, write the bundle and have the runtime create it: (pid, conmon's pid). It waits for `start`.
+
+        `pinned`: until then the namespace is being made; everything else is made ready meanwhile.
+        """
         core = self.core
+        runtime = self.runtime(container)
         if shared is None and container.host_config.network_mode.startswith("container:"):
             shared = core.find_container(container.host_config.network_mode.partition(":")[2])
 
-        def prepare() -> Path:
+        def prepare() -> None:
             rootfs = core.snapshots.mount(container.id)
             user = find_user(rootfs, container.config.user, container.host_config.group_add or ())
             make_sources(container.mounts)
@@ -96,26 +106,27 @@ class Process:
                     copy_up(rootfs, mount.destination, Path(mount.source))
             placement = self.placement(container, rootfs, namespace, user, shared)
             placed = msgspec.structs.replace(container, mounts=self.with_parts(container))
-            return self.monitor.write_bundle(container.id, spec(placed, placement, self.facts))
+            self.monitor.write_spec(container.id, spec(placed, placement, self.facts), runtime)
 
-        await self.volume_mounts.hold(container)
-        with stage("prepare"):
-            bundle = await core.on_host(prepare)
+        bundle = self.monitor.make_bundle(container.id)
         self.runs[container.id] = self.runs.get(container.id, 0) + 1
         config, limits = container.config, log_limits(container.host_config.log_config)
-        with stage("create", runtime=True):
-            created = await self.monitor.create(
-                bundle,
-                container.id,
-                self.runtime(container),
-                terminal=config.tty,
-                stdin=config.open_stdin,
-                stdin_once=config.stdin_once,
-                log_path=self.log_path(container),
-                # With one file conmon itself begins it anew; what is kept beside it is put aside by us.
-                log_size=0 if limits.rotated else limits.size,
-                command=container.path,
-            )
+        async with self.monitor.launched(
+            container.id,
+            runtime,
+            terminal=config.tty,
+            stdin=config.open_stdin,
+            stdin_once=config.stdin_once,
+            log_path=self.log_path(container),
+            # With one file conmon itself begins it anew; what is kept beside it is put aside by us.
+            log_size=0 if limits.rotated else limits.size,
+        ) as launch:
+            with stage("prepare"):
+                await self.volume_mounts.hold(container)
+                await core.on_host(prepare)
+            await pinned
+            with stage("create", runtime=True):
+                created = await self.monitor.create(launch, container.path)
         self.rotation.begin(container, self.log_path(container), bundle / "ctl")
         return created.pid, created.monitor_pid
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -44,39 +45,69 @@ def set_size(control: Path, rows: int, columns: int) -> None:
     tell(control, f"1 {rows} {columns}")
 
 
-def spawn(words: list[str], bundle: Path) -> dict[str, Any]:
-    """Start conmon and wait for what it says of the runtime's create: {"data": pid} or {"data": -1, "message": ...}. Runs in a launcher's thread."""
-    ours, its = os.pipe2(os.O_CLOEXEC)
-    try:
-        with open(bundle / "conmon.err", "w+b") as errors:  # noqa: PTH123 (a descriptor for the child)
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                cwd=bundle,
-                env=environment([("_OCI_SYNCPIPE", str(its))]),
-                pass_fds=[its],
-                start_new_session=True,
-            )
-            os.close(its)
-            its = -1
-            process.wait()  # its first process, which ends as soon as the monitor proper runs
+class Waiting:
+    """A conmon that has been started and waits for its word before it does anything: until then it is a child of ours like any other.
+
+    Methods run in a launcher's thread, whose mount namespace conmon inherits. One that is never released must be ended by `abandon`.
+    """
+
+    def __init__(self, words: list[str], bundle: Path) -> None:
+        self._sync, its_sync = os.pipe2(os.O_CLOEXEC)
+        its_start, self._start = os.pipe2(os.O_CLOEXEC)
+        self._errors = bundle / "conmon.err"
+        try:
+            with self._errors.open("wb") as errors:
+                self._process = subprocess.Popen(
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    cwd=bundle,
+                    env=environment([("_OCI_SYNCPIPE", str(its_sync)), ("_OCI_STARTPIPE", str(its_start))]),
+                    pass_fds=[its_sync, its_start],
+                    start_new_session=True,
+                )
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            os.close(its_sync)
+            os.close(its_start)
+
+    def release(self) -> dict[str, Any]:
+        """Let it have the runtime create the container, and wait for what it says: {"data": pid} or {"data": -1, "message": ...}."""
+        try:
+            # Nobody reads it any more where conmon did not like its options: then it has said why.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._start, b"\n")
+            self._process.wait()  # its first process, which ends as soon as the monitor proper runs
             block = b""
             while not block.endswith(b"\n"):
-                more = os.read(ours, 65536)
+                more = os.read(self._sync, 65536)
                 if not more:
                     break
                 block += more
             if not block:
-                errors.seek(0)
-                return {"data": -1, "message": errors.read().decode("utf-8", "replace")}
+                return {"data": -1, "message": self._errors.read_text("utf-8", "replace")}
             answer: dict[str, Any] = json.loads(block.splitlines()[-1])
             return answer
-    finally:
-        os.close(ours)
-        if its >= 0:
-            os.close(its)
+        finally:
+            self._close()
+
+    def abandon(self) -> None:
+        """End it before it does anything."""
+        self._process.kill()
+        self._process.wait()
+        self._close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process that was started is over: always so after `release`, when the monitor proper has taken its place."""
+        return self._process.returncode is not None
+
+    def _close(self) -> None:
+        os.close(self._sync)
+        os.close(self._start)
 
 
 def read_number(path: Path) -> int:

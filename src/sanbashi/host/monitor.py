@@ -7,18 +7,22 @@ conmon leaves. Both are found again by `find` after the daemon's death.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..containers.failure import CannotRun, RuntimeFailed, failure
 from ..errors import Conflict
 from .attachment import Attachment
-from .conmon import conmon_command, is_conmon_of, read_number, set_size, spawn, stream_words
+from .conmon import Waiting, conmon_command, is_conmon_of, read_number, set_size, stream_words
 from .hub import Hub
 from .inotify import Watch
 from .runtime import Runtime, Runtimes, message
@@ -32,6 +36,17 @@ class Created:
 
     pid: int
     monitor_pid: int
+
+
+@dataclass(slots=True)
+class Launch:
+    """A conmon on its way: it waits, once it is there, until `released`. `closable`: the container's stdin ends with its first client."""
+
+    container_id: str
+    runtime: Runtime
+    starting: asyncio.Future[Waiting]
+    closable: bool
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +104,24 @@ class Monitor:
         """The container's bundle directory."""
         return self.bundles / container_id
 
-    def write_bundle(self, container_id: str, spec: Mapping[str, Any]) -> Path:
-        """Make the bundle for a start; what an earlier run left in it is gone."""
+    def make_bundle(self, container_id: str) -> Path:
+        """An empty bundle for a start; what an earlier run left in it is gone."""
         bundle = self.bundle(container_id)
         self._sweep(container_id)
         bundle.mkdir(mode=0o700)
-        (bundle / "config.json").write_text(json.dumps(spec))
         return bundle
+
+    def write_spec(self, container_id: str, spec: Mapping[str, Any], runtime: Runtime) -> None:
+        """Put the OCI specification into the bundle, as this runtime takes it quickest."""
+        (self.bundle(container_id) / "config.json").write_bytes(msgspec.json.encode(self.runtimes.hastened(spec, runtime)))
 
     def _sweep(self, container_id: str) -> None:
         shutil.rmtree(self.bundle(container_id), ignore_errors=True)
         (self._exits / container_id).unlink(missing_ok=True)
 
-    async def create(
+    @asynccontextmanager
+    async def launched(
         self,
-        bundle: Path,
         container_id: str,
         runtime: Runtime,
         *,
@@ -112,31 +130,49 @@ class Monitor:
         log_path: Path | None,
         stdin_once: bool = False,
         log_size: int = 0,
-        command: str = "",
         systemd_cgroup: bool = False,
-    ) -> Created:
-        """Start conmon, which has the runtime create the container from `bundle`; CannotRun or RuntimeFailed in Docker's words.
+    ) -> AsyncIterator[Launch]:
+        """A conmon of the container, started beside whatever is still to be made ready; it waits for `create`, and ends with the block without.
 
-        `log_path` None keeps no log; `log_size` > 0 starts the log anew at that many bytes. `command` is the first word, for messages.
+        `log_path` None keeps no log; `log_size` > 0 starts the log anew at that many bytes. The bundle is there, its specification may come later.
         """
-        closable = stdin and stdin_once and not terminal
+        bundle, closable = self.bundle(container_id), stdin and stdin_once and not terminal
         log = f"k8s-file:{log_path}" if log_path is not None else "none"
         words = conmon_command(runtime, container_id, container_id, bundle, exits=self._exits, log=log, runtime_log=bundle / "runtime.log")
         words += ["--log-size-max", str(log_size)] if log_size > 0 else []
         words += stream_words(terminal=terminal, stdin=stdin, closable=closable)
         words += ["-s"] if systemd_cgroup else []
-        said = await self.runtimes.launcher.call(lambda: spawn(words, bundle))
+        starting = asyncio.ensure_future(self.runtimes.launcher.call(lambda: Waiting(words, bundle)))
+        launch = Launch(container_id, runtime, starting, closable)
+        try:
+            yield launch
+        finally:
+            if not launch.released:
+                # Whatever kept it from being released is told; that conmon did not start either is not.
+                with contextlib.suppress(OSError):
+                    waiting = await starting
+                    await self.runtimes.launcher.call(waiting.abandon)
+
+    async def create(self, launch: Launch, command: str = "") -> Created:
+        """Have the runtime create the container from its bundle; CannotRun or RuntimeFailed in Docker's words.
+
+        `command` is the first word, for messages.
+        """
+        container_id, bundle = launch.container_id, self.bundle(launch.container_id)
+        waiting = await launch.starting
+        launch.released = True
+        said = await self.runtimes.launcher.call(waiting.release)
         pid = said.get("data", -1)
         if not isinstance(pid, int) or pid <= 0:
-            error = await self._not_created(bundle, container_id, runtime, str(said.get("message", "")), command)
+            error = await self._not_created(bundle, container_id, launch.runtime, str(said.get("message", "")), command)
             raise error
         monitor_pid = int((bundle / "conmon.pid").read_text())
         self._follow(container_id, monitor_pid)
         hub = self._hubs.get(container_id)
         if hub is not None:
-            hub.closable = closable
+            hub.closable = launch.closable
             hub.connect(bundle)
-        (bundle / "closable").write_text("1" if closable else "")
+        (bundle / "closable").write_text("1" if launch.closable else "")
         return Created(pid, monitor_pid)
 
     async def _not_created(self, bundle: Path, container_id: str, runtime: Runtime, said: str, command: str) -> CannotRun | RuntimeFailed:

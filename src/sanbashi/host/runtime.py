@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..containers.failure import RuntimeFailed, failure
 from ..errors import Conflict, Invalid, NotFound, Unavailable
+from .filters import Filters
 from .launcher import UNIFIED, Launcher
 
 KNOWN = ("crun", "runc")  # in the order of preference: crun starts a container in a third of runc's time
+COMPILED = "run.oci.seccomp_bpf_data"  # crun(1)
 CGROUP2_SUPER_MAGIC = "cgroup2"
 
 
@@ -128,6 +131,7 @@ class Runtimes:
         self.by_name = {name: Runtime(name, program, state / name, self.launcher, self.conmon) for name, program in found.items()}
         for runtime in self.by_name.values():
             runtime.state.mkdir(exist_ok=True, mode=0o711)
+        self.filters = Filters()
         self.default = next((name for name in KNOWN if name in self.by_name), next(iter(self.by_name)))
 
     def choose(self, name: str = "") -> Runtime:
@@ -136,6 +140,13 @@ class Runtimes:
         if chosen is None:
             raise Invalid(f"unknown or invalid runtime name: {name}", hint=f"this host has {', '.join(sorted(self.by_name))}")
         return chosen
+
+    def hastened(self, spec: Mapping[str, Any], runtime: Runtime) -> Mapping[str, Any]:
+        """A specification that means the same and costs the runtime less: crun takes the seccomp profile compiled."""
+        profile = spec.get("linux", {}).get("seccomp")
+        if runtime.name != "crun" or profile is None or (program := self.filters.program(profile)) is None:
+            return spec
+        return {**spec, "annotations": {**spec.get("annotations", {}), COMPILED: program}}
 
     def find(self, container_id: str) -> Runtime:
         """The runtime that keeps a record of this container."""

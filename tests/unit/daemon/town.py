@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Network, ip_network
@@ -140,7 +140,11 @@ class Processes:
     runs: dict[str, int] = field(default_factory=dict)
     on_exit: Any = None
 
-    async def create(self, container: Container, namespace: str) -> tuple[int, int]:
+    def hasten(self) -> None:
+        pass
+
+    async def create(self, container: Container, namespace: str, pinned: Awaitable[None]) -> tuple[int, int]:
+        await pinned
         self.world.boundary("create", Failed("the runtime cannot create"))
         assert not namespace or ("namespace", container.sandbox_id) in self.world.kernel.items
         self.world.processes[container.id] = "created"
