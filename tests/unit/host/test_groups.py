@@ -18,7 +18,7 @@ def top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def group(path: Path, *pids: int) -> Path:
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     (path / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids))
     return path / "cgroup.procs"
 
