@@ -46,11 +46,16 @@ class FakeKernel:
     fail_at: int | None = None
     crash_at: int | None = None
     missing: frozenset[str] = frozenset()
+    fail_on: Item | None = None  # an item that cannot be had
 
     @property
     def picture(self) -> Picture:
         """What is there."""
         return Picture.of(self.items.values())
+
+    def has(self, item: Item) -> bool:
+        """Whether exactly this is there."""
+        return self.items.get(item.key) == item
 
     def lacks(self, kinds: Iterable[str]) -> frozenset[str]:
         """Of these kinds of link those that it cannot make."""
@@ -96,7 +101,7 @@ class FakeKernel:
             for number in range(len(self.taken), len(self.taken) + len(group)):
                 if number == self.crash_at:
                     raise Crash
-                if number == self.fail_at:
+                if number == self.fail_at or (self.fail_on and group[number - len(self.taken)] == Add(self.fail_on)):
                     raise StepFailed(str(group[number - len(self.taken)]), errno=errno.EIO, stderr="asked to fail")
             before = dict(self.items)
             try:

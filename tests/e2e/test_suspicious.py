@@ -117,3 +117,19 @@ def test_a_name_that_is_gone_is_no_image_of_a_container(clean: Engine) -> None:
     clean.cli("rmi", "audit/box:1")
     assert clean.cli("ps", "--filter", "name=box", "--format", "{{.Image}}").stdout == id_
     assert "busybox" in clean.cli("ps", "--filter", "name=full", "--format", "{{.Image}}").stdout
+
+
+def test_a_container_that_spoils_its_own_namespace_keeps_nobody_from_starting(clean: Engine) -> None:
+    clean.cli("network", "create", "spoilt")
+    clean.cli("run", "-d", "--name", "rogue", "--network", "spoilt", "--cap-add", "NET_ADMIN", "busybox", "sleep", "1000")
+    clean.cli("run", "-d", "--name", "good", "--network", "spoilt", "-p", "8600:80", "busybox", "httpd", "-f")
+    clean.cli("exec", "rogue", "ip", "addr", "flush", "dev", "lo")
+    clean.cli("exec", "rogue", "ip", "link", "set", "lo", "down")
+    keeper = next(pid for pid, line in clean.machine.processes().items() if "/keeper/" in line)
+    clean.kill()
+    clean.machine.run(["kill", "-9", str(keeper)])
+    clean.start()
+    assert clean.cli("exec", "good", "nslookup", "good").exit == 0
+    assert clean.machine.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:8600/"]).stdout == "404"
+    assert "going on one by one" in clean.tail(60)
+    clean.cli("rm", "-f", "rogue", "good")

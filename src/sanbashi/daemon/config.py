@@ -63,6 +63,7 @@ class DaemonConfig:
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     default_ulimits: tuple[tuple[str, int, int], ...] = ()  # name, soft, hard
     log_driver: str = "json-file"
+    host_resolver: tuple[IPAddress, int] | None = None  # ours: where the host itself asks for names of containers
     host_input: bool = False  # ours: published ports pass the host's own input policy
     foreign_accept: bool = False  # ours: one rule in foreign chains that drop what we forward
     tls: bool = False  # true also where tlsverify is
@@ -106,6 +107,23 @@ def host_url(text: str) -> str:
     if text.startswith("/"):
         return f"unix://{text}"
     raise ValueError("wants unix:///PATH, tcp://ADDRESS:PORT or fd://")
+
+
+def loopback_port(text: str) -> tuple[IPAddress, int]:
+    """127.0.0.83, 127.0.0.83:5353, ::1 or [::1]:5353 -> (address, port); of the loopback alone, which containers cannot reach."""
+    if text.startswith("["):
+        words, _, port = text[1:].partition("]")
+        port = port.removeprefix(":") if port else "53"
+    elif text.count(":") == 1:
+        words, _, port = text.partition(":")
+    else:
+        words, port = text, "53"
+    address = ipaddress.ip_address(words)
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"{port!r} is no port")
+    if not address.is_loopback:
+        raise ValueError(f"{address} is no loopback address, and containers could ask there for names that they are not to see")
+    return address, int(port)
 
 
 def ulimit(text: str) -> tuple[str, int, int]:
@@ -167,6 +185,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tlscacert", "tlscacert", Path),
     Setting("tlscert", "tlscert", Path),
     Setting("tlskey", "tlskey", Path),
+    Setting("host-resolver", "host_resolver", loopback_port),
     Setting("host-input", "host_input", boolean),
     Setting("foreign-accept", "foreign_accept", boolean),
     Setting("default-ulimit", "default_ulimits", ulimit, True, "default-ulimits"),

@@ -93,6 +93,7 @@ class Core:
     boot_id: str = ""
     runtimes: Mapping[str, Path] = field(default_factory=dict)  # name -> program
     default_runtime: str = ""
+    problems: tuple[str, ...] = ()  # what was asked for and cannot be had, a sentence each
 
     # -- the one writer
 

@@ -29,6 +29,7 @@ def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
         addresses=facts.addresses,
         default_options=config.default_network_opts.get("bridge", {}),
         host_input=config.host_input,
+        host_resolver=config.host_resolver,
         host_gateways=tuple(ip_address(word) for word in config.host_gateway_ips),
         direct_routing=config.allow_direct_routing,
     )

@@ -108,7 +108,7 @@ def info(core: Core, drift: Drift) -> dict[str, Any]:
         "SecurityOptions": ["name=seccomp,profile=builtin"],
         "DefaultAddressPools": [{"Base": str(base), "Size": size} for base, size in config.pools],
         "FirewallBackend": {"Driver": "nftables", "Info": [list(row) for row in firewall(core, drift)]},
-        "Warnings": [str(d) for d in facts.foreign_drops if not d.passed] or None,
+        "Warnings": [*core.problems, *(str(d) for d in facts.foreign_drops if not d.passed)] or None,
     }
 
 

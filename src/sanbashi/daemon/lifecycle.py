@@ -20,7 +20,7 @@ from ..containers.model import Container, ContainerState
 from ..containers.restart import RestartDecision, decide_restart
 from ..containers.signals import signal_number
 from ..errors import Conflict, Failed, NotFound, NotModified, SanbashiError
-from ..host.keeper import PortTaken
+from ..host.taken import PortTaken
 from ..host.volume_mounts import remove_volume
 from ..network.plan import Step
 from .core import Core, both, now, whole

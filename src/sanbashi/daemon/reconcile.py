@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,8 +19,8 @@ from ..host.mounts import unshare_path
 from ..network import commands
 from ..network.absent import without_absent
 from ..network.indexes import reindex
-from ..network.picture import Picture
-from ..network.plan import Step, plan
+from ..network.picture import HostResolver, Picture
+from ..network.plan import Add, Remove, Step, plan
 from ..network.wanted import everything
 from .core import Core, new_id, now
 from .drift import Drift
@@ -63,7 +63,15 @@ class Reconcile:
         steps = await self.difference()
         if steps:
             log.info("start-up: %d steps bring the kernel to the saved state", len(steps))
-        await self.networking.apply(steps)
+        # Last and by itself: a port that is taken is no reason to leave containers without a network.
+        for_host = [s for s in steps if isinstance(s, Add | Remove) and isinstance(s.item, HostResolver)]
+        try:
+            await self.networking.apply(s for s in steps if s not in for_host)
+        except SanbashiError as error:
+            # A container that may do so can make its own namespace unfit; the others are not to suffer for it.
+            log.error("start-up: %s; going on one by one", error.message)
+            await self.drift.repair("start-up")
+        await self.serve_host(for_host)
         await self.process.remove_strays({c.id for c in alive})
         for container in alive:
             if container.state.status == "running":
@@ -71,6 +79,14 @@ class Reconcile:
         for container, code in ended:
             core.tell_container("die", container, exitCode=str(code))
         self.spawn(self.restart_policies([c.id for c, _ in ended]))
+
+    async def serve_host(self, steps: Sequence[Step]) -> None:
+        """Let the host ask for names of containers; where that cannot be, the log and `info` say so and everything else goes on."""
+        try:
+            await self.networking.apply(steps)
+        except SanbashiError as error:
+            self.core.problems = (*self.core.problems, ": ".join(filter(None, (error.message, error.hint))))
+            log.error("%s", self.core.problems[-1])
 
     async def finish_removals(self) -> None:
         """Containers whose removal was cut half way."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..containers.model import Container
 from ..containers.publication import change_ports
 from ..errors import Conflict, Failed
-from ..host.keeper import PortTaken
+from ..host.taken import PortTaken
 from ..network import commands
 from ..network.model import Network
 from ..network.ports import exposed_ports, parse_bindings

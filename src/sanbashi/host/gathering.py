@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from ..errors import StepFailed
-from ..network.picture import Bridge, Forwarder, HeldPort, Item, Names, Namespace, Parent, Picture, Resolver, Sublink, Veth, Zone
+from ..network.picture import Bridge, Forwarder, HeldPort, HostResolver, Item, Names, Namespace, Parent, Picture, Resolver, Sublink, Veth, Zone
 from ..network.plan import claim
 from . import conntrack, nft
 from .announcing import Announcer
@@ -21,7 +21,7 @@ from .namespaces import Namespaces
 from .netlink import Message, Netlink, Refusal
 from .sweeping import Sweeper
 
-KEPT = (Zone, Names, Resolver, HeldPort, Forwarder)  # what the keeper holds
+KEPT = (Zone, Names, Resolver, HostResolver, HeldPort, Forwarder)  # what the keeper holds
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENXIO})
 THERE = frozenset({errno.EEXIST})
 T = TypeVar("T")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,31 +15,17 @@ from typing import Self, TypeVar
 
 from sanbashi.errors import Failed, SanbashiError, Unavailable
 from sanbashi.keeper import protocol
-from sanbashi.network.picture import Forwarder, HeldPort, Item, Picture, Resolver, bracketed
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Picture, Resolver
 
-from .holders import clashes, holder
 from .keeperline import Line, join, reach, runs, wait_for_lock
 from .listening import ADDRESS, listen
+from .taken import HostResolverTaken, PortTaken
 
 UNKNOWN = -1  # revision
 RESOLVERS = protocol.MAX_DESCRIPTORS // 3  # in one frame
 
 PathOf = Callable[[str], Path]
 Result = TypeVar("Result")
-
-
-class PortTaken(Failed):
-    """A host port that cannot be bound; `item` is what was to hold it."""
-
-    def __init__(self, item: HeldPort | Forwarder, code: int, ours: Iterable[Item]) -> None:
-        place = f"{bracketed(item.address)}:{item.port}/{item.protocol}"
-        who = ""
-        if code == errno.EADDRINUSE:
-            mine = (str(other) for other in ours if isinstance(other, HeldPort | Forwarder) and clash(other, item))
-            who = next(mine, "") or holder(item.protocol, item.address, item.port)
-        super().__init__(f"failed to bind host port {place}: {protocol.reason(code)}", hint=f"in the way is {who}" if who else "")
-        self.item = item
-        self.errno = code
 
 
 class Stale(Exception):
@@ -245,6 +230,7 @@ class KeeperClient:
             descriptors: list[list[int]] = []
             for item in add:
                 try:
+                    self._check_known(line, item)
                     stands, mine = self._sockets(item, path_of, opened)
                 except Failed as error:
                     if whole:
@@ -276,10 +262,18 @@ class KeeperClient:
         self._items.update((item.key, item) for item in kept)
         return kept
 
+    @staticmethod
+    def _check_known(line: Line, item: Item) -> None:
+        """Failed where the keeper is of an older Sanbashi, which does not know such items."""
+        if line.version < protocol.SINCE.get(type(item), 0):
+            raise Failed(f"{item}: the keeper that runs is of an older Sanbashi", hint=f"kill {line.pid}: the daemon starts its own in its place")
+
     def _failure(self, item: Item, code: int) -> Failed:
         """What an item's errno in the keeper means to the user."""
         if isinstance(item, HeldPort | Forwarder):
             return PortTaken(item, code, self._items.values())
+        if isinstance(item, HostResolver):
+            return HostResolverTaken(item, code)
         return Failed(f"{item}: {protocol.reason(code)}")
 
     def _sockets(self, item: Item, path_of: PathOf, opened: ExitStack) -> tuple[Item, list[int]]:
@@ -305,9 +299,3 @@ class KeeperClient:
         except OSError as error:
             raise Failed(f"{item} on {ADDRESS}:{item.port}: {protocol.reason(error.errno or 0)}", hint=f"its namespace is {path}") from None
         return item, mine
-
-
-def clash(one: HeldPort | Forwarder, other: HeldPort | Forwarder) -> bool:
-    """Whether two of our own ports exclude each other; ours on [::] never hold IPv4."""
-    same = (one.protocol, one.port, one.address.version) == (other.protocol, other.port, other.address.version)
-    return same and clashes(one.address, other.address)

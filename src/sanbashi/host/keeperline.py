@@ -38,6 +38,7 @@ class Line:
                 hello["refused"], hint="stop the keeper that runs (kill PID); names and forwarded ports pause until the daemon starts its own"
             )
         self.keeper: str = hello["keeper"]
+        self.version: int = hello["hello"]
         self.revision: int = hello["revision"]
         self.pid: int = hello["pid"]
 

@@ -8,10 +8,11 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sanbashi.network.picture import Forwarder, HeldPort, Item, Names, Resolver, Zone
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Names, Resolver, Zone
 
 from .datagrams import DatagramForwarder
 from .holding import hold, serve
+from .hostserving import HostServed
 from .loop import Loop
 from .serving import Answering, Served
 from .streams import StreamForwarder
@@ -39,6 +40,7 @@ class Keeping:
         self.revision = 0
         self._ports: dict[Key, Holding] = {}
         self._served: dict[str, Served] = {}
+        self._host: HostServed | None = None
 
     def change(self, remove: Sequence[Item], add: Sequence[Addition], *, whole: bool) -> list[tuple[int, int]]:
         """Keep other items from now on; (place in `add`, errno) of what failed. With `whole` a failure leaves everything as it was."""
@@ -113,6 +115,9 @@ class Keeping:
             if code := self._serve(item, descriptors):
                 close(descriptors)
                 return code
+        elif isinstance(item, HostResolver):
+            if code := self._serve_host(item, before):
+                return code
         elif isinstance(item, Zone | Names):
             if isinstance(before, Zone | Names):
                 self._answering.directory.remove(before)
@@ -135,8 +140,25 @@ class Keeping:
         self._served[item.sandbox] = Served(self._answering, item, udp, tcp, namespace)
         return 0
 
+    def _serve_host(self, item: HostResolver, before: Item | None) -> int:
+        """Serve the host at another address from now on; where that fails the one before stays."""
+        if item == before:
+            return 0
+        try:
+            serving = HostServed(self._answering, item)
+        except OSError as error:
+            return error.errno or errno.EIO
+        if self._host is not None:
+            self._host.close()
+            self._answering.host_is_told = True
+        self._host = serving
+        return 0
+
     def _remove(self, item: Item) -> None:
         del self.items[item.key]
+        if self._host is not None and isinstance(item, HostResolver):
+            self._host.close()
+            self._host = None
         if isinstance(item, Resolver):
             self._served.pop(item.sandbox).close()
         elif isinstance(item, Zone | Names):

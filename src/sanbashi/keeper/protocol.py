@@ -23,9 +23,9 @@ from ipaddress import ip_address
 from typing import Any, cast
 
 from sanbashi.network.model import Protocol
-from sanbashi.network.picture import Forwarder, HeldPort, Item, Names, Resolver, Zone
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Names, Resolver, Zone
 
-VERSIONS = (1,)  # that this side speaks
+VERSIONS = (1, 2)  # that this side speaks; 2 knows the resolver of the host
 SOCKET = "keeper.sock"  # under the exec root
 LOCK = "keeper.lock"
 LOG = "keeper.log"
@@ -112,8 +112,27 @@ def _resolver(
     return Resolver(sandbox, tuple(networks), tuple(upstreams), follow_host, forward, resolved, ndots_set, tuple(search), port)
 
 
-READERS: dict[str, Callable[..., Item]] = {"held": _port, "forwarder": _forwarder, "zone": Zone, "names": _names, "resolver": _resolver}
-KIND_OF: dict[type, str] = {HeldPort: "held", Forwarder: "forwarder", Zone: "zone", Names: "names", Resolver: "resolver"}
+def _host_resolver(address: str, port: int) -> HostResolver:
+    return HostResolver(ip_address(address), port)
+
+
+READERS: dict[str, Callable[..., Item]] = {
+    "held": _port,
+    "forwarder": _forwarder,
+    "zone": Zone,
+    "names": _names,
+    "resolver": _resolver,
+    "host resolver": _host_resolver,
+}
+KIND_OF: dict[type, str] = {
+    HeldPort: "held",
+    Forwarder: "forwarder",
+    Zone: "zone",
+    Names: "names",
+    Resolver: "resolver",
+    HostResolver: "host resolver",
+}
+SINCE: dict[type, int] = {HostResolver: 2}  # kinds that earlier versions do not know
 FIELDS: dict[type, tuple[str, ...]] = {kind: tuple(cast(Any, kind).__dataclass_fields__) for kind in KIND_OF}
 KINDS = tuple(KIND_OF)
 

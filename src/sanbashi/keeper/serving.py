@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from sanbashi.network.picture import Resolver
 from sanbashi.resolver import wire
 from sanbashi.resolver.answer import answer
+from sanbashi.resolver.forhost import is_for_host
 from sanbashi.resolver.names import Directory, View
 from sanbashi.resolver.upstreams import Upstreams
 
@@ -29,7 +30,7 @@ MAX_READY = 4096  # ready answers of one view
 MAX_CONVERSATIONS = 64  # TCP connections of one sandbox; the oldest makes room
 
 Ready = dict[bytes, Iterator[bytes]]
-_shuffle: Callable[[list[bytes]], None] = random.Random(int.from_bytes(os.urandom(8), "big")).shuffle
+shuffle: Callable[[list[bytes]], None] = random.Random(int.from_bytes(os.urandom(8), "big")).shuffle
 
 
 class Answering:
@@ -38,6 +39,7 @@ class Answering:
     def __init__(self, loop: Loop, asking: Asking, host: HostServers) -> None:
         self.loop, self.asking, self.host = loop, asking, host
         self.directory = Directory()
+        self.host_is_told = False  # the host itself can ask us for the names of all networks
         self._ready: dict[View, Ready] = {}
         self._views: dict[str, dict[View, int]] = {}  # network -> views that see it -> how many sandboxes have them
 
@@ -152,12 +154,16 @@ class Served:
             reply(data[:2] + tails[0])
 
     def _own(self, data: bytes, question: wire.Question, size: int) -> tuple[bytes, ...] | None:
-        return answer(data, question, self._view, self._shared.directory, size=size, shuffle=_shuffle)
+        return answer(data, question, self._view, self._shared.directory, size=size, shuffle=shuffle)
 
     def _ask(self, data: bytes, question: wire.Question, size: int, stream: bool, reply: Callable[[bytes], None]) -> None:
         group = self._group
         if group is None and self.item.forward and self.item.follow_host:
             group = self._shared.host.group()
+            # The host's servers may ask us, who would tell them what this sandbox is not to see.
+            if self._shared.host_is_told and is_for_host(question, self._shared.directory):
+                reply(wire.refusal(data, wire.NXDOMAIN, question.end))
+                return
         if group is None or not group.upstreams.servers:
             reply(wire.refusal(data, wire.SERVFAIL, question.end))
             return

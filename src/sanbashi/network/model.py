@@ -256,4 +256,5 @@ class NetworkFacts:
     direct_routing: bool = False  # --allow-direct-routing: containers may be reached by their own addresses from outside
     default_options: Mapping[str, str] = field(default_factory=dict)  # default-network-opts of bridge
     host_gateways: tuple[IPAddress, ...] = ()  # --host-gateway-ip: where containers find the host
+    host_resolver: tuple[IPAddress, int] | None = None  # --host-resolver: where the host asks for names of containers
     host_input: bool = False  # published ports pass the host's own input policy, where a network does not say otherwise

@@ -293,6 +293,21 @@ class Resolver:
 
 
 @dataclass(frozen=True, slots=True)
+class HostResolver:
+    """Where the host itself asks for the names of containers: UDP and TCP on one port of an address of its loopback."""
+
+    address: IPAddress
+    port: int
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return ("host resolver",)
+
+    def __str__(self) -> str:
+        return f"host resolver at {bracketed(self.address)}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Zone:
     """A network's name, needed for NAME.NETWORK and PTR answers."""
 
@@ -347,6 +362,7 @@ ORDER: tuple[tuple[type, str], ...] = (
     (Zone, "names"),
     (Resolver, "names"),
     (Names, "names"),
+    (HostResolver, "names"),
 )
 
 

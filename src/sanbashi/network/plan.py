@@ -19,6 +19,7 @@ from .picture import (
     Element,
     Forwarder,
     HeldPort,
+    HostResolver,
     Item,
     Names,
     Namespace,
@@ -75,7 +76,7 @@ STAGES: tuple[str, ...] = tuple(dict.fromkeys(stage for _, stage in ORDER))
 STAGE_OF: dict[type, str] = {kind: stage for kind, stage in ORDER if kind is not Up}
 RANK: dict[str, int] = {stage: rank for rank, stage in enumerate(STAGES)}
 KIND_RANK: dict[type, int] = {kind: rank for rank, (kind, _) in enumerate(ORDER)}
-IN_PLACE = (Bridge, Sysctl, Neighbour, Names, Resolver)
+IN_PLACE = (Bridge, Sysctl, Neighbour, Names, Resolver, HostResolver)
 # A client of these may send on from the same port for ever; a TCP flow ends with its socket.
 FORGOTTEN: Mapping[str, Protocol] = {"udp": "udp", "sctp": "sctp"}
 

@@ -9,7 +9,7 @@ from .drivers import DRIVERS, Joined
 from .links import linked_endpoints
 from .model import Endpoint, Network, NetworkFacts, NetworkState, Protocol, Sandbox
 from .options import bridge_options
-from .picture import Item, Namespace, Picture
+from .picture import HostResolver, Item, Namespace, Picture
 from .publishing import gateway_endpoints
 
 
@@ -26,8 +26,9 @@ def wanted(state: NetworkState, facts: NetworkFacts, *, networks: Iterable[str] 
 
 
 def everything(state: NetworkState, facts: NetworkFacts) -> Picture:
-    """The items of all networks and sandboxes."""
-    return wanted(state, facts, networks=state.networks, sandboxes=state.sandboxes)
+    """The items of all networks and sandboxes, and what belongs to none of them."""
+    own = [HostResolver(*facts.host_resolver)] if facts.host_resolver is not None else []
+    return wanted(state, facts, networks=state.networks, sandboxes=state.sandboxes) | Picture.of(own)
 
 
 def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
@@ -35,10 +36,10 @@ def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
     if network.config_only:
         return
     yield from DRIVERS[network.driver].network_items(network, facts)
-    if zones.has_names(network):
+    if zones.is_known(network, facts):
         yield zones.zone(network)
-        if (host := zones.host_names(network, facts)) is not None:
-            yield host
+    if zones.has_names(network) and (host := zones.host_names(network, facts)) is not None:
+        yield host
 
 
 def sandbox_items(state: NetworkState, sandbox: Sandbox, facts: NetworkFacts) -> Iterator[Item]:
@@ -54,7 +55,7 @@ def sandbox_items(state: NetworkState, sandbox: Sandbox, facts: NetworkFacts) ->
         joined = Joined(endpoint=endpoint, bridges=bridges, gateway4=endpoint is gateway4, gateway6=endpoint is gateway6)
         yield from DRIVERS[network.driver].endpoint_items(network, joined, facts)
         yield from link_items(state, sandbox, network, endpoint)
-        if zones.has_names(network):
+        if zones.is_known(network, facts):
             yield zones.names(endpoint)
     if (resolver := zones.resolver(state, sandbox)) is not None:
         yield resolver

@@ -21,6 +21,11 @@ def has_names(network: Network) -> bool:
     return network.name not in PREDEFINED
 
 
+def is_known(network: Network, facts: NetworkFacts) -> bool:
+    """Whether the keeper knows a network's names: also those of the default network where the host asks for names."""
+    return has_names(network) or (facts.host_resolver is not None and network.name == "bridge")
+
+
 def zone(network: Network) -> Zone:
     """A network's zone."""
     return Zone(network.id, network.name)
@@ -34,8 +39,9 @@ def host_names(network: Network, facts: NetworkFacts) -> Names | None:
 
 
 def names(endpoint: Endpoint) -> Names:
-    """An endpoint's names in its network's zone."""
-    return Names(endpoint.network_id, endpoint.id, endpoint.names, addresses(endpoint))
+    """An endpoint's names in its network's zone; on the default network, where containers have none for each other, those the host asks by."""
+    own = endpoint.names or (endpoint.container_name, endpoint.container_id[:12])
+    return Names(endpoint.network_id, endpoint.id, own, addresses(endpoint))
 
 
 def addresses(endpoint: Endpoint) -> tuple[IPAddress, ...]:

@@ -5,7 +5,7 @@ Addresses are kept packed (4 or 16 bytes), names in lower case. The rules are th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -43,13 +43,21 @@ class Table:
     first: dict[bytes, dict[str, str]] = field(default_factory=dict)
     host: dict[str, tuple[bytes, ...]] = field(default_factory=dict)  # names of the host itself on this network
 
-    def addresses(self, name: str) -> list[bytes]:
-        """The addresses of a name, each once, or of the closest wildcard above it ("*.app.local")."""
+    def holders(self, name: str) -> Mapping[str, tuple[bytes, ...]]:
+        """Who has a name, or the closest wildcard above it ("*.app.local"): endpoint -> addresses."""
         holders = self.names.get(name)
         dot = -1
         while holders is None and (dot := name.find(".", dot + 1)) >= 0:
             holders = self.names.get("*" + name[dot:])
-        return list(dict.fromkeys(address for addresses in holders.values() for address in addresses)) if holders else []
+        return holders or {}
+
+    def addresses(self, name: str) -> list[bytes]:
+        """The addresses of a name, each once."""
+        return list(dict.fromkeys(address for addresses in self.holders(name).values() for address in addresses))
+
+    def container(self, endpoint: str, addresses: tuple[bytes, ...]) -> str:
+        """What the container of an endpoint is called."""
+        return next((self.first[address][endpoint] for address in addresses), endpoint)
 
 
 class Directory:
@@ -123,9 +131,47 @@ class Directory:
                 return f"{first}.{table.name}" if table.name else first
         return None
 
+    # -- for the host, which sees every network
+
+    def find_anywhere(self, name: str) -> tuple[bytes, ...]:
+        """The addresses of NAME.NETWORK on that network; else of NAME, where it says one thing; () where nobody or more than one has it."""
+        for part, zone in readings(name):
+            for table in self._tables.values() if zone else ():
+                if table.name == zone and (addresses := table.addresses(part)):
+                    return tuple(addresses)
+        exact = [(table, table.names.get(name, {})) for table in self._tables.values()]
+        return one_of(name, exact) or one_of(name, [(table, table.holders(name)) for table in self._tables.values()])
+
+    def is_zone(self, name: str) -> bool:
+        """Whether something may be called ANYTHING.name: it is a network, or the end of a network's name with dots in it."""
+        return any(table.name == name or table.name.endswith(f".{name}") for table in self._tables.values())
+
+    def anywhere_name_of(self, address: bytes) -> str | None:
+        """NAME.NETWORK of the endpoint that has a packed address."""
+        for table in self._tables.values():
+            if table.name and (holders := table.first.get(address)):
+                return f"{next(iter(holders.values()))}.{table.name}"
+        return None
+
     def _zone(self, network: str) -> str:
         table = self._tables.get(network)
         return table.name if table else ""
+
+
+def one_of(name: str, found: Iterable[tuple[Table, Mapping[str, tuple[bytes, ...]]]]) -> tuple[bytes, ...]:
+    """The addresses that a name without its network stands for: of the container that is called so, wherever it is; of an alias, where all who
+    have it are on one network or are one container."""
+    containers: dict[str, dict[bytes, None]] = {}
+    networks = 0
+    for table, holders in found:
+        networks += bool(holders)
+        for endpoint, addresses in holders.items():
+            containers.setdefault(lower(table.container(endpoint, addresses)), {}).update(dict.fromkeys(addresses))
+    if name in containers:
+        return tuple(containers[name])
+    if networks > 1 and len(containers) > 1:
+        return ()
+    return tuple(dict.fromkeys(address for addresses in containers.values() for address in addresses))
 
 
 def readings(name: str) -> Iterator[tuple[str, str]]:

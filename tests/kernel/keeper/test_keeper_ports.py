@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sanbashi.host.keeper import PortTaken
+from sanbashi.host.taken import PortTaken
 from sanbashi.network.picture import Forwarder, HeldPort, Names, Picture, Zone
 
 pytestmark = pytest.mark.root

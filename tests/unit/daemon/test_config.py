@@ -55,6 +55,10 @@ def test_socket_and_pid_file_follow_the_exec_root() -> None:
         (["--default-address-pool", "base=10.9.0.0/16,size=24"], "default_address_pools", ((ip_network("10.9.0.0/16"), 24),)),
         (["--registry-mirror=http://127.0.0.1:5000"], "registry_mirrors", ("http://127.0.0.1:5000",)),
         (["--shutdown-timeout=3"], "shutdown_timeout", 3),
+        (["--host-resolver=127.0.0.83"], "host_resolver", (ip_address("127.0.0.83"), 53)),
+        (["--host-resolver", "127.0.0.83:5353"], "host_resolver", (ip_address("127.0.0.83"), 5353)),
+        (["--host-resolver=::1"], "host_resolver", (ip_address("::1"), 53)),
+        (["--host-resolver=[::1]:5353"], "host_resolver", (ip_address("::1"), 5353)),
     ],
 )
 def test_flags(words: list[str], key: str, value: object) -> None:
@@ -73,6 +77,16 @@ def test_flags(words: list[str], key: str, value: object) -> None:
         (["--default-address-pool=10.0.0.0/8"], "wants base=CIDR,size=BITS"),
         (["--default-address-pool=base=10.0.0.0/16,size=8"], "size 8 is no part of 10.0.0.0/16"),
         (["--dns=host"], 'invalid argument "host" for "--dns"'),
+        (
+            ["--host-resolver=192.0.2.1"],
+            'invalid argument "192.0.2.1" for "--host-resolver": 192.0.2.1 is no loopback address, '
+            "and containers could ask there for names that they are not to see",
+        ),
+        (["--host-resolver=0.0.0.0:53"], "0.0.0.0 is no loopback address"),
+        (["--host-resolver=127.0.0.83:dns"], "'dns' is no port"),
+        (["--host-resolver=127.0.0.83:0"], "'0' is no port"),
+        (["--host-resolver=[::1]53x"], "'53x' is no port"),
+        (["--host-resolver=lo:53"], 'invalid argument "lo:53" for "--host-resolver"'),
     ],
 )
 def test_flags_that_are_none(words: list[str], sentence: str) -> None:

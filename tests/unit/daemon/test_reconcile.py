@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,12 @@ import msgspec
 import pytest
 
 from sanbashi.containers.model import Container, Health, RestartPolicy
-from sanbashi.network.picture import Element, Up
+from sanbashi.network.model import NetworkRequest
+from sanbashi.network.picture import Element, HostResolver, Picture, Resolver, Up, Zone
 from sanbashi.network.plan import Remove
+from sanbashi.network.wanted import everything
 
+from . import town as places
 from .town import Daemon, World, a_container, daemon, number
 
 
@@ -177,5 +182,59 @@ def test_the_predefined_networks_keep_their_ids(tmp_path: Path, monkeypatch: pyt
             assert town.state.network.network_names == names
             commits = [name for name, _ in world.passed].count("commit")
         assert commits == 1, "a second start has nothing to save"
+
+    run(work)
+
+
+def test_where_the_host_cannot_be_served_names_containers_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "data")
+    here, there = (HostResolver(ip_address(f"127.0.0.{n}"), 53) for n in (83, 84))
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            await town.core.put(a_container("web", "bridge"))
+            await town.lifecycle.start("web")
+        monkeypatch.setattr(places, "FACTS", replace(places.FACTS, host_resolver=(here.address, 53)))
+        world.kernel.fail_on = here
+        async with daemon(world, monkeypatch) as town:
+            assert town.core.problems == (f"add {here}: asked to fail",)
+            assert not world.kernel.has(here) and world.kernel.has(Zone(town.state.network.network_names["bridge"], "bridge"))
+            assert town.container("web").state.running
+        world.kernel.fail_on = None
+        async with daemon(world, monkeypatch) as town:
+            town.check()
+            assert town.core.problems == () and world.kernel.has(here)
+        monkeypatch.setattr(places, "FACTS", replace(places.FACTS, host_resolver=(there.address, 53)))
+        async with daemon(world, monkeypatch) as town:
+            town.check()
+            assert world.kernel.has(there) and not world.kernel.has(here)
+        monkeypatch.setattr(places, "FACTS", replace(places.FACTS, host_resolver=None))
+        async with daemon(world, monkeypatch) as town:
+            town.check()
+
+    run(work)
+
+
+def test_one_broken_sandbox_keeps_nobody_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A container that may do so can make its namespace unfit, its loopback taken away say: that is its own affair."""
+    world = World(tmp_path / "data")
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            await town.networking.create(NetworkRequest(name="app"))
+            for name in ("rogue", "web"):
+                await town.core.put(a_container(name, "app", ports={"80/tcp": ""}))
+                await town.lifecycle.start(name)
+        broken = next(i for i in world.kernel.picture if isinstance(i, Resolver) and i.sandbox == town.container("rogue").sandbox_id)
+        world.kernel.items = {key: i for key, i in world.kernel.items.items() if not isinstance(i, Resolver | Element)}
+        world.kernel.fail_on = broken
+        async with daemon(world, monkeypatch) as town:
+            want = everything(town.state.network, town.core.network_facts)
+            assert want - world.kernel.picture == Picture.of([broken])
+            assert {c.name: c.state.status for c in town.state.containers.values()} == {"rogue": "running", "web": "running"}
+            assert f"add {broken}: asked to fail" in caplog.text
+        world.kernel.fail_on = None
+        async with daemon(world, monkeypatch) as town:
+            town.check()
 
     run(work)

@@ -7,7 +7,7 @@ from sanbashi.errors import Invalid
 from sanbashi.network import commands, zones
 from sanbashi.network.links import resolve_links
 from sanbashi.network.model import NetworkState, PortSpec
-from sanbashi.network.picture import THE_HOST, Element, Names, Resolver, Zone
+from sanbashi.network.picture import THE_HOST, Element, HostResolver, Names, Resolver, Zone
 from sanbashi.network.wanted import everything, wanted
 
 from .world import FACTS, create, fresh, join, number, open_container, run, sandbox_of
@@ -97,3 +97,18 @@ def test_the_host_is_known_by_name_where_it_has_an_address() -> None:
     modes = dict.fromkeys(("com.docker.network.bridge.gateway_mode_ipv4",), "isolated")
     state, isolated = create(fresh(), "iso", "10.0.0.0/24", internal=True, options=modes)
     assert not any(isinstance(i, Names) for i in wanted(state, FACTS, networks=[isolated.id]))
+
+
+def test_the_host_sees_the_default_network_too_where_it_asks_for_names() -> None:
+    facts = replace(FACTS, host_resolver=(ip_address("127.0.0.83"), 53))
+    state, _ = create(run(fresh(), "plain", "bridge"), "n")
+    state = run(state, "c", "n")
+    more = {i for i in everything(state, facts) if i not in everything(state, FACTS).items}
+    assert more == {
+        HostResolver(ip_address("127.0.0.83"), 53),
+        Zone(number("bridge"), "bridge"),
+        Names(number("bridge"), number("plain bridge"), ("plain", number("plain")[:12]), (ip_address("172.17.0.2"),)),
+    }
+    alone = wanted(state, facts, sandboxes=[sandbox_of("plain")])
+    assert not [i for i in alone if isinstance(i, HostResolver)], "it belongs to no container"
+    assert resolver(state, "plain") is None, "containers on the default network still have no names for each other"
