@@ -54,3 +54,21 @@ def test_elements_go_in_and_come_back() -> None:
     assert there == wanted
     assert not left
     assert {(e.family, e.set) for e in wanted} >= {("inet", "links6"), ("bridge", "target6"), ("inet", "opened6"), ("inet", "gateways6")}
+
+
+@pytest.mark.root
+def test_a_thousand_elements_are_looked_up() -> None:
+    """Of a container with many ports, after one of them could not be had; the library's message for a look-up has 8 KB and no bounds."""
+    wanted = [Element("inet", "published6", (f"fd00::{n + 1:x}", "tcp", str(n + 1)), ("fd00:1::2", "80")) for n in range(1000)]
+
+    def look() -> tuple[set[Element], set[Element]]:
+        enter_new()
+        with Nft(Counts()) as nft:
+            nft.load_tables(wanted)
+            everything_there = set(nft.present(wanted))
+            nft.run(transaction(remove=wanted[:500]))
+            return everything_there, set(nft.present(wanted))
+
+    there, left = on_thread(look)
+    assert there == set(wanted)
+    assert left == set(wanted[500:])

@@ -22,6 +22,8 @@ FIXED = Path(__file__).with_name("table.nft")
 NUMBERS_OF_ERRORS = {"No such file or directory": 2, "File exists": 17, "Device or resource busy": 16, "Operation not permitted": 1}
 TERSE = 1 << 11  # NFT_CTX_OUTPUT_TERSE: without the elements
 DYNAMIC = frozenset({"admitted4", "admitted6"})  # filled by packets, not by us
+# libnftables writes a look-up into 8 KB of its stack without looking where they end (1.0.6): some 200 keys, and the process is gone.
+LOOKED_UP = 64
 
 # One at a time in the whole process: the library keeps parser state that is not a context's own.
 LIBRARY_LOCK = threading.Lock()
@@ -223,10 +225,12 @@ class Nft:
         for element in wanted:
             by_set.setdefault((element.family, element.set), []).append(element)
         for elements in by_set.values():
-            yield from self.present_in_set(list({e.key: e for e in elements}.values()))
+            single = list({e.key: e for e in elements}.values())
+            for place in range(0, len(single), LOOKED_UP):
+                yield from self.present_in_set(single[place : place + LOOKED_UP])
 
     def present_in_set(self, elements: list[Element]) -> Iterator[Element]:
-        """All of one set in one look-up, and where one is absent each half by itself."""
+        """At most LOOKED_UP of one set in one look-up, and where one is absent each half by itself."""
         first = elements[0]
         keys = ", ".join(written(e, with_data=False) for e in elements)
         try:
