@@ -20,6 +20,7 @@ from ..containers.model import Container, ContainerState
 from ..containers.restart import RestartDecision, decide_restart
 from ..containers.signals import signal_number
 from ..errors import Conflict, Failed, NotFound, NotModified, SanbashiError
+from ..host.gathering import BridgeFull
 from ..host.taken import PortTaken
 from ..host.volume_mounts import remove_volume
 from ..network.plan import Step
@@ -205,6 +206,10 @@ class Lifecycle:
             protocol, port = error.item.protocol, error.item.port
             words = f"driver failed programming external connectivity on endpoint {container.name} ({container.id}): {error.message}"
             return Occupied(protocol, port, self.may_move(container, protocol, port), self.prefixed(Failed(words, hint=error.hint)))
+        if isinstance(error, BridgeFull):
+            network = next((n.name for n in self.core.state.network.networks.values() if n.bridge == error.link.master), error.link.master)
+            words = f"failed to create endpoint {container.name} on network {network}: {error.message}"
+            return self.prefixed(Failed(words, hint=error.hint))
         return error
 
     def may_move(self, container: Container, protocol: str, port: int) -> bool:

@@ -21,6 +21,8 @@ from .namespaces import Namespaces
 from .netlink import Message, Netlink, Refusal
 from .sweeping import Sweeper
 
+BRIDGE_PORTS = 1023  # BR_MAX_PORTS - 1, net/bridge/br_private.h
+
 KEPT = (Zone, Names, Resolver, HostResolver, HeldPort, Forwarder)  # what the keeper holds
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENXIO})
 THERE = frozenset({errno.EEXIST})
@@ -33,6 +35,18 @@ class Keeper(Protocol):
     def change(self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: Callable[[str], Path] | None = None) -> tuple[Item, ...]: ...
 
     def items(self) -> Picture: ...
+
+
+class BridgeFull(StepFailed):
+    """A bridge without room for another endpoint; `link` is the endpoint's."""
+
+    def __init__(self, link: Veth) -> None:
+        words = f"adding interface {link.name} to bridge {link.master} failed: exchange full"
+        super().__init__(
+            words, errno=errno.EXFULL, stderr="Exchange full", hint=f"the kernel gives a bridge {BRIDGE_PORTS} ports: use another network"
+        )
+        self.message = words
+        self.link = link
 
 
 @dataclass
@@ -103,6 +117,8 @@ class Gathering:
 
     def judge(self, item: Item, refused: Refusal | None, fine: frozenset[int] = frozenset()) -> None:
         if refused is not None and refused.errno not in fine:
+            if refused.errno == errno.EXFULL and isinstance(item, Veth):
+                raise BridgeFull(item)
             raise self.fail(item, refused.errno, str(refused))
 
     def index(self, item: Item, link: str) -> int:

@@ -11,6 +11,8 @@ from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, br
 
 from .holders import clashes, holder
 
+OPEN_FILES = "the keeper has a descriptor for every published port on IPv4 and on IPv6: raise the daemon's hard limit of open files (LimitNOFILE=)"
+
 
 class PortTaken(Failed):
     """A host port that cannot be bound; `item` is what was to hold it."""
@@ -21,7 +23,8 @@ class PortTaken(Failed):
         if code == errno.EADDRINUSE:
             mine = (str(other) for other in ours if isinstance(other, HeldPort | Forwarder) and clash(other, item))
             who = next(mine, "") or holder(item.protocol, item.address, item.port)
-        super().__init__(f"failed to bind host port {place}: {reason(code)}", hint=f"in the way is {who}" if who else "")
+        hint = f"in the way is {who}" if who else OPEN_FILES if code == errno.EMFILE else ""
+        super().__init__(f"failed to bind host port {place}: {reason(code)}", hint=hint)
         self.item = item
         self.errno = code
 
