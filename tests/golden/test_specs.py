@@ -13,6 +13,7 @@ from sanbashi.containers import seccomp
 from sanbashi.containers.capabilities import DEFAULT, EVERY
 from sanbashi.containers.facts import ContainerFacts, Device
 from sanbashi.containers.model import Config, HostConfig, Mount, Ulimit
+from sanbashi.containers.options import TmpfsOptions
 from sanbashi.containers.request import container_of
 from sanbashi.containers.spec import Placement, spec
 from sanbashi.containers.users import User
@@ -89,7 +90,7 @@ CASES: dict[str, tuple[Config, HostConfig, Placement, ContainerFacts]] = {
         Config(cmd=("sh",), volumes={"/var/lib/data": {}}),
         HostConfig(
             binds=("/srv/www:/var/www:ro", "/srv:/srv:rshared", "cache:/cache"),
-            mounts=(Mount(type="tmpfs", target="/scratch", tmpfs_options={"SizeBytes": 1048576, "Mode": 0o1777}),),
+            mounts=(Mount(type="tmpfs", target="/scratch", tmpfs_options=TmpfsOptions(size_bytes=1048576, mode=0o1777)),),
             tmpfs={"/run": "exec,size=1m"},
             shm_size=1 << 20,
         ),

@@ -12,11 +12,10 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ..containers.model import Config, ExecConfig, HostConfig, Wire
+from ..containers.model import ExecConfig, Wire
 from ..errors import Invalid
 from ..network.model import EndpointWish, IPNetwork, NetworkRequest, SubnetRequest
 from .addresses import parse_address, parse_mac, parse_prefix
-from .messages import Version
 
 T = TypeVar("T")
 INT64 = 2**63
@@ -187,32 +186,6 @@ def not_none(kind: Any) -> Any:
 
 
 # -- containers
-
-
-def create_body(document: Any, version: Version) -> tuple[Config, HostConfig, tuple[tuple[str, EndpointWish], ...]]:
-    """`POST /containers/create`, parsed."""
-    if document is None:
-        raise Invalid("config cannot be empty in order to create a container")
-    if not isinstance(document, dict):
-        raise Invalid("invalid JSON: the body: expected object")
-    config = decode(with_word_lists(document, "Cmd", "Entrypoint", "Shell"), Config)
-    host = decode(part_of(document, "HostConfig"), HostConfig, "HostConfig")
-    if not host.runtime and isinstance(document.get("Runtime"), str):  # where docker-py puts it
-        host = msgspec.structs.replace(host, runtime=document["Runtime"])
-    if host.memory_swappiness == -1:  # the CLI's way to say nothing
-        host = msgspec.structs.replace(host, memory_swappiness=None)
-    if host.pids_limit is not None and host.pids_limit <= 0:
-        host = msgspec.structs.replace(host, pids_limit=None)
-    networking = decode(part_of(document, "NetworkingConfig"), Networking, "NetworkingConfig")
-    wishes = []
-    for name, settings in networking.endpoints_config.items():
-        if settings is None:
-            raise Invalid(f"invalid config for network {name}: EndpointsConfig is nil")
-        try:
-            wishes.append((name, endpoint_wish(name, settings)))
-        except BadEndpoint as error:
-            raise Invalid(f"invalid config for network {name}: {error.message}") from error
-    return config, host, tuple(wishes)
 
 
 def part_of(document: dict[str, Any], name: str) -> dict[str, Any]:

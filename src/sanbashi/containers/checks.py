@@ -72,23 +72,27 @@ def check_host(host: HostConfig, facts: ContainerFacts) -> None:
     if host.runtime and host.runtime not in facts.runtimes:
         raise Invalid(f"unknown or invalid runtime name: {host.runtime}", hint=f"this host has {', '.join(sorted(facts.runtimes))}")
     if host.isolation not in ("", "default"):
-        raise Invalid(f'invalid isolation "{host.isolation}" on linux')
+        raise Invalid(f"invalid isolation ({host.isolation}): linux only supports 'default'")
+    for kind, asked in (("bandwidth", host.io_maximum_bandwidth), ("IOPs", host.io_maximum_iops)):
+        if asked:
+            raise Invalid(f"invalid option: QoS maximum {kind} configuration is not supported on linux")
     if host.storage_opt:
         raise NotSupported("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     if host.device_requests:
         request = host.device_requests[0]
-        words = "[" + " ".join("[" + " ".join(group) + "]" for group in request.get("Capabilities") or ()) + "]"
-        raise NotSupported(f'could not select device driver "{request.get("Driver") or ""}" with capabilities: {words}')
+        words = "[" + " ".join("[" + " ".join(group) + "]" for group in request.capabilities or ()) + "]"
+        raise NotSupported(f'could not select device driver "{request.driver}" with capabilities: {words}')
 
 
 def check_rates(host: HostConfig) -> None:
     """Every limit of a block device names the device and how much."""
-    rates = (host.blkio_device_read_bps, host.blkio_device_write_bps, host.blkio_device_read_iops, host.blkio_device_write_iops)
-    for key, devices in (("Weight", host.blkio_weight_device), *(("Rate", rate) for rate in rates)):
-        for device in devices or ():
-            amount = device.get(key)
-            if not isinstance(device.get("Path"), str) or not isinstance(amount, int) or isinstance(amount, bool) or amount < 0:
-                raise Invalid(f"invalid limit of a block device: it wants a Path and a {key}")
+    for weight in host.blkio_weight_device or ():
+        if not weight.path or (weight.weight and not 10 <= weight.weight <= 1000):
+            raise Invalid(f"invalid weight of a block device: {weight.path or 'no Path'}: the Weight is {weight.weight}, it may be 10 to 1000")
+    for rates in (host.blkio_device_read_bps, host.blkio_device_write_bps, host.blkio_device_read_iops, host.blkio_device_write_iops):
+        for rate in rates or ():
+            if not rate.path or rate.rate < 0:
+                raise Invalid(f"invalid limit of a block device: it wants a Path and a Rate, not {rate.path!r} and {rate.rate}")
 
 
 def check_memory(host: HostConfig) -> None:
@@ -127,6 +131,12 @@ def check_cpu(host: HostConfig, facts: ContainerFacts) -> None:
         if max(numbers) >= facts.cpus:
             available = f"0-{facts.cpus - 1}" if facts.cpus > 1 else "0"
             raise Invalid(f"Requested CPUs are not available - requested {host.cpuset_cpus}, available: {available}")
+    if (host.cpu_realtime_period or host.cpu_realtime_runtime) and not facts.cpu_realtime:
+        raise Invalid("kernel does not support CPU real-time scheduler")
+    if host.cpu_realtime_period and host.cpu_realtime_runtime > host.cpu_realtime_period:
+        raise Invalid("cpu real-time runtime cannot be higher than cpu real-time period")
+    if host.cpu_shares < 0 and "cpu" in facts.controllers:
+        raise Invalid(f"invalid CPU shares ({host.cpu_shares}): value must be a positive integer")
     if host.cpuset_mems and cpu_list(host.cpuset_mems) is None:
         raise Invalid(f"Invalid value {host.cpuset_mems} for cpuset mems")
 
@@ -221,8 +231,8 @@ def warnings(config: Config, host: HostConfig, facts: ContainerFacts) -> list[st
         (host.blkio_weight_device and not facts.block_weight, weight.format("weight_device", "Weight-device")),
         (limited_rates(host) and not facts.controllers & {"blkio", "io"}, weight.format("rate limits", "Rates")),
         (
-            any((host.cpu_count, host.cpu_percent, host.io_maximum_iops, host.io_maximum_bandwidth)),
-            "CpuCount, CpuPercent, IOMaximumIOps and IOMaximumBandwidth mean nothing on Linux; they are discarded",
+            host.cpu_count or host.cpu_percent,
+            "CpuCount and CpuPercent mean nothing on Linux; they are discarded",
         ),
         (host.cgroup, f"the cgroup option {host.cgroup!r} is not honoured by this engine; it is discarded"),
         (

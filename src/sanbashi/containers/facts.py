@@ -23,6 +23,7 @@ class ContainerFacts:
     controllers: frozenset[str] = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
     swap_limit: bool = True
     block_weight: bool = True  # whether the scheduler of block devices knows weights
+    cpu_realtime: bool = False  # whether control groups share out the real-time scheduler: v1 with RT_GROUP_SCHED alone
     capabilities: frozenset[str] = frozenset(EVERY)
     seccomp: bool = True
     apparmor: bool = False

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..network.model import EndpointWish, PortBinding
+from .options import BindOptions, DeviceRequest, ImageOptions, ThrottleDevice, TmpfsOptions, VolumeOptions, WeightDevice
 
 Status = Literal["created", "running", "paused", "restarting", "removing", "exited", "dead"]
 
@@ -99,17 +100,17 @@ class Ulimit(Wire, frozen=True, kw_only=True, rename="pascal"):
 
 
 class Mount(Wire, frozen=True, kw_only=True, rename="pascal"):
-    """A --mount; the options stay a mapping until containers/mounts.py parses them."""
+    """A --mount."""
 
     type: str = ""
     source: str = ""
     target: str = ""
     read_only: bool = False
     consistency: str = ""
-    bind_options: Mapping[str, Any] | None = None
-    volume_options: Mapping[str, Any] | None = None
-    tmpfs_options: Mapping[str, Any] | None = None
-    image_options: Mapping[str, Any] | None = None
+    bind_options: BindOptions | None = None
+    volume_options: VolumeOptions | None = None
+    tmpfs_options: TmpfsOptions | None = None
+    image_options: ImageOptions | None = None
 
 
 class HostConfig(Wire, frozen=True, kw_only=True, rename="pascal"):
@@ -156,11 +157,11 @@ class HostConfig(Wire, frozen=True, kw_only=True, rename="pascal"):
     nano_cpus: int = 0
     cgroup_parent: str = ""
     blkio_weight: int = 0
-    blkio_weight_device: tuple[Mapping[str, Any], ...] | None = None
-    blkio_device_read_bps: tuple[Mapping[str, Any], ...] | None = None
-    blkio_device_write_bps: tuple[Mapping[str, Any], ...] | None = None
-    blkio_device_read_iops: tuple[Mapping[str, Any], ...] | None = msgspec.field(default=None, name="BlkioDeviceReadIOps")
-    blkio_device_write_iops: tuple[Mapping[str, Any], ...] | None = msgspec.field(default=None, name="BlkioDeviceWriteIOps")
+    blkio_weight_device: tuple[WeightDevice, ...] | None = None
+    blkio_device_read_bps: tuple[ThrottleDevice, ...] | None = None
+    blkio_device_write_bps: tuple[ThrottleDevice, ...] | None = None
+    blkio_device_read_iops: tuple[ThrottleDevice, ...] | None = msgspec.field(default=None, name="BlkioDeviceReadIOps")
+    blkio_device_write_iops: tuple[ThrottleDevice, ...] | None = msgspec.field(default=None, name="BlkioDeviceWriteIOps")
     cpu_period: int = 0
     cpu_quota: int = 0
     cpu_realtime_period: int = 0
@@ -169,7 +170,7 @@ class HostConfig(Wire, frozen=True, kw_only=True, rename="pascal"):
     cpuset_mems: str = ""
     devices: tuple[DeviceMapping, ...] | None = None
     device_cgroup_rules: tuple[str, ...] | None = None
-    device_requests: tuple[Mapping[str, Any], ...] | None = None
+    device_requests: tuple[DeviceRequest, ...] | None = None
     memory_reservation: int = 0
     memory_swap: int = 0
     memory_swappiness: int | None = None

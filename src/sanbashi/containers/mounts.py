@@ -6,18 +6,20 @@ A bind's source is made where it is missing only for -v (`create_source`); the e
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
 from ..errors import Invalid
 from ..volumes.model import check_name
 from .model import Config, Container, HostConfig, Mount, MountPoint
+from .options import BindOptions, TmpfsOptions, VolumeOptions
 
 PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 FLAGS = ("ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated", "rro")
 TMPFS_DEFAULT = ("noexec", "nosuid", "nodev")
+OPPOSITES = {"exec": "noexec", "suid": "nosuid", "dev": "nodev", "rw": "ro"}
+TMPFS_WORDS = ("exec", "noexec")  # what a --mount type=tmpfs may be told beside its size and mode
 CREATE_SOURCE = "create-source"  # in MountPoint.options: -v makes a missing directory on the host
 
 
@@ -59,8 +61,11 @@ def depth(path: str) -> tuple[int, str]:
 
 
 def bind(raw: str) -> MountPoint:
-    """`/host:/inside[:ro,...]`, `name:/inside[:...]` or, from older clients, `/inside` alone is no bind and refused."""
+    """`/host:/inside[:ro,...]`, `name:/inside[:...]` or `/inside` alone, which is an anonymous volume."""
     parts = raw.split(":")
+    if len(parts) == 1 and raw.startswith("/"):
+        check_destination(raw, f"invalid volume specification: '{raw}'")
+        return MountPoint(type="volume", destination=posixpath.normpath(raw), driver="local", copy_up=True)
     if len(parts) not in (2, 3) or not all(parts[:2]):
         raise Invalid(f"invalid volume specification: '{raw}'")
     source, destination = parts[0], parts[1]
@@ -114,33 +119,38 @@ def mounted(mount: Mount) -> MountPoint:
         raise Invalid(f"{prefix}: field Target must not be empty")
     check_destination(mount.target, prefix)
     clean = posixpath.normpath(mount.target)
-    others = {"bind": mount.bind_options, "volume": mount.volume_options, "tmpfs": mount.tmpfs_options}
+    others = {"Bind": mount.bind_options, "Volume": mount.volume_options, "Tmpfs": mount.tmpfs_options, "Image": mount.image_options}
     for kind, options in others.items():
-        if kind != mount.type and options:
-            raise Invalid(f"{prefix}: field {kind.capitalize()}Options must not be specified")
+        if kind.lower() != mount.type and options is not None:
+            raise Invalid(f"{prefix}: field {kind}Options must not be specified")
     if mount.type == "bind":
         return bound(mount, clean, prefix)
     if mount.type == "volume":
-        volume = mount.volume_options or {}
+        volume = mount.volume_options or VolumeOptions()
         if mount.source:
             check_name(mount.source)
-        subpath = str(volume.get("Subpath") or "")
-        if subpath.startswith("/") or ".." in subpath.split("/") or "\0" in subpath:
-            raise Invalid(f"{prefix}: subpath must be a relative path within the volume")
-        driver = str((volume.get("DriverConfig") or {}).get("Name") or "local")
+        check_subpath(volume.subpath, prefix)
+        if volume.subpath and not mount.source:
+            raise Invalid(f"{prefix}: must not set Subpath when using anonymous volumes")
         return MountPoint(
             type="volume",
             name=mount.source,
             destination=clean,
-            driver=driver,
+            driver=(volume.driver_config.name if volume.driver_config else "") or "local",
             mode="z",
             rw=not mount.read_only,
-            copy_up=not volume.get("NoCopy", False) and not subpath,
-            subpath=subpath,
+            copy_up=not volume.no_copy and not volume.subpath,
+            subpath=volume.subpath,
         )
     if mount.source:
         raise Invalid(f"{prefix}: field Source must not be specified")
-    return MountPoint(type="tmpfs", destination=clean, rw=not mount.read_only, options=tmpfs_words(mount.tmpfs_options or {}))
+    return MountPoint(type="tmpfs", destination=clean, rw=not mount.read_only, options=tmpfs_words(mount.tmpfs_options or TmpfsOptions(), prefix))
+
+
+def check_subpath(subpath: str, prefix: str) -> None:
+    """The part of a volume that is mounted lies in it."""
+    if subpath.startswith("/") or ".." in subpath.split("/") or "\0" in subpath:
+        raise Invalid(f"{prefix}: subpath must be a relative path within the volume")
 
 
 def bound(mount: Mount, clean: str, prefix: str) -> MountPoint:
@@ -149,36 +159,51 @@ def bound(mount: Mount, clean: str, prefix: str) -> MountPoint:
         raise Invalid(f"{prefix}: field Source must not be empty")
     if not mount.source.startswith("/"):
         raise Invalid(f"{prefix}: invalid mount path: '{mount.source}' mount path must be absolute")
-    options: Mapping[str, Any] = mount.bind_options or {}
-    propagation = str(options.get("Propagation") or "rprivate")
+    options = mount.bind_options or BindOptions()
+    propagation = options.propagation or "rprivate"
     if propagation not in PROPAGATIONS:
         raise Invalid(f"{prefix}: invalid propagation mode: {propagation}")
-    words = [CREATE_SOURCE] if options.get("CreateMountpoint") else []
-    words += ["bind"] if options.get("NonRecursive") else []
-    words += ["ro"] if options.get("ReadOnlyNonRecursive") else []
-    words += ["rro"] if options.get("ReadOnlyForceRecursive") else []
+    for wrong, sentence in (
+        (options.read_only_non_recursive and not mount.read_only, "!ReadOnly && BindOptions.ReadOnlyNonRecursive"),
+        (options.read_only_force_recursive and not mount.read_only, "!ReadOnly && BindOptions.ReadOnlyForceRecursive"),
+        (options.read_only_non_recursive and options.read_only_force_recursive, "ReadOnlyNonRecursive && ReadOnlyForceRecursive"),
+    ):
+        if wrong:
+            raise Invalid(f"{prefix}: mount options conflict: {sentence}")
+    words = [CREATE_SOURCE] if options.create_mountpoint else []
+    words += ["bind"] if options.non_recursive else []
+    words += ["ro"] if options.read_only_non_recursive else []
+    words += ["rro"] if options.read_only_force_recursive else []
     source = posixpath.normpath(mount.source)
     return MountPoint(type="bind", source=source, destination=clean, rw=not mount.read_only, propagation=propagation, options=tuple(words))
 
 
-def tmpfs_words(options: Mapping[str, Any]) -> tuple[str, ...]:
+def tmpfs_words(options: TmpfsOptions, prefix: str) -> tuple[str, ...]:
     """The mount options of a --mount type=tmpfs."""
     words = list(TMPFS_DEFAULT)
-    if options.get("SizeBytes"):
-        words.append(f"size={int(options['SizeBytes'])}")
-    if options.get("Mode"):
-        words.append(f"mode={int(options['Mode']):o}")
-    for pair in options.get("Options") or ():
-        words.append("=".join(map(str, pair)))
+    if options.size_bytes < 0:
+        raise Invalid(f"{prefix}: the tmpfs size {options.size_bytes} is negative")
+    if options.size_bytes:
+        words.append(f"size={options.size_bytes}")
+    if options.mode:
+        words.append(f"mode={options.mode:o}")
+    for pair in options.options or ():
+        key, *value = pair or ("",)
+        if len(value) > 1:
+            raise Invalid(f"{prefix}: invalid option array length")
+        if key not in TMPFS_WORDS:
+            raise Invalid(f"{prefix}: invalid option: {key}")
+        opposite = OPPOSITES.get(key, "")
+        words = [word for word in words if word != opposite]
+        words.append("=".join(pair))
     return tuple(words)
 
 
 def tmpfs_options(text: str) -> tuple[str, ...]:
     """The mount options of a --tmpfs: Docker's defaults, each undone by its opposite."""
-    opposites = {"exec": "noexec", "suid": "nosuid", "dev": "nodev", "rw": "ro"}
     words = dict.fromkeys(TMPFS_DEFAULT)
     for word in filter(None, text.split(",")):
-        words.pop(opposites.get(word, ""), None)
+        words.pop(OPPOSITES.get(word, ""), None)
         words[word] = None
     return tuple(words)
 

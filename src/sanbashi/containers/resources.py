@@ -9,6 +9,7 @@ import immutables
 
 from .facts import ContainerFacts, Device
 from .model import HostConfig
+from .options import ThrottleDevice, WeightDevice
 
 Numbers = Mapping[str, tuple[int, int]]  # path of a block device -> (major, minor)
 
@@ -93,7 +94,7 @@ def cpu(host: HostConfig) -> dict[str, Any]:
 def block_io(host: HostConfig, numbers: Numbers) -> dict[str, Any]:
     """Weights, and rates by device."""
     part: dict[str, Any] = {"weight": host.blkio_weight} if host.blkio_weight else {}
-    lists = {
+    lists: dict[str, tuple[Sequence[WeightDevice | ThrottleDevice] | None, str]] = {
         "weightDevice": (host.blkio_weight_device, "weight"),
         "throttleReadBpsDevice": (host.blkio_device_read_bps, "rate"),
         "throttleWriteBpsDevice": (host.blkio_device_write_bps, "rate"),
@@ -102,17 +103,17 @@ def block_io(host: HostConfig, numbers: Numbers) -> dict[str, Any]:
     }
     for name, (devices, key) in lists.items():
         if devices:
-            part[name] = [{"major": numbers[d["Path"]][0], "minor": numbers[d["Path"]][1], key: d[key.capitalize()]} for d in devices]
+            part[name] = [{"major": numbers[d.path][0], "minor": numbers[d.path][1], key: getattr(d, key)} for d in devices]
     return part
 
 
 def block_devices(host: HostConfig) -> set[str]:
     """The paths of the block devices whose use is limited."""
-    lists = (
+    lists: tuple[Sequence[WeightDevice | ThrottleDevice] | None, ...] = (
         host.blkio_weight_device,
         host.blkio_device_read_bps,
         host.blkio_device_write_bps,
         host.blkio_device_read_iops,
         host.blkio_device_write_iops,
     )
-    return {str(device["Path"]) for devices in lists for device in devices or ()}
+    return {device.path for devices in lists for device in devices or ()}

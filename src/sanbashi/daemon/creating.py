@@ -14,12 +14,15 @@ from ..containers.names import check_name, random_name
 from ..containers.request import container_of
 from ..errors import Conflict, Invalid, NotFound, SanbashiError
 from ..host.copying import check_binds
+from ..images.manifest import checked_platform, parse_platform, platform_of, suits
+from ..images.model import Image
 from ..network import commands
 from ..network.model import EndpointWish
 from ..volumes.options import local_mount
 from .config import DaemonConfig
 from .core import Core, new_id, now, whole
 from .images import Images
+from .linking import check_links
 from .networking import Networking
 from .stages import stage, stages
 from .volumes import Volumes
@@ -42,12 +45,13 @@ class Creating:
         """`POST /containers/create`: (id, warnings)."""
         id_ = new_id()
         with stages("create", id_):
-            return id_, await self.make(id_, config, host, wishes, name)
+            return id_, await self.make(id_, config, host, wishes, name, platform)
 
-    async def make(self, id_: str, config: Config, host: HostConfig, wishes: Wishes, name: str) -> list[str]:
+    async def make(self, id_: str, config: Config, host: HostConfig, wishes: Wishes, name: str, platform: str) -> list[str]:
         """Make the container of that id; warnings."""
         core = self.core
         image = self.images.resolve(config.image)
+        foreign = self.check_platform(image, config.image, platform)
         host = with_defaults(host, core.config)
         name = self.reserve_name(name, id_)
         container, warnings = container_of(
@@ -64,6 +68,7 @@ class Creating:
             default_log_driver=core.config.log_driver,
         )
         self.check_wishes(container)
+        check_links(core, container)
         await core.on_host(check_binds, container.mounts)
         container = await self.with_volumes(container)
         with stage("snapshot"):
@@ -77,7 +82,19 @@ class Creating:
             await core.on_host(core.snapshots.remove, id_)
             raise
         core.tell_container("create", container)
-        return warnings
+        return [*foreign, *warnings]
+
+    def check_platform(self, image: Image, name: str, wanted: str) -> list[str]:
+        """NotFound where the image is not of the platform that was asked for; a warning where nobody asked and the host is of another."""
+        host = self.images.host
+        if wanted:
+            checked_platform(image, parse_platform(wanted, host), name)
+        elif image.architecture and not suits(image, host):
+            return [
+                f"The requested image's platform ({platform_of(image)}) does not match the detected host platform ({host}) "
+                "and no specific platform was requested"
+            ]
+        return []
 
     def reserve_name(self, name: str, id_: str) -> str:
         """The name asked for, checked, or a random one; Conflict where another container has it."""
@@ -156,8 +173,8 @@ def volume_wishes(container: Container, destination: str) -> tuple[dict[str, str
     """(options, labels) that a --mount gives the volume that is to be made for it."""
     for mount in container.host_config.mounts or ():
         if posixpath.normpath(mount.target) == destination and mount.volume_options:
-            driver = mount.volume_options.get("DriverConfig") or {}
-            return dict(driver.get("Options") or {}), dict(mount.volume_options.get("Labels") or {})
+            driver = mount.volume_options.driver_config
+            return dict((driver.options if driver else None) or {}), dict(mount.volume_options.labels or {})
     return {}, {}
 
 

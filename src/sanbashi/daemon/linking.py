@@ -9,9 +9,10 @@ import msgspec
 
 from ..containers.links import link_words
 from ..containers.model import Container
-from ..errors import Conflict, NotFound
+from ..errors import Conflict, Invalid, NotFound
 from ..network.indexes import with_sandbox
 from ..network.links import linked_endpoints, parse_link
+from ..network.model import PREDEFINED
 from ..network.ports import exposed_ports
 from .core import Core, whole
 from .networking import Networking
@@ -50,6 +51,25 @@ class Linking:
             new = with_sandbox(core.state.network, kept)
             await self.networking.change(new, self.networking.touched(new, sandbox.id), after)
             await self.networking.refresh_files(sandbox.id)
+
+
+def check_links(core: Core, container: Container) -> None:
+    """Invalid where a link of the default bridge leads nowhere; on a network of the user's a link is an alias, and looked at when it is used."""
+    host = container.host_config
+    if host.network_mode not in (*PREDEFINED, "default", ""):
+        return
+    for word in host.links or ():
+        ref = parse_link(word)[0]
+        while True:
+            try:
+                target = core.find_container(ref)
+            except NotFound as error:
+                raise Invalid(f"could not get container for {ref}: {error.message}") from error
+            if not target.host_config.network_mode.startswith("container:"):
+                break
+            ref = target.host_config.network_mode.partition(":")[2]
+        if target.host_config.network_mode == "host":
+            raise Invalid("conflicting options: host type networking can't be used with links. This would result in undefined behavior")
 
 
 def words_of(core: Core, container: Container) -> Iterator[str]:

@@ -16,8 +16,7 @@ from ..containers.logging import log_limits
 from ..containers.model import Container, HostConfig, MountPoint
 from ..containers.resources import block_devices
 from ..containers.spec import Placement, spec
-from ..containers.users import User
-from ..errors import Conflict, SanbashiError
+from ..errors import Conflict, Failed, Invalid, NotFound, SanbashiError
 from ..host.attachment import Attachment
 from ..host.copying import copy_up, make_sources
 from ..host.groups import Haste
@@ -97,16 +96,21 @@ class Process:
 
         def prepare() -> None:
             rootfs = core.snapshots.mount(container.id)
-            user = find_user(rootfs, container.config.user, container.host_config.group_add or ())
             make_sources(container.mounts)
             if container.host_config.ipc_mode == "shareable":
                 mount_shm(core.container_dir(container.id) / "shm", container.host_config.shm_size)
             for mount in container.mounts:
                 if mount.type == "volume" and mount.copy_up:
                     copy_up(rootfs, mount.destination, Path(mount.source))
-            placement = self.placement(container, rootfs, namespace, user, shared)
             placed = msgspec.structs.replace(container, mounts=self.with_parts(container))
-            self.monitor.write_spec(container.id, spec(placed, placement, self.facts), runtime)
+            ipc, shm = self.joined(container.host_config.ipc_mode, "ipc"), self.shm(container)
+            try:
+                placement = self.placement(container, rootfs, namespace, shared, ipc=ipc, shm=shm)
+                written = spec(placed, placement, self.facts)
+            except (Conflict, Invalid, NotFound) as error:
+                # As Docker has it: the request to start was right, what the container was made of is not.
+                raise Failed(error.message, hint=error.hint) from error
+            self.monitor.write_spec(container.id, written, runtime)
 
         bundle = self.monitor.make_bundle(container.id)
         self.runs[container.id] = self.runs.get(container.id, 0) + 1
@@ -141,7 +145,8 @@ class Process:
             placed.append(point)
         return tuple(placed)
 
-    def placement(self, container: Container, rootfs: Path, namespace: str, user: User, shared: Container | None) -> Placement:
+    def placement(self, container: Container, rootfs: Path, namespace: str, shared: Container | None, *, ipc: str, shm: str) -> Placement:
+        """Blocking."""
         host = container.host_config
         folder = self.core.container_dir((shared or container).id)
         files = {inside: str(folder / name) for inside, name in FILES.items() if (folder / name).exists()}
@@ -151,10 +156,10 @@ class Process:
             own_network=bool(namespace) and shared is None,
             hostname=shared.config.hostname if shared else "",
             files=files,
-            user=user,
-            ipc=self.joined(host.ipc_mode, "ipc"),
+            user=find_user(rootfs, container.config.user, host.group_add or ()),
+            ipc=ipc,
             pid=self.joined(host.pid_mode, "pid"),
-            shm=self.shm(container),
+            shm=shm,
             devices=devices_of(host),
             block_devices={path: block_numbers(path) for path in block_devices(host)},
             links=tuple(words_of(self.core, container)) if self.link_words else (),

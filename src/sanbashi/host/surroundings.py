@@ -32,6 +32,7 @@ def probe_surroundings(runtimes: Runtimes) -> ContainerFacts:
         controllers=controllers,
         swap_limit=swap_limit(version),
         block_weight=block_weight(version),
+        cpu_realtime=version == 1 and any(CGROUPS.glob("*cpu*/cpu.rt_runtime_us")),
         capabilities=frozenset(name for number, name in enumerate(EVERY) if bounding >> number & 1),
         seccomp="Seccomp" in status and Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
         apparmor=profiles is not None,

@@ -119,10 +119,19 @@ def parse_wanted(text: str) -> Platform:
         raise Invalid(f"failed to parse platform: {error}") from error
 
 
+def platform_of(image: Image) -> Platform:
+    """What the image runs on."""
+    return Platform(image.os, image.architecture, image.variant)
+
+
+def suits(image: Image, wanted: Platform) -> bool:
+    """Whether it runs on that platform."""
+    return rank(platform_of(image), wanted) is not None
+
+
 def checked_platform(image: Image, wanted: Platform, name: str) -> Image:
     """The image; NotFound in Docker's words where it is for another platform than the one wanted."""
-    actual = Platform(image.os, image.architecture, image.variant)
-    if rank(actual, wanted) is None:
+    if not suits(image, wanted):
         raise NotFound(f"image with reference {name} was found but does not provide the specified platform ({wanted})")
     return image
 

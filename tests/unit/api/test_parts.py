@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sanbashi.api.create_body import create_body
 from sanbashi.api.filters import event_matcher, parse_filters
 from sanbashi.api.messages import Request
 from sanbashi.api.status import answer
 from sanbashi.api.times import SECOND, human, nanoseconds, parse_duration, parse_moment
-from sanbashi.api.wire import create_body, exec_body, network_request
+from sanbashi.api.wire import exec_body, network_request
 from sanbashi.containers.detach import DetachScanner, parse_keys
 from sanbashi.daemon.events import Event
 from sanbashi.errors import Invalid

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from sanbashi.api.container_view import Rows
-from sanbashi.containers.model import Container
+from sanbashi.containers.model import Container, HostPort
 from sanbashi.errors import Invalid, NotSupported, Unauthorized
 from sanbashi.network.model import NetworkRequest
 
@@ -192,7 +192,7 @@ def test_create(run):
         assert (reply.status, reply.json) == (201, {"Id": "f" * 64, "Warnings": ["a warning"]})
         _, config, host, wishes, name, platform = client.engine.calls[-1]
         assert (config.cmd, config.tty, name, platform) == (("true",), False, ("name", "n"), ("platform", "linux/amd64"))
-        assert (host.memory_swappiness, host.pids_limit, host.port_bindings["81/tcp"]) == (None, None, None)
+        assert (host.memory_swappiness, host.pids_limit, host.port_bindings["81/tcp"]) == (None, None, (HostPort(),))
         ((network, wish),) = wishes
         assert (network, wish.ipv4, wish.mac, wish.aliases) == ("app", ip_address("172.18.0.7"), "0a:0b:0c:00:00:01", ("a",))
         assert (wish.has_ipam, wish.has_aliases, wish.has_driver_options) == (True, True, False)

@@ -6,6 +6,7 @@ import pytest
 
 from sanbashi.containers.model import Config, Container, HostConfig, Mount, MountPoint
 from sanbashi.containers.mounts import bind, mount_points, tmpfs_options
+from sanbashi.containers.options import BindOptions, TmpfsOptions, VolumeOptions
 from sanbashi.containers.request import nobody
 from sanbashi.errors import Invalid, NotFound
 
@@ -28,6 +29,8 @@ def test_binds_and_volumes() -> None:
     assert (named.type, named.name, named.source, named.rw, named.copy_up) == ("volume", "cache", "", True, True)
     assert not bind("cache:/cache:nocopy").copy_up
     assert bind("/a:/b:rshared,ro").propagation == "rshared"
+    alone = bind("/alone")
+    assert (alone.type, alone.name, alone.destination, alone.copy_up) == ("volume", "", "/alone", True)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +77,16 @@ def test_outer_mounts_come_first() -> None:
         (Mount(type="bind", source="a", target="/a"), "mount path must be absolute"),
         (Mount(type="tmpfs", source="/a", target="/a"), 'invalid mount config for type "tmpfs": field Source must not be specified'),
         (Mount(type="nonsense", target="/a"), 'invalid mount config for type "nonsense": mount type unknown'),
-        (Mount(type="bind", source="/a", target="/a", tmpfs_options={"Mode": 1}), "field TmpfsOptions must not be specified"),
-        (Mount(type="bind", source="/a", target="/a", bind_options={"Propagation": "x"}), "invalid propagation mode: x"),
+        (Mount(type="bind", source="/a", target="/a", tmpfs_options=TmpfsOptions(mode=1)), "field TmpfsOptions must not be specified"),
+        (Mount(type="bind", source="/a", target="/a", bind_options=BindOptions(propagation="x")), "invalid propagation mode: x"),
+        (
+            Mount(type="bind", source="/a", target="/a", bind_options=BindOptions(read_only_force_recursive=True)),
+            "mount options conflict: !ReadOnly && BindOptions.ReadOnlyForceRecursive",
+        ),
+        (Mount(type="bind", source="/a", target="/a", volume_options=VolumeOptions()), "field VolumeOptions must not be specified"),
+        (Mount(type="volume", target="/a", volume_options=VolumeOptions(subpath="a")), "must not set Subpath when using anonymous volumes"),
+        (Mount(type="tmpfs", target="/a", tmpfs_options=TmpfsOptions(options=(("bogus",),))), "invalid option: bogus"),
+        (Mount(type="tmpfs", target="/a", tmpfs_options=TmpfsOptions(options=(("a", "b", "c"),))), "invalid option array length"),
     ],
 )
 def test_what_mount_may_not_say(mount: Mount, sentence: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sanbashi.containers.facts import ContainerFacts
 from sanbashi.containers.model import Config, Container, HealthConfig, HostConfig, LogConfig, RestartPolicy, Ulimit
+from sanbashi.containers.options import DeviceRequest
 from sanbashi.containers.request import container_of, merge
 from sanbashi.errors import Invalid, SanbashiError
 from sanbashi.images.model import Image, ImageConfig
@@ -94,7 +95,11 @@ REFUSED: list[tuple[HostConfig | Config, str]] = [
     (HostConfig(log_config=LogConfig(type="splunk")), "logger: no log driver named 'splunk' is registered"),
     (HostConfig(runtime="kata"), "unknown or invalid runtime name: kata"),
     (HostConfig(ulimits=(Ulimit(name="nonsense"),)), "invalid ulimit type: nonsense"),
-    (HostConfig(device_requests=({"Driver": "", "Capabilities": [["gpu"]]},)), 'could not select device driver "" with capabilities: [[gpu]]'),
+    (HostConfig(device_requests=(DeviceRequest(capabilities=(("gpu",),)),)), 'could not select device driver "" with capabilities: [[gpu]]'),
+    (HostConfig(cpu_realtime_runtime=1000), "kernel does not support CPU real-time scheduler"),
+    (HostConfig(cpu_shares=-1), "invalid CPU shares (-1): value must be a positive integer"),
+    (HostConfig(isolation="hyperv"), "invalid isolation (hyperv): linux only supports 'default'"),
+    (HostConfig(io_maximum_iops=1), "invalid option: QoS maximum IOPs configuration is not supported on linux"),
     (HostConfig(storage_opt={"size": "1G"}), "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"),
     (HostConfig(uts_mode="x"), 'invalid UTS mode: "x"'),
     (HostConfig(pid_mode="container:"), 'invalid PID mode: "container:"'),

@@ -6,8 +6,9 @@ import pytest
 
 from sanbashi.containers.facts import ContainerFacts
 from sanbashi.containers.links import link_words
-from sanbashi.containers.model import Config, HostConfig, Mount
+from sanbashi.containers.model import Config, HostConfig, Mount, MountPoint
 from sanbashi.containers.mounts import mount_points
+from sanbashi.containers.options import ThrottleDevice, VolumeOptions, WeightDevice
 from sanbashi.containers.request import container_of, nobody
 from sanbashi.containers.resources import block_devices, resources
 from sanbashi.errors import Invalid
@@ -17,7 +18,9 @@ FACTS = ContainerFacts()
 
 def test_block_devices_are_limited_by_number() -> None:
     host = HostConfig(
-        blkio_weight=300, blkio_device_read_bps=({"Path": "/dev/a", "Rate": 7},), blkio_weight_device=({"Path": "/dev/b", "Weight": 20},)
+        blkio_weight=300,
+        blkio_device_read_bps=(ThrottleDevice(path="/dev/a", rate=7),),
+        blkio_weight_device=(WeightDevice(path="/dev/b", weight=20),),
     )
     assert block_devices(host) == {"/dev/a", "/dev/b"}
     assert resources(host, (), FACTS, {"/dev/a": (8, 0), "/dev/b": (8, 16)})["blockIO"] == {
@@ -28,10 +31,16 @@ def test_block_devices_are_limited_by_number() -> None:
     assert "blockIO" not in resources(HostConfig(), (), FACTS)
 
 
-@pytest.mark.parametrize("device", [{}, {"Path": "/dev/a"}, {"Path": "/dev/a", "Rate": "7"}, {"Path": 7, "Rate": 7}, {"Path": "/dev/a", "Rate": -1}])
-def test_a_rate_is_a_device_and_a_number(device: dict[str, object]) -> None:
+@pytest.mark.parametrize("device", [ThrottleDevice(), ThrottleDevice(rate=7), ThrottleDevice(path="/dev/a", rate=-1)])
+def test_a_rate_is_a_device_and_a_number(device: ThrottleDevice) -> None:
     with pytest.raises(Invalid, match="a Path and a Rate"):
         container_of(Config(cmd=("true",)), HostConfig(blkio_device_write_iops=(device,)), (), None, id="1" * 64, name="c", created="")
+
+
+def test_a_device_s_weight_is_10_to_1000() -> None:
+    host = HostConfig(blkio_weight_device=(WeightDevice(path="/dev/a", weight=9),))
+    with pytest.raises(Invalid, match="/dev/a: the Weight is 9, it may be 10 to 1000"):
+        container_of(Config(cmd=("true",)), host, (), None, id="1" * 64, name="c", created="")
 
 
 def test_words_of_a_link() -> None:
@@ -42,10 +51,12 @@ def test_words_of_a_link() -> None:
 
 
 def test_a_part_of_a_volume() -> None:
-    (point,) = mount_points(
-        Config(), HostConfig(mounts=(Mount(type="volume", source="vol", target="/x", volume_options={"Subpath": "a/b"}),)), nobody
-    )
-    assert (point.subpath, point.copy_up) == ("a/b", False)
+    def mounted(subpath: str) -> MountPoint:
+        mount = Mount(type="volume", source="vol", target="/x", volume_options=VolumeOptions(subpath=subpath))
+        (point,) = mount_points(Config(), HostConfig(mounts=(mount,)), nobody)
+        return point
+
+    assert (mounted("a/b").subpath, mounted("a/b").copy_up) == ("a/b", False)
     for bad in ("/etc", "../x", "a/../../x"):
         with pytest.raises(Invalid, match="subpath must be a relative path within the volume"):
-            mount_points(Config(), HostConfig(mounts=(Mount(type="volume", source="vol", target="/x", volume_options={"Subpath": bad}),)), nobody)
+            mounted(bad)

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanbashi.containers.model import Container, ContainerState, Health, HealthConfig, HealthLog, Mount, MountPoint, Ulimit
+from sanbashi.containers.options import BindOptions
 from sanbashi.daemon.rows import KINDS, decode, encode
 from sanbashi.daemon.saved import SCHEMA, Change, Store
 from sanbashi.daemon.state import State
@@ -94,7 +95,7 @@ def full_container() -> Container:
     host = msgspec.structs.replace(
         plain.host_config,
         ulimits=(Ulimit(name="nofile", soft=1, hard=-1),),
-        mounts=(Mount(type="bind", source="/a", target="/b", bind_options={"Propagation": "rslave"}),),
+        mounts=(Mount(type="bind", source="/a", target="/b", bind_options=BindOptions(propagation="rslave")),),
         port_bindings={"80/tcp": None, "81/udp": ()},
         memory_swappiness=0,
         init=False,

@@ -14,12 +14,12 @@ from ...containers.detach import DetachScanner, parse_keys
 from ...errors import Invalid
 from ..container_filters import ALLOWED, container_matcher
 from ..container_view import Rows, container_json
+from ..create_body import create_body
 from ..filters import PRUNE, parse_filters, prune_matcher
 from ..messages import Answer, Hijacked, Request, Response, Stream, Streamed, empty, json_response
 from ..streams import STDERR, STDOUT, Attachment, begun, log_bits, stream_type, talk
 from ..times import SECOND, parse_moment
 from ..websocket import NORMAL, WebSocket, handshake
-from ..wire import create_body
 from .execs import size_of
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ async def sizes_of(engine: Engine, container: Container) -> dict[str, int]:
 
 async def create(engine: Engine, request: Request) -> Answer:
     """`create`."""
-    config, host, wishes = create_body(await request.json(required=True), request.version)
-    id_, warnings = await engine.create_container(config, host, wishes, name=request.text("name"), platform=request.text("platform"))
-    return json_response({"Id": id_, "Warnings": list(warnings)}, 201)
+    body = create_body(await request.json(required=True), request.version)
+    platform = request.text("platform") if request.version >= (1, 41) else ""
+    id_, warnings = await engine.create_container(body.config, body.host, body.wishes, name=request.text("name"), platform=platform)
+    return json_response({"Id": id_, "Warnings": [*warnings, *body.warnings]}, 201)
 
 
 async def inspect(engine: Engine, request: Request) -> Answer:
