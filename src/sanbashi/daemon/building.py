@@ -7,6 +7,7 @@ import logging
 import os
 
 from ..errors import Conflict, Invalid, SanbashiError
+from ..host.boot import forget_other_boot
 from ..host.facts import probe
 from ..host.keeper import KeeperClient
 from ..host.kernel import Kernel
@@ -42,6 +43,8 @@ async def build(config: DaemonConfig) -> Engine:
         folder.mkdir(parents=True, exist_ok=True, mode=mode)
     share(config.data_root)
     facts = probe()
+    if forget_other_boot(config.exec_root, facts.boot_id):
+        log.info("the machine was started anew: what %s said of processes is forgotten", config.exec_root)
     for drop in facts.foreign_drops:
         log.warning("%s", drop)
     # Any other existing bridge is chosen on purpose, and adopted.

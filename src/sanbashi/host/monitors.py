@@ -1,0 +1,48 @@
+"""Whose containers run in this network namespace: read from the command lines of their monitors, with no daemon asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+PROC = Path("/proc")
+OPTIONS = ("-c", "-b", "--exit-dir", "-l")
+
+
+@dataclass(frozen=True, slots=True)
+class Monitored:
+    """A container with its monitor, and the roots of the daemon that started it; `data_root` is None where it keeps no log."""
+
+    container_id: str
+    exec_root: Path
+    data_root: Path | None
+
+
+def monitored() -> Iterator[Monitored]:
+    """Every container of ours or of another sanbashid in this network namespace."""
+    here = (PROC / "thread-self/ns/net").stat().st_ino
+    for folder in PROC.iterdir():
+        if not folder.name.isdecimal():
+            continue
+        try:
+            if (folder / "comm").read_text() == "conmon\n" and (folder / "ns/net").stat().st_ino == here:
+                found = told((folder / "cmdline").read_text(errors="surrogateescape").split("\0"))
+                if found is not None:
+                    yield found
+        except OSError:  # ended meanwhile
+            continue
+
+
+def told(words: Sequence[str]) -> Monitored | None:
+    """What a conmon was told on its command line; None where it watches no container of a sanbashid (podman's, or an exec)."""
+    given = {option: value for option, value in pairwise(words) if option in OPTIONS}
+    if given.keys() != set(OPTIONS):
+        return None
+    container_id, exec_root = given["-c"], Path(given["--exit-dir"]).parent
+    if Path(given["-b"]) != exec_root / "containers" / container_id:
+        return None
+    _, _, log = given["-l"].partition(":")
+    data_root = Path(log).parents[2] if Path(log).match(f"containers/{container_id}/*") else None
+    return Monitored(container_id, exec_root, data_root)

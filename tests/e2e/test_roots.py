@@ -1,0 +1,158 @@
+"""Roots, network namespaces and boots: a daemon takes nobody else's things for its own, and trusts nothing of another boot."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.e2e.audit import settled
+from tests.harness import Engine, Kind, Machine, engine
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def first(where: Machine, images: str, engine_kind: Kind) -> Iterator[Engine]:
+    """An engine with a container that goes on without it."""
+    if engine_kind != "sanbashi":
+        pytest.skip("ours to start twice")
+    with engine(where, name="first", options=[f"--registry-mirror={images}"]) as made:
+        made.pull("busybox")
+        made.cli("run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sleep", "1000")
+        yield made
+        if made.process is None:
+            made.start()
+
+
+def refused(daemon: Engine) -> str:
+    """What a daemon says that does not start."""
+    with pytest.raises(RuntimeError, match="ended with status 1 before it was ready"):
+        daemon.start()
+    daemon.end()
+    return daemon.tail(3)
+
+
+def test_containers_of_a_daemon_with_other_roots(where: Machine, first: Engine) -> None:
+    before = pid(first, "web")
+    first.kill()
+    links = where.run(["ip", "-o", "link"]).stdout
+    other = Engine(where, name="other", options=["--bridge=other0", "--bip=10.77.0.1/24"])
+    said = refused(other)
+    roots = f"--exec-root /run/first --data-root {first.root}/data"
+    assert f"1 container of a sanbashid with {roots} runs in this network namespace without it" in said and "ip netns add other" in said
+    assert where.run(["ip", "-o", "link"]).stdout == links, "nothing was touched"
+    first.start()
+    assert pid(first, "web") == before and settled(first) == []
+    first.cli("rm", "-f", "web")
+    first.end()
+    # Nothing of the first goes on: now the other one is welcome.
+    other.start()
+    other.end()
+
+
+def test_the_exec_root_of_a_daemon_with_another_data_root(where: Machine, first: Engine) -> None:
+    before = pid(first, "web")
+    first.kill()
+    other = Engine(where, name="elsewhere")
+    other.exec_root, other.log = first.exec_root, other.root / "log"
+    assert f"--data-root {first.root}/data" in refused(other)
+    first.start()
+    assert pid(first, "web") == before
+
+
+def test_one_data_root_in_two_network_namespaces(where: Machine, first: Engine) -> None:
+    second = Engine(where, name="second")
+    second.root = first.root
+    command = ["unshare", "--net", *second.command()]
+    done = where.run(command, check=False, timeout=60)
+    assert done.exit == 1 and f"another sanbashid uses the data root {first.root}/data" in done.text
+
+
+def test_a_pid_that_somebody_else_has_got_holds_up_nobody(where: Machine, first: Engine) -> None:
+    """The number that a killed daemon left in its file is a command of ours by now."""
+    first.kill()
+    with where.popen(["bash", "-c", "echo $$; exec -a sanbashi sleep 100"], stdout=-1, text=True) as somebody:
+        number = somebody.stdout.readline().strip()
+        where.path(first.exec_root / "pid").write_text(number)
+        try:
+            first.start()
+        finally:
+            where.run(["kill", number])
+
+
+def pid(on: Engine, name: str) -> int:
+    return int(on.call("GET", f"/containers/{name}/json")[1]["State"]["Pid"])
+
+
+def inspected(on: Engine, name: str) -> Any:
+    status, seen = on.call("GET", f"/containers/{name}/json")
+    return seen if status == 200 else None
+
+
+REBOOT = r"""
+set -e
+for link in $(ip -o link | awk -F '[ :@]+' '/alias sanbashi:/ { print $2 }'); do
+    ip link delete "$link"
+done
+nft flush ruleset
+for mount in $(awk '{ print $5 }' /proc/self/mountinfo | grep -e '/merged' -e "^$1/netns/" | sort -ru); do umount -l "$mount"; done
+umount -l "$1/netns"
+"""
+
+
+def test_after_a_reboot_nothing_of_the_old_boot_is_trusted(where: Machine, first: Engine) -> None:
+    """The exec root is on a disk and outlives the boot: its process numbers mean somebody else, its records and sockets nobody."""
+    first.cli("network", "create", "app")
+    policies = {"always": "always", "unless": "unless-stopped", "failed": "on-failure", "plain": "no"}
+    for name, policy in policies.items():
+        first.cli("run", "-d", "--name", name, "--restart", policy, "--network", "app", "-P", "--expose", "80", "busybox", "sleep", "1000")
+    first.cli("run", "-d", "--rm", "--name", "once", "busybox", "sleep", "1000")
+    first.cli("run", "-d", "--name", "stopped", "--restart", "unless-stopped", "busybox", "sleep", "1000")
+    first.cli("kill", "stopped")
+    before = {name: inspected(first, name) for name in policies}
+
+    first.kill()
+    mine = [str(number) for number, line in where.processes().items() if "conmon" in line or "keeper" in line or "sleep 1000" in line]
+    where.run(["kill", "-KILL", *mine])
+    where.run(["bash", "-c", REBOOT, "reboot", str(first.exec_root)])
+    with where.popen(["bash", "-c", "echo $$; exec sleep 5000"], stdout=-1, text=True) as innocent:
+        number = innocent.stdout.readline().strip()
+        for bundle in where.path(first.exec_root / "containers").iterdir():
+            (bundle / "pid").write_text(number)
+            (bundle / "conmon.pid").write_text(number)
+        plain = before["plain"]["Id"]
+        where.path(first.exec_root / "exits" / plain).write_text("0")
+        (where.scratch / "boot").write_text(f"{uuid.uuid4()}\n")
+        where.run(["mount", "--bind", str(where.scratch / "boot"), "/proc/sys/kernel/random/boot_id"])
+        try:
+            first.start()
+            wait_for_policies(first, "always", "unless", "failed")
+            assert int(number) in where.processes(), "somebody else was ended"
+            assert settled(first) == []
+            for name in ("always", "unless", "failed"):
+                now = inspected(first, name)
+                assert now["State"]["Running"] and now["State"]["StartedAt"] > before[name]["State"]["StartedAt"]
+                assert addresses(now) == addresses(before[name]), "the address that it had"
+            assert (inspected(first, "plain")["State"]["Status"], inspected(first, "plain")["State"]["ExitCode"]) == ("exited", 255)
+            assert inspected(first, "stopped")["State"]["ExitCode"] == 137 and not inspected(first, "stopped")["State"]["Running"]
+            assert inspected(first, "once") is None and inspected(first, "web")["State"]["ExitCode"] == 255
+            assert "the machine was started anew" in first.tail(200)
+            assert first.cli("exec", "always", "ping", "-c1", "-W5", "unless").exit == 0
+            first.kill()
+            first.start()  # in the same boot: nothing is forgotten
+            assert inspected(first, "always")["State"]["Running"] and settled(first) == []
+        finally:
+            where.run(["kill", number], check=False)
+            where.run(["umount", "/proc/sys/kernel/random/boot_id"])
+
+
+def addresses(seen: Any) -> list[str]:
+    return [endpoint["IPAddress"] for endpoint in seen["NetworkSettings"]["Networks"].values()]
+
+
+def wait_for_policies(on: Engine, *names: str) -> None:
+    """Restart policies act after the daemon is ready: until these run."""
+    for name in names:
+        on.shell(f"for i in $(seq 200); do [ $(docker inspect -f {{{{.State.Running}}}} {name}) = true ] && exit; sleep 0.05; done; exit 1")
