@@ -1,8 +1,8 @@
 """kill -9 at every step boundary of run, connect, disconnect and rm, and at seeded random moments, of the daemon and of the keeper.
 
 After each: a running container has kept its process, its address and an open connection through a published port; names were answered all
-the while (the keeper's own end aside); what was acknowledged stands, what was not is whole or absent; nothing is orphaned; and the next
-command works.
+the while (the keeper's own end aside, and then they are answered again before the next command is done); what was acknowledged stands, what
+was not is whole or absent; nothing is orphaned; and the next command works.
 """
 
 from __future__ import annotations
@@ -16,24 +16,60 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from tests.e2e.audit import settled
-from tests.harness import Engine, Kind, Machine, engine
+from tests.harness import Engine, Kind, Machine, Space, engine
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 SEED = int(os.environ.get("CRASH_SEED", "20261123"))
 MOMENTS = int(os.environ.get("CRASH_MOMENTS", "50"))
+VICTIMS = ("daemon", "keeper")
 ARM = "/run/crash-armed"
 # Debian's perl-base is all that the image has.
 ECHO = (
     "$SIG{CHLD}='IGNORE'; $s = IO::Socket::INET->new(LocalPort => 7, Listen => 9, ReuseAddr => 1) or die;"
     " while ($c = $s->accept) { if (!fork) { while (<$c>) { print $c $_; $c->flush } exit } }"
 )
+
+
+class Companion:
+    """A program of tests.e2e.companions."""
+
+    def __init__(self, where: Space, *words: str, inside: Sequence[str] = ()) -> None:
+        command = [*inside, sys.executable, "-m", "tests.e2e.companions", *words]
+        self.process = where.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Companion:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def hear(self) -> str:
+        return str(self.process.stdout.readline().strip())
+
+    def answer(self, line: str) -> str:
+        """What it says to a line, "" where it is gone."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        return self.hear()
+
+
+class Asked(NamedTuple):
+    """What became of the questions for a name so far; `gaps` are runs of questions in vain, `longest` the seconds that one lasted."""
+
+    questions: int
+    vain: int
+    gaps: int
+    longest: float
 
 
 @dataclass
@@ -44,41 +80,43 @@ class Standing:
     id: str
     pid: int
     address: str
-    client: subprocess.Popen[str]
-    asker: subprocess.Popen[str]
-
-    def talks(self, word: str) -> bool:
-        """Whether the connection that was opened at the beginning still carries a word there and back."""
-        assert self.client.stdin is not None and self.client.stdout is not None
-        self.client.stdin.write(word + "\n")
-        self.client.stdin.flush()
-        return self.client.stdout.readline() == word + "\n"
+    client: Companion
+    visitor: Companion
+    rival: Companion
+    asker: Companion
 
     def check(self) -> None:
         _, seen = self.on.call("GET", f"/containers/{self.id}/json")
         assert seen["State"]["Running"] and seen["State"]["Pid"] == self.pid, seen["State"]
         assert seen["NetworkSettings"]["Networks"]["crashes"]["IPAddress"] == self.address
-        assert self.talks(f"word{time.monotonic_ns()}"), "the open connection is gone"
-        assert self.asker.poll() is None
-        fresh = self.on.machine.outside.run([sys.executable, "-m", "tests.e2e.companions", "talk", "198.51.100.2", "7007"], given="new\n", timeout=20)
-        assert fresh.stdout == "connected\nnew\n"
+        word = f"word{time.monotonic_ns()}"
+        assert self.client.answer(word) == word, "the open connection is gone"
+        assert self.visitor.answer(word) == word, "a new connection does not come through"
+        assert self.rival.answer("7007") == "held", "the published port can be taken by anybody"
+        assert (self.rival.answer("7009") == "held") == (subject(self.on) is not None and subject(self.on)["State"]["Running"])
 
-    def asked(self) -> tuple[int, int]:
-        """(questions, questions in vain); ends the asking."""
-        out, _ = self.asker.communicate("", timeout=30)
-        asked, vain, _ = out.split()[-3:]
-        return int(asked), int(vain)
+    def asked(self) -> Asked:
+        questions, vain, gaps, longest = self.asker.answer("?").split()
+        return Asked(int(questions), int(vain), int(gaps), float(longest))
+
+    def names_are_back(self) -> None:
+        """Until a question that is asked from now on has been answered."""
+        before, deadline = self.asked(), time.monotonic() + 10
+        while (now := self.asked()).questions - before.questions == now.vain - before.vain:
+            assert time.monotonic() < deadline, "names are not answered any more"
+            time.sleep(0.02)
 
 
 @pytest.fixture
 def daemon(where: Machine, images: str, engine_kind: Kind) -> Iterator[Engine]:
     if engine_kind != "sanbashi":
         pytest.skip("dockerd has no crash points")
-    with engine(where, name="crash", options=[f"--registry-mirror={images}"]) as made:
+    with engine(where, name="crash", options=[f"--registry-mirror={images}"], environment={"SANBASHI_CRASH": ARM}) as made:
         made.pull("busybox", "ubuntu")
         made.call("POST", "/networks/create", {"Name": "crashes"})
         made.call("POST", "/networks/create", {"Name": "second"})
         yield made
+        made.machine.path(ARM).unlink(missing_ok=True)
         if made.process is None:
             made.start()
 
@@ -95,20 +133,17 @@ def standing(daemon: Engine) -> Iterator[Standing]:
     assert daemon.call("POST", f"/containers/{made['Id']}/start")[0] == 204
     seen = daemon.call("GET", f"/containers/{made['Id']}/json")[1]
     pid = int(seen["State"]["Pid"])
-    daemon.machine.run(
-        ["nsenter", "--target", str(pid), "--net", "bash", "-c", "for i in $(seq 100); do ss -ltn | grep -q ':7 ' && exit; sleep 0.05; done; exit 1"]
-    )
-    options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with contextlib.ExitStack() as stack:
-        client = stack.enter_context(
-            daemon.machine.outside.popen([sys.executable, "-m", "tests.e2e.companions", "talk", "198.51.100.2", "7007"], **options)
-        )
-        asking = ["nsenter", "--target", str(pid), "--net", sys.executable, "-m", "tests.e2e.companions", "ask", "stands"]
-        asker = stack.enter_context(daemon.machine.popen(asking, **options))
-        stack.callback(lambda: [p.stdin.close() for p in (client, asker) if p.stdin and not p.stdin.closed])
-        assert client.stdout.readline() == "connected\n"
-        assert asker.stdout.readline() == "asking\n"
-        yield Standing(daemon, made["Id"], pid, seen["NetworkSettings"]["Networks"]["crashes"]["IPAddress"], client, asker)
+    within = ["nsenter", "--target", str(pid), "--net"]
+    daemon.machine.run([*within, "bash", "-c", "for i in $(seq 100); do ss -ltn | grep -q ':7 ' && exit; sleep 0.05; done; exit 1"])
+    outside = daemon.machine.outside
+    with (
+        Companion(outside, "talk", "198.51.100.2", "7007") as client,
+        Companion(outside, "knock", "198.51.100.2", "7007") as visitor,
+        Companion(daemon.machine, "bind") as rival,
+        Companion(daemon.machine, "ask", "stands", inside=within) as asker,
+    ):
+        assert client.hear() == "connected" and asker.hear() == "asking"
+        yield Standing(daemon, made["Id"], pid, seen["NetworkSettings"]["Networks"]["crashes"]["IPAddress"], client, visitor, rival, asker)
 
 
 def request(on: Engine, method: str, path: str, body: Any = None) -> int:
@@ -176,9 +211,18 @@ def is_whole(on: Engine, standing: Standing) -> None:
     """Everything that must hold after a restart, whatever was interrupted."""
     standing.check()
     wrong = settled(on)
-    assert not wrong, "\n".join(wrong) + f"\n--- log\n{on.tail()}"
-    done = on.cli("run", "--rm", "--net", "crashes", "busybox", "echo", "next", check=False)
-    assert done.stdout == "next\n", done.text
+    assert not wrong, "\n".join(wrong)
+    next_command_works(on)
+
+
+def next_command_works(on: Engine) -> None:
+    """A container runs in the network, finds the one that stands by name, and is gone again."""
+    body = {"Image": "busybox", "Cmd": ["ping", "-c1", "-W5", "stands"], "HostConfig": {"NetworkMode": "crashes"}}
+    assert on.call("POST", "/containers/create?name=next", body)[0] == 201
+    status, said = on.call("POST", "/containers/next/start")
+    assert status == 204, said
+    assert on.call("POST", "/containers/next/wait") == (200, {"StatusCode": 0}), on.call("GET", "/containers/next/logs?stdout=1&stderr=1")
+    assert on.call("DELETE", "/containers/next")[0] == 204
 
 
 def clear_subject(on: Engine) -> None:
@@ -186,47 +230,96 @@ def clear_subject(on: Engine) -> None:
     assert subject(on) is None
 
 
+def keeper_of(on: Engine) -> int:
+    """The keeper's pid inside the machine."""
+    (keeper,) = (pid for pid, line in on.machine.processes().items() if "keeper/__main__.py --path" in line and str(on.exec_root) in line)
+    return keeper
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=[o.name for o in OPERATIONS])
-def test_at_every_boundary(daemon: Engine, standing: Standing, operation: Operation) -> None:
+def test_at_every_boundary(daemon: Engine, standing: Standing, operation: Operation, victim: str) -> None:
     arm = daemon.machine.path(ARM)
-    passed = []
+    passed: list[str] = []
+    earlier = len(daemon.log.read_text(errors="replace"))
     for boundary in range(1, 60):
-        daemon.end()
-        daemon.start(environment={"SANBASHI_CRASH_AT": str(boundary), "SANBASHI_CRASH_ARM": ARM})
         operation.before(daemon)
-        arm.touch()
+        before = standing.asked()
+        arm.write_text(f"{boundary} {keeper_of(daemon) if victim == 'keeper' else 0}")
         status = operation.act(daemon)
         arm.unlink()
-        crashed = not status
-        if crashed:
+        found = re.findall(r"crash point \d+: (.*)", daemon.log.read_text(errors="replace")[earlier:])
+        reached = len(found) > len(passed)
+        passed = found
+        assert reached or status, f"the daemon ended by itself at boundary {boundary} of {operation.name}:\n{daemon.tail()}"
+        if not status:
             assert daemon.process is not None
             daemon.process.wait(30)
-            found = re.findall(r"crash point \d+: (.*)", daemon.tail(5))
-            passed.append(found[-1] if found else "?")
             daemon.process = None
             daemon.start()
         try:
             if status:
                 assert status < 300 and operation.done(daemon), f"acknowledged with {status}, and not done"
+            else:
+                assert victim == "daemon"
+            standing.names_are_back()
             is_whole(daemon, standing)
+            check_names(before, standing.asked(), victim)
         except AssertionError as error:
-            raise AssertionError(f"after the end at boundary {boundary} ({passed[-1:]}) of {operation.name}:\n{error}") from error
+            moment = f"after the {victim}'s end at boundary {boundary} ({passed[-1:]}) of {operation.name}"
+            raise AssertionError(f"{moment}:\n{error}\n--- log\n{daemon.tail()}") from error
         clear_subject(daemon)
-        if not crashed:
+        if not reached:
             break
-    assert len(passed) >= 2, f"{operation.name} passed only {passed}"
-    asked, vain = standing.asked()
-    assert asked > 20 and vain == 0, f"{vain} of {asked} questions were not answered"
+    assert len(passed) >= 5, f"{operation.name} passed only {passed}"
+    assert standing.asked().questions > 20
+    report(standing, f"{operation.name}, {victim}: {len(passed)} boundaries: {', '.join(passed)}")
 
 
-def churn(on: Engine, dice: random.Random, until: threading.Event, acknowledged: dict[str, bool]) -> None:
-    """Commands without end, until the daemon is gone; `acknowledged` says of each container whether it must be there (absent: either)."""
-    number = 0
+def check_names(before: Asked, now: Asked, victim: str) -> None:
+    """Whether names were answered through one death; the keeper's own costs one run of questions and no more."""
+    vain, gaps = now.vain - before.vain, now.gaps - before.gaps
+    assert gaps <= (victim == "keeper"), f"{vain} questions in {gaps} runs were not answered, of {now.questions - before.questions}"
+
+
+def report(standing: Standing, line: str) -> None:
+    """One line for whoever runs pytest -s."""
+    asked = standing.asked()
+    print(f"\n{line}; {asked.vain} of {asked.questions} questions in vain, names away for {asked.longest:.3f} s at most")
+
+
+@dataclass
+class Acknowledged:
+    """What was said to be done of each container (absent: either): that it runs, that it is gone, that it is in a network."""
+
+    runs: dict[str, bool]
+    joined: dict[tuple[str, str], bool]
+    refused: list[str]
+
+    def forget(self, name: str, network: str = "") -> None:
+        """A request is on its way: until it is acknowledged either holds."""
+        for key in [k for k in self.joined if k[0] == name and network in ("", k[1])]:
+            del self.joined[key]
+        if not network:
+            self.runs.pop(name, None)
+
+    def check(self, on: Engine) -> None:
+        assert not self.refused, self.refused
+        there = {c["Names"][0].lstrip("/"): c for c in on.call("GET", "/containers/json?all=1")[1]}
+        for name, runs in self.runs.items():
+            state = there[name]["State"] if name in there else "gone"
+            assert (state == "running") == runs, f"{name} was acknowledged as {'started' if runs else 'removed'} and is {state}"
+        for (name, network), joined in self.joined.items():
+            said = f"{name} was acknowledged to be {'in' if joined else 'out of'} {network}"
+            assert (network in there[name]["NetworkSettings"]["Networks"]) == joined, said
+
+
+def churn(on: Engine, dice: random.Random, until: threading.Event, told: Acknowledged) -> None:
+    """Commands without end, until the daemon is gone."""
     while not until.is_set():
-        number += 1
         name = f"churn{dice.randrange(4)}"
-        acknowledged.pop(name, None)
         if dice.random() < 0.6:
+            told.forget(name)
             body = {
                 **SUBJECT,
                 "HostConfig": {"NetworkMode": dice.choice(["crashes", "second", "bridge"]), "PublishAllPorts": True},
@@ -234,45 +327,53 @@ def churn(on: Engine, dice: random.Random, until: threading.Event, acknowledged:
             }
             created = request(on, "POST", f"/containers/create?name={name}", body)
             started = request(on, "POST", f"/containers/{name}/start") if created in (201, 409) else 0
+            told.refused += [f"create {created}"] * (created >= 500) + [f"start {started}"] * (started >= 500)
             if started in (204, 304):
-                acknowledged[name] = True
+                told.runs[name] = True
         elif dice.random() < 0.5:
-            request(on, "POST", f"/networks/{dice.choice(['crashes', 'second'])}/{dice.choice(['connect', 'disconnect'])}", {"Container": name})
-        elif request(on, "DELETE", f"/containers/{name}?force=1") in (204, 404):
-            acknowledged[name] = False
+            network, verb = dice.choice(["crashes", "second"]), dice.choice(["connect", "disconnect"])
+            told.forget(name, network)
+            if request(on, "POST", f"/networks/{network}/{verb}", {"Container": name}) == 200:
+                told.joined[name, network] = verb == "connect"
+        else:
+            told.forget(name)
+            status = request(on, "DELETE", f"/containers/{name}?force=1")
+            told.refused += [f"remove {status}"] * (status >= 500)
+            if status in (204, 404):
+                told.runs[name] = False
         if not on.socket.exists() or on.process is None or on.process.poll() is not None:
             return
 
 
-@pytest.mark.parametrize("victim", ["daemon", "keeper"])
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_at_random_moments(daemon: Engine, standing: Standing, victim: str) -> None:
     dice = random.Random(SEED)
-    for moment in range(MOMENTS if victim == "daemon" else MOMENTS // 2):
-        until = threading.Event()
-        acknowledged: dict[str, bool] = {}
-        worker = threading.Thread(target=churn, args=(daemon, random.Random(dice.random()), until, acknowledged))
+    for moment in range(MOMENTS):
+        until, told = threading.Event(), Acknowledged({}, {}, [])
+        worker = threading.Thread(target=churn, args=(daemon, random.Random(dice.random()), until, told))
+        quiet = standing.asked()
         worker.start()
         until.wait(dice.uniform(0.02, 0.8))
+        before = standing.asked()
         if victim == "daemon":
             daemon.kill()
             until.set()
             worker.join(90)
             daemon.start()
         else:
-            (keeper,) = (pid for pid, line in daemon.machine.processes().items() if "keeper" in line and "tests" not in line)
-            daemon.machine.run(["kill", "-KILL", str(keeper)])
+            daemon.machine.run(["kill", "-KILL", str(keeper_of(daemon))])
+            until.wait(dice.uniform(0, 0.3))
             until.set()
             worker.join(90)
         try:
+            standing.names_are_back()
             is_whole(daemon, standing)
-            names = {c["Names"][0].lstrip("/"): c["State"] for c in daemon.call("GET", "/containers/json?all=1")[1]}
-            for name, there in acknowledged.items():
-                assert (names.get(name) == "running") == there, (
-                    f"{name} was acknowledged as {'started' if there else 'removed'} and is {names.get(name)}"
-                )
+            told.check(daemon)
+            assert before.vain == quiet.vain, "names were not answered before anybody was killed"
+            check_names(before, standing.asked(), victim)
         except AssertionError as error:
-            raise AssertionError(f"after the end of the {victim}, moment {moment} of seed {SEED}:\n{error}") from error
-    asked, vain = standing.asked()
-    # The keeper's own end costs the questions that were on their way to it.
-    allowed = 0 if victim == "daemon" else asked // 5
-    assert asked > 20 and vain <= allowed, f"{vain} of {asked} questions were not answered"
+            raise AssertionError(f"after the end of the {victim}, moment {moment} of seed {SEED}:\n{error}\n--- log\n{daemon.tail()}") from error
+    assert standing.asked().questions > 20
+    report(standing, f"{MOMENTS} moments, {victim}")
+    done = daemon.cli("run", "--rm", "--net", "crashes", "busybox", "echo", "next", check=False)
+    assert done.stdout == "next\n", done.text

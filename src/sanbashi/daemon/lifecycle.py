@@ -20,12 +20,12 @@ from ..containers.model import Container, ContainerState
 from ..containers.restart import RestartDecision, decide_restart
 from ..containers.signals import signal_number
 from ..errors import Conflict, Failed, NotFound, NotModified, SanbashiError
+from ..host.crash import crash_point
 from ..host.gathering import BridgeFull
 from ..host.taken import PortTaken
 from ..host.volume_mounts import remove_volume
 from ..network.plan import Step
 from .core import Core, both, now, whole
-from .crash import crash_point
 from .files import write_files
 from .health import HealthChecks
 from .networking import Networking

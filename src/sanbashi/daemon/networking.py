@@ -11,6 +11,7 @@ import msgspec
 
 from ..containers.model import Container
 from ..errors import Conflict, Failed, Forbidden, Invalid, NotFound, SanbashiError
+from ..host.crash import crash_point
 from ..network import commands
 from ..network.links import linking_to, resolve_links
 from ..network.model import Endpoint, EndpointWish, Network, NetworkRequest, NetworkState, Sandbox
@@ -21,7 +22,6 @@ from ..network.plan import Step, plan
 from ..network.ports import exposed_ports, parse_bindings
 from ..network.wanted import wanted
 from .core import Core, new_id, now, whole
-from .crash import crash_point
 from .facts import look_again
 from .files import write_files
 from .remembered import preferring, remembering

@@ -31,8 +31,9 @@ from .remembered import remembering
 
 log = logging.getLogger("sanbashi.reconcile")
 
-KEEPER_SETTLED = 60.0  # seconds that a keeper lives before the next loss counts as the first
-KEEPER_PATIENCE = 10.0
+KEEPER_SETTLED = 1.0  # seconds that a keeper must have lived for its loss to be the first: then the next one is started at once
+KEEPER_PATIENCE = 1.0  # the most that is waited for the next one where each dies young
+KEEPER_DESPAIR = 10.0  # and where none can be started
 
 
 @dataclass
@@ -197,20 +198,22 @@ class Reconcile:
             self.spawn(self.renew_keeper())
 
     async def renew_keeper(self) -> None:
-        """At once the first time; one that dies again and again is given more and more time."""
+        """At once; one that dies young again and again is given more time, so that it does not take the machine with it."""
         try:
             while True:
                 if time.monotonic() - self.renewed > KEEPER_SETTLED:
                     self.delay = 0.0
                 log.warning("the keeper is gone; starting the next one%s", f" in {self.delay:.1f} s" if self.delay else "")
                 await asyncio.sleep(self.delay)
-                self.delay = min(KEEPER_PATIENCE, max(0.1, 2 * self.delay))
+                longer = max(0.1, 2 * self.delay)
                 self.renewed = time.monotonic()
                 try:
                     losses = await self.core.on_host(self.core.keeper.ensure)
                 except SanbashiError as error:
                     log.error("no keeper: %s", error.message)
+                    self.delay = min(KEEPER_DESPAIR, longer)
                     continue
+                self.delay = min(KEEPER_PATIENCE, longer)
                 for loss in losses:
                     log.error("the new keeper cannot keep %s: %s", loss.item, loss.error.message)
                 self.drift.note("the keeper was gone", "started the next one")

@@ -17,6 +17,7 @@ from ..errors import StepFailed
 from ..network.picture import Address, Element, Forwarder, HeldPort, Item, Namespace, Neighbour, Resolver, Route, Sublink, Sysctl, Up, Veth
 from ..network.plan import claim
 from . import linking, nft, rtnetlink, sublinks, sysctl
+from .crash import crash_point
 from .gathering import GONE, KEPT, THERE, Gathering, Work, exists, place
 from .namespaces import inside
 from .netlink import ROUTE, Message, Netlink
@@ -51,6 +52,7 @@ class Change(Gathering):
         for namespace in self.adding(Namespace):
             with self.step(namespace, errno.EEXIST):
                 self.hands.namespaces.create(namespace.sandbox, lo_up)
+            crash_point(namespace)
 
     def set_sysctls(self) -> None:
         for setting in self.adding(Sysctl):
@@ -131,7 +133,9 @@ class Change(Gathering):
         if add:
             now = [i for i in self.remove if isinstance(i, KEPT) and not self.waits(i)]
             with self.step(add[0]):
+                crash_point("before the keeper's change")
                 self.stand = self.hands.keeper.change(now, add, namespaces=self.hands.namespaces.path)
+                crash_point("after the keeper's change")
             anywhere = {i.key for i in add if isinstance(i, Resolver) and not i.port}
             for item in self.stand:
                 if isinstance(item, Resolver) and item.key in anywhere and self.port_before(item) != item.port:
@@ -150,6 +154,7 @@ class Change(Gathering):
             self.hands.nft.change(remove, add)
             with self.guarding():
                 self.hands.guard.change(add=add)
+            crash_point("rules")
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
@@ -190,6 +195,7 @@ class Change(Gathering):
         if gone:
             with self.step(gone[0]):
                 self.hands.keeper.change(gone, (), namespaces=self.hands.namespaces.path)
+                crash_point("given up by the keeper")
 
     def passing(self) -> list[Route | Neighbour | Up | Address]:
         """What is taken from links, routes first."""
@@ -239,6 +245,7 @@ class Change(Gathering):
         for namespace in self.removed(Namespace):
             with self.step(namespace):
                 self.hands.namespaces.remove(namespace.sandbox)
+            crash_point(namespace)
 
 
 # Rules stand before an endpoint can talk and until it cannot; routes stand as long as a rule may translate to them; what is new comes

@@ -16,6 +16,7 @@ from ..network.plan import claim
 from . import conntrack, nft
 from .announcing import Announcer
 from .counts import Counts
+from .crash import crash_point
 from .guard import Guard
 from .namespaces import Namespaces
 from .netlink import Message, Netlink, Refusal
@@ -114,6 +115,7 @@ class Gathering:
         if work:
             for (item, _, fine), refused in zip(work, netlink.send([m for _, m, _ in work]), strict=True):
                 self.judge(item, refused, fine)
+            crash_point(work[-1][0])
 
     def judge(self, item: Item, refused: Refusal | None, fine: frozenset[int] = frozenset()) -> None:
         if refused is not None and refused.errno not in fine:
