@@ -104,7 +104,7 @@ class World:
             raise Crash if self.crash else cast(SanbashiError, failure)
 
     def crash_point(self, name: str) -> None:
-        """In place of daemon.crash."""
+        """In place of host.crash."""
         self.boundary(name)
 
     def copy(self, folder: Path) -> World:
