@@ -5,7 +5,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fix test test-kernel test-conformance test-e2e bench bench-quick compat golden run plan isolation
+.PHONY: help setup demo check fix test test-kernel test-conformance test-e2e bench bench-scale bench-quick compat golden run plan isolation
 
 help:  ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,12 +41,17 @@ test-conformance:  ## the recordings of Docker, replayed; as root
 test-e2e:  ## docker CLIs, the docker SDK, crashes, the demo itself; as root
 	@$(PYTEST) tests/e2e
 
-bench:  ## us beside docker.io and podman in one run: medians and ratios; as root
+bench:  ## us beside docker.io and podman in one run: medians and ratios; ARGS="--against FILE", ARGS="--page docs/benchmarks.md"; as root
 	@scripts/setup --bench
 	@$(PY) -m bench $(ARGS)
 
-bench-quick:  ## the same rows, small, in under 3 minutes; as root
+bench-scale:  ## a thousand containers and 10,000 ports, ours alone; ARGS as above; as root
+	@scripts/setup --bench
+	@$(PY) -m bench --scale $(ARGS)
+
+bench-quick:  ## every row of both, small, in under 3 minutes: does the harness work; as root
 	@$(PY) -m bench --quick $(ARGS)
+	@$(PY) -m bench --quick --scale $(ARGS)
 
 compat:  ## write docs/compat.md by a run; DOCKER_PY=CHECKOUT runs docker-py's own suite too; as root
 	@$(PY) -m tests.compat $(DOCKER_PY)

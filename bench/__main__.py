@@ -1,6 +1,7 @@
-"""`make bench`: us beside docker.io and podman, row by row, alternating; medians, spread and ratios, as a table and as JSON.
+"""`make bench`: us beside docker.io and podman, row by row, alternating; medians, spread and ratios, as tables and as JSON.
 
 A row that a peer cannot do is an error, not a gap. `--quick` does every row small, to see that the harness works: its figures say little.
+`--scale` is the ring of a thousand containers, ours alone.
 """
 
 from __future__ import annotations
@@ -9,80 +10,89 @@ import argparse
 import datetime
 import json
 import os
-import statistics
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .peers import Peer, machine_words, peers, version
-from .rows import FULL, QUICK, ROWS, Row, Size, title
+from .goals import Goal, ratios
+from .page import write_page
+from .plots import drawn
+from .table import cell, changes_table, figures_table, found_in, goals_table
+from .work import FULL, QUICK, Row, Size, Work, run
+from .works import ALL
+from .works.crowd import SCALE, scale_goals
+from .world import World, machine_words, tool_versions, version, world
 
 RESULTS = Path(__file__).with_name("results")
 
 
-def measure(row: Row, found: Sequence[Peer], size: Size, quick: bool) -> dict[str, list[float]]:
-    """Every figure of a row: the peers take turns, and each round begins with another one."""
-    figures: dict[str, list[float]] = {peer.name: [] for peer in found}
-    for number in range(row.rounds[quick]):
-        turn = number % len(found)
-        for peer in (*found[turn:], *found[:turn]):
-            figures[peer.name].append(row.measure(peer, size))
-    return figures
+def measured(works: Sequence[Work], here: World, size: Size, quick: bool) -> list[dict[str, Any]]:
+    """Every row of these works, as it goes into the file."""
+    rows: list[dict[str, Any]] = []
+    for work in works:
+        began = time.monotonic()
+        known = {row.title: row for row in work.rows(size)}
+        for title, figures in run(work, here, size, quick=quick).items():
+            row = known.get(title) or Row(title)
+            rows.append({"title": title, "unit": row.unit, "more": row.more, "plot": row.plot, "x": row.x, "figures": figures})
+            print(f"{title}: " + ", ".join(f"{name} {cell(f)}" for name, f in figures.items()), file=sys.stderr)
+        print(f"--- {work.name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return rows
 
 
-def cell(figures: Sequence[float]) -> str:
-    """median (lowest-highest)."""
-    middle = statistics.median(figures)
-    digits = 0 if middle >= 100 else 1
-    if len(figures) == 1:
-        return f"{middle:.{digits}f}"
-    return f"{middle:.{digits}f} ({min(figures):.{digits}f}-{max(figures):.{digits}f})"
+def versions(here: World) -> list[str]:
+    """Of the engines that took part, and of the tools."""
+    engines = [getattr(here, name) for name in ("ours", "docker", "podman") if name in vars(here)]
+    return [*(version(engine) for engine in engines), *tool_versions()]
 
 
-def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
-    """The closing table; a ratio below 1 is in our favour, except where more is better."""
-    others = names[1:]
-    lines = [["work", *(f"{name}" for name in names), *(f"/ {other}" for other in others)]]
-    for row in rows:
-        middle = {name: statistics.median(row["figures"][name]) for name in names}
-        ratios = [f"{middle[names[0]] / middle[other]:.2f}" if middle[other] else "-" for other in others]
-        lines.append(
-            [f"{row['title']}, {row['unit']}{' (more is better)' if row['more'] else ''}", *(cell(row["figures"][n]) for n in names), *ratios]
-        )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    printed = ["| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in lines]
-    printed.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(printed)
+def complete(goals: Sequence[Goal], rows: Sequence[dict[str, Any]]) -> list[Goal]:
+    """The goals whose figures are all here."""
+    found = found_in(rows)
+    return [goal for goal in goals if all(name in found.get(title, {}) for title, name in goal.cells())]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; see the module's docstring."""
     parser = argparse.ArgumentParser(prog="bench", description="Us beside docker.io and podman, in one run.")
     parser.add_argument("--quick", action="store_true", help="every row, small")
-    parser.add_argument("--only", action="append", default=[], help="only rows whose name has this in it")
+    parser.add_argument("--scale", action="store_true", help="a thousand containers, ours alone")
+    parser.add_argument("--only", action="append", default=[], help="only works whose name has this in it")
     parser.add_argument("--json", default="", help="where the figures go (default: bench/results/TIME.json)")
+    parser.add_argument("--against", default="", help="an earlier run's figures: print what has changed")
+    parser.add_argument("--page", default="", help="the page that the tables and pictures go into, its own text kept")
     options = parser.parse_args(arguments)
     if os.geteuid() != 0:
         parser.error("namespaces need root")
+    earlier = json.loads(Path(options.against).read_text()) if options.against else None
     size = QUICK if options.quick else FULL
-    wanted = [row for row in ROWS if not options.only or any(part in title(row, size) for part in options.only)]
-    rows: list[dict[str, Any]] = []
-    with peers() as found:
-        versions = [version(peer) for peer in found]
-        for row in wanted:
-            figures = measure(row, found, size, options.quick)
-            rows.append({"title": title(row, size), "unit": row.unit, "more": row.more, "figures": figures})
-            print(f"{title(row, size)}: " + ", ".join(f"{name} {cell(f)}" for name, f in figures.items()), file=sys.stderr, flush=True)
-        names = [peer.name for peer in found]
+    works = [work for work in (SCALE if options.scale else ALL) if not options.only or any(part in work.name for part in options.only)]
+    if not works:
+        parser.error(f"no work is called so; there are: {', '.join(work.name for work in (*ALL, *SCALE))}")
+    began = time.monotonic()
+    with world() as here:
+        rows = measured(works, here, size, options.quick)
+        said = versions(here)
+    wanted = scale_goals(size) if options.scale else ratios(size)
+    goals = complete(wanted, rows)
+    if not options.only and len(goals) < len(wanted):
+        raise RuntimeError(f"lines without figures: {', '.join(goal.words for goal in wanted if goal not in goals)}")
     when = datetime.datetime.now(datetime.UTC)
-    print(table(rows, names))
-    print(f"\n{machine_words()}; {', '.join(versions)}; medians, lowest and highest in brackets, {when:%Y-%m-%d}")
-    file = Path(options.json) if options.json else RESULTS / f"{when:%Y%m%dT%H%M%S}.json"
+    took = f"{(time.monotonic() - began) / 60:.0f} minutes"
+    foot = f"{when:%Y-%m-%d}, {took}; {machine_words()}; {', '.join(said)}. Medians, lowest and highest in brackets."
+    text = "\n\n".join([foot, goals_table(goals, found_in(rows)), figures_table(rows)])
+    print(text)
+    file = Path(options.json) if options.json else RESULTS / f"{when:%Y%m%dT%H%M%S}{'-scale' * options.scale}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        json.dumps({"machine": machine_words(), "versions": versions, "time": when.isoformat(), "quick": options.quick, "rows": rows}, indent=1)
-    )
+    given = {"machine": machine_words(), "versions": said, "time": when.isoformat(), "quick": options.quick, "scale": options.scale, "rows": rows}
+    file.write_text(json.dumps(given, indent=1))
+    print(f"\nThe figures are in {file}; a later run is held against them by --against {file}")
+    if options.page:
+        write_page(Path(options.page), "scale" if options.scale else "bench", text, drawn(rows))
+    if earlier is not None:
+        print(f"\nSince {earlier['time'][:16]} ({earlier['machine']}):\n\n{changes_table(goals, found_in(earlier['rows']), found_in(rows))}")
     return 0
 
 

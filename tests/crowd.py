@@ -55,12 +55,16 @@ class Crowd:
 
     def start(self, called: str, on: str, ports: range) -> str:
         """One container; its id."""
+        made = self.create(called, on, ports)
+        self.ask("POST", f"/containers/{made}/start")
+        return made
+
+    def create(self, called: str, on: str, ports: range) -> str:
+        """One container that is not started yet; its id."""
         bindings = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(port)} for port in ports]}
         host = {"NetworkMode": on, "PortBindings": bindings}
         body = {"Image": "busybox", "Cmd": COMMAND, "Hostname": called, "ExposedPorts": {"80/tcp": {}}, "HostConfig": host}
-        made = self.ask("POST", f"/containers/create?name={called}", body)
-        self.ask("POST", f"/containers/{made['Id']}/start")
-        return str(made["Id"])
+        return str(self.ask("POST", f"/containers/create?name={called}", body)["Id"])
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         status, said = self.engine.call(method, path, body, timeout=600)

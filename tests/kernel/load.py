@@ -1,4 +1,4 @@
-"""A neighbour's load on an engine, run in the neighbour's namespace until its stdin ends: `python load.py HOST PORT DIRECT DIRECT_PORT LISTEN`.
+"""A neighbour's load on an engine, until its stdin ends: `python load.py HOST PORT DIRECT DIRECT_PORT LISTEN [PATIENCE]`, run in its namespace.
 
 One stream of numbered lines through the published port, echoed; a fresh connection there every 10 ms; a knock at an unpublished port of the
 container itself every 10 ms; and a listener for what containers send out by UDP. What it saw is printed as JSON.
@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 
-PATIENCE = 0.25  # seconds in which a fresh connection must be answered
+PATIENCE = 0.25  # seconds in which a fresh connection must be answered; the kernel sends a lost SYN again after one
 
 
 class Datagrams(asyncio.DatagramProtocol):
@@ -45,11 +45,11 @@ async def stream(host: str, port: int, seen: dict[str, object]) -> None:
         writer.close()
 
 
-async def knock(host: str, port: int, found: list[tuple[float, bool]]) -> None:
+async def knock(host: str, port: int, found: list[tuple[float, bool]], patience: float) -> None:
     """One fresh connection, and whether it was answered."""
     begun = time.monotonic()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(b"hello\n")
@@ -61,12 +61,12 @@ async def knock(host: str, port: int, found: list[tuple[float, bool]]) -> None:
     found.append((begun, answered))
 
 
-async def knock_on(host: str, port: int, found: list[tuple[float, bool]]) -> None:
+async def knock_on(host: str, port: int, found: list[tuple[float, bool]], patience: float) -> None:
     """A fresh connection every 10 ms."""
     tasks: set[asyncio.Task[None]] = set()
     try:
         while True:
-            task = asyncio.create_task(knock(host, port, found))
+            task = asyncio.create_task(knock(host, port, found, patience))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             await asyncio.sleep(0.01)
@@ -74,7 +74,7 @@ async def knock_on(host: str, port: int, found: list[tuple[float, bool]]) -> Non
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def main(host: str, port: int, direct: str, direct_port: int, listen: int) -> None:
+async def main(host: str, port: int, direct: str, direct_port: int, listen: int, patience: float = PATIENCE) -> None:
     streamed: dict[str, object] = {"error": ""}
     fresh: list[tuple[float, bool]] = []
     unpublished: list[tuple[float, bool]] = []
@@ -82,8 +82,8 @@ async def main(host: str, port: int, direct: str, direct_port: int, listen: int)
     _, datagrams = await loop.create_datagram_endpoint(Datagrams, local_addr=("0.0.0.0", listen), family=socket.AF_INET)
     tasks = [
         asyncio.create_task(stream(host, port, streamed)),
-        asyncio.create_task(knock_on(host, port, fresh)),
-        asyncio.create_task(knock_on(direct, direct_port, unpublished)),
+        asyncio.create_task(knock_on(host, port, fresh, patience)),
+        asyncio.create_task(knock_on(direct, direct_port, unpublished, patience)),
     ]
     print("begun", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
@@ -104,4 +104,4 @@ async def main(host: str, port: int, direct: str, direct_port: int, listen: int)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), *map(float, sys.argv[6:])))
