@@ -16,6 +16,7 @@ from sanbashi.network.indexes import reindex
 from sanbashi.network.model import NetworkState, PortSpec
 from sanbashi.network.picture import Picture
 from sanbashi.network.plan import plan
+from sanbashi.network.updating import NetworkChange, update_network, with_ports
 from sanbashi.network.wanted import everything, wanted
 
 from .world import FACTS, create, fresh, join, number, open_container, sandbox_of
@@ -44,6 +45,28 @@ OPTIONS: st.SearchStrategy[dict[str, str]] = st.sampled_from(
 )
 
 NETWORK = st.fixed_dictionaries({"subnet": st.sampled_from(SUBNETS), "enable_ipv6": st.booleans(), "internal": st.booleans(), "options": OPTIONS})
+
+CHANGES: st.SearchStrategy[dict[str, str | None]] = st.dictionaries(
+    st.sampled_from(
+        (
+            "com.docker.network.bridge.enable_icc",
+            "com.docker.network.bridge.enable_ip_masquerade",
+            "io.sanbashi.host_input",
+            "io.sanbashi.anti_spoofing",
+        )
+    ),
+    st.sampled_from(("true", "false", None)),
+    max_size=2,
+).flatmap(
+    lambda flags: st.sampled_from(
+        (
+            flags,
+            {**flags, "com.docker.network.bridge.gateway_mode_ipv4": "nat-unprotected"},
+            {**flags, "com.docker.network.bridge.gateway_mode_ipv4": None, "com.docker.network.host_ipv4": "192.0.2.10"},
+            {**flags, "com.docker.network.bridge.trusted_host_interfaces": "eth1", "com.docker.network.driver.mtu": "1400"},
+        )
+    )
+)
 
 
 class Networks(RuleBasedStateMachine):
@@ -158,6 +181,32 @@ class Networks(RuleBasedStateMachine):
     @rule(container=st.sampled_from(CONTAINERS), name=st.sampled_from(("x1", "x2")))
     def rename(self, container: str, name: str) -> None:
         new = commands.rename_container(self.state, number(container), name)
+        self.change(new, networks=[], sandboxes=self.touched(new, container))
+
+    @precondition(lambda self: self.state.networks)
+    @rule(name=st.sampled_from(NETWORKS), options=CHANGES)
+    def update(self, name: str, options: dict[str, str | None]) -> None:
+        """A network's options change with everything on it."""
+        if name not in self.state.network_names:
+            return
+        network_id = self.state.network_names[name]
+        members = self.state.network_endpoints.get(network_id, {})
+        sandboxes = [self.state.endpoints[e].sandbox_id for e in members.values()]
+        try:
+            new, _, _ = update_network(self.state, network_id, NetworkChange(options=options), SMALL)
+        except SanbashiError:
+            return
+        self.change(new, networks=[network_id], sandboxes=sandboxes)
+
+    @precondition(lambda self: self.state.sandboxes)
+    @rule(data=st.data(), specs=SPECS)
+    def republish(self, data: st.DataObject, specs: list[PortSpec]) -> None:
+        """A running container's ports change."""
+        container = data.draw(st.sampled_from([c for c in CONTAINERS if c not in self.stopped()]))
+        try:
+            new = with_ports(self.state, sandbox_of(container), tuple(specs), ((80, "tcp"),), SMALL)
+        except SanbashiError:
+            return
         self.change(new, networks=[], sandboxes=self.touched(new, container))
 
     @precondition(lambda self: self.kernel.items)
