@@ -32,8 +32,8 @@ test: setup  ## set-up and every test, in 30 minutes; as root
 test-kernel:  ## real packets between private namespaces; as root
 	@$(PYTEST) tests/kernel tests/contract
 
-isolation:  ## ask who reaches whom, 350 cells twice, and write docs/isolation.md; as root
-	@$(PY) -m tests.kernel.matrix docs/isolation.md
+isolation:  ## ask who reaches whom, 350 cells twice and Docker 210, and write docs/isolation.md; as root
+	@$(PY) -m tests.kernel.matrix_page docs/isolation.md
 
 test-conformance:  ## the recordings of Docker, replayed; as root
 	@$(PYTEST) tests/conformance

@@ -10,10 +10,8 @@ import itertools
 import os
 import socket
 import struct
-import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,10 +118,11 @@ def outer_port(kind: str, exposure: str) -> int:
 
 @dataclass
 class Site:
-    """A network of each kind with two containers on it, and one container elsewhere."""
+    """A network of each kind with two containers on it, and one container elsewhere; `addresses` of the containers by name and family."""
 
     world: World
-    chain: Chain
+    addresses: Callable[[str, int], str]
+    outer: tuple[str, str] = (UP4, UP6)  # the host's addresses towards the neighbour
 
     def name(self, kind: str, number: int) -> str:
         return f"{kind.replace(' ', '')}{number}"
@@ -133,17 +132,14 @@ class Site:
         return places.get(cell.asker, "neighbour" if cell.asker.startswith("neighbour") else self.name(cell.kind, 1))
 
     def inner_address(self, cell: Cell) -> str:
-        endpoint = self.chain.endpoint(self.name(cell.kind, 1))
-        interface = endpoint.ipv4 if cell.family == 4 else endpoint.ipv6
-        assert interface is not None
-        return str(interface.ip)
+        return self.addresses(self.name(cell.kind, 1), cell.family)
 
     def target(self, cell: Cell) -> tuple[str, int]:
         """Where a cell's question goes: the container's own address where nothing is translated, else the host's."""
         if cell.exposure == "unpublished" or cell.kind == "routed":
             return self.inner_address(cell), INNER[cell.exposure]
         loopback = cell.exposure == "published on loopback" and cell.asker == "host"
-        address = (("127.0.0.1", "::1") if loopback else (UP4, UP6))[cell.family == 6]
+        address = (("127.0.0.1", "::1") if loopback else self.outer)[cell.family == 6]
         return address, outer_port(cell.kind, cell.exposure)
 
     def ask(self, who: str, protocol: str, address: str, port: int) -> str:
@@ -184,8 +180,16 @@ def new_site(root: Path, *, br_netfilter: bool) -> Iterator[Site]:
         kernel = KernelAt(world.host, root, keeper)
         try:
             kernel.prepare()
-            site = Site(world, Chain(kernel, facts(br_netfilter=br_netfilter)))
-            populate(site)
+            chain = Chain(kernel, facts(br_netfilter=br_netfilter))
+
+            def address(name: str, number: int) -> str:
+                endpoint = chain.endpoint(name)
+                interface = endpoint.ipv4 if number == 4 else endpoint.ipv6
+                assert interface is not None
+                return str(interface.ip)
+
+            site = Site(world, address)
+            populate(site, chain)
             yield site
         finally:
             kernel.remove_everything()
@@ -193,32 +197,42 @@ def new_site(root: Path, *, br_netfilter: bool) -> Iterator[Site]:
             world.host.do(keeper.end)
 
 
-def populate(site: Site) -> None:
-    def run(name: str, network: str, ports: Iterable[str] = ()) -> None:
-        place = site.world.add_place(name, Path(site.chain.run(name, network, ports=ports)))
-        for port in INNER.values():
-            place.do(site.world.servers.listen, f"{name}:{port}", (port,))
+def listen(world: World, name: str, namespace: Path) -> None:
+    """Listeners on all inner ports of a container."""
+    place = world.add_place(name, namespace)
+    for port in INNER.values():
+        place.do(world.servers.listen, f"{name}:{port}", (port,))
 
-    site.chain.create("elsewhere", "10.82.100.0/24", "fd82:100::/64")
+
+def published(kind: str) -> list[str]:
+    """The ports of a kind's first container, as -p has them."""
+    public, private = outer_port(kind, "published"), outer_port(kind, "published on loopback")
+    exposed = (("", public, 80), ("127.0.0.1:", private, 82), ("[::1]:", private, 82))
+    return [f"{host}{port}:{inner}/{p}" for p in ("tcp", "udp") for host, port, inner in exposed]
+
+
+def populate(site: Site, chain: Chain) -> None:
+    def run(name: str, network: str, ports: Iterable[str] = ()) -> None:
+        listen(site.world, name, Path(chain.run(name, network, ports=ports)))
+
+    chain.create("elsewhere", "10.82.100.0/24", "fd82:100::/64")
     run("elsewhere", "elsewhere")
     for number, (kind, (internal, options)) in enumerate(KINDS.items()):
-        site.chain.create(kind, f"10.82.{number}.0/24", f"fd82:{number}::/64", internal=internal, options=options)
-        public, private = outer_port(kind, "published"), outer_port(kind, "published on loopback")
-        ports = [f"{host}{port}:{inner}/{p}" for p in ("tcp", "udp") for host, port, inner in (
-            ("", public, 80), ("127.0.0.1:", private, 82), ("[::1]:", private, 82),
-        )]  # fmt: skip
-        run(site.name(kind, 1), kind, ports)
+        chain.create(kind, f"10.82.{number}.0/24", f"fd82:{number}::/64", internal=internal, options=options)
+        run(site.name(kind, 1), kind, published(kind))
         run(site.name(kind, 2), kind)
 
 
 def run_matrix(root: Path, *, br_netfilter: bool) -> Matrix:
     """Ask every cell that is not void."""
-    matrix = Matrix(br_netfilter)
     with new_site(root, br_netfilter=br_netfilter) as site:
-        asked = [c for c in cells() if not c.void]
-        for kind, number in itertools.product(KINDS, FAMILIES):
-            matrix.outcomes += site.batch([c for c in asked if (c.kind, c.family) == (kind, number)])
-    return matrix
+        return Matrix(br_netfilter, list(asked_of(site, KINDS)))
+
+
+def asked_of(site: Site, kinds: Iterable[str]) -> Iterator[Outcome]:
+    """The outcomes of all cells of these kinds."""
+    for kind, number in itertools.product(kinds, FAMILIES):
+        yield from site.batch([c for c in cells() if not c.void and (c.kind, c.family) == (kind, number)])
 
 
 # -- icmp
@@ -296,76 +310,3 @@ def summary(answers: dict[Cell, bool]) -> str:
     words += [] if len(families) == 2 else [f"IPv{families[0]}"]
     whole = {c for c in answers if c.protocol in protocols and c.family in families}
     return (" over ".join(words) if whole == set(opened) else "; ".join(f"{c.protocol} over IPv{c.family}" for c in opened)) + " only"
-
-
-PAGE = """# Who reaches a container
-
-Made by `make isolation`, which asks every cell with packets in namespaces of its own and writes this page. A cell is one question: who asks,
-how the container's port is exposed, tcp, udp or icmp, IPv4 or IPv6, and the kind of network. "no" counts only beside a control: the same
-listener, asked in the same moment by the container itself, answered. {void} cells are void, because icmp has no ports that could be published.
-
-Published means `-p PORT:80`, asked at the host's address; on a routed network nothing is translated, so it is asked at the container's own.
-Published on loopback means `-p 127.0.0.1:PORT:82` and `-p [::1]:PORT:82`; the host asks at 127.0.0.1 and ::1, all others at the host's outer
-address. On a routed network, where a loopback address has nothing to translate, it opens nothing, and the container's own address is asked:
-there the host and neighbours on the network reach any port. Isolated and internal networks publish nothing, unless `io.sanbashi.inbound` asks for it.
-
-## bridge-nf-call-iptables = 0
-
-{plain_counts}.
-
-{plain}
-## bridge-nf-call-iptables = 1
-
-{netfilter_counts}.
-
-{netfilter}
-The one difference: with br_netfilter the kernel drops the answer to the host's own ::1.
-
-## Beside Docker
-
-From recordings of a real Docker (engine of August 2026), which cover few of these cells; where they do, the answer is the same.
-
-| cell | Docker | here |
-|---|---|---|
-| nat: other network -> unpublished, icmp over IPv4 | no | {icmp_other} |
-| nat: other network -> unpublished, tcp over IPv4 | no | {tcp_other} |
-| nat: other network -> published, tcp over IPv4 | yes | {published_other} |
-| nat: host -> published, tcp over IPv4 | yes | {published_host} |
-| icc off: same network -> unpublished, icmp over IPv4 | no | {icc_off} |
-"""
-
-
-def page(plain: Matrix, netfilter: Matrix) -> str:
-    """docs/isolation.md."""
-    found = plain.by_cell()
-
-    def word(kind: str, asker: str, exposure: str, protocol: str) -> str:
-        return "yes" if found[Cell(kind, asker, exposure, protocol, 4)].open else "no"
-
-    return PAGE.format(
-        void=sum(bool(c.void) for c in cells()),
-        plain_counts=counted(plain),
-        plain=table(plain),
-        netfilter_counts=counted(netfilter),
-        netfilter=table(netfilter),
-        icmp_other=word("nat", "other network", "unpublished", "icmp"),
-        tcp_other=word("nat", "other network", "unpublished", "tcp"),
-        published_other=word("nat", "other network", "published", "tcp"),
-        published_host=word("nat", "host", "published", "tcp"),
-        icc_off=word("icc off", "same network", "unpublished", "icmp"),
-    )
-
-
-def main(path: str) -> None:
-    """Run both and write the page; nothing is written where a cell is not as promised."""
-    runs = []
-    for br_netfilter in (False, True):
-        with tempfile.TemporaryDirectory() as root:
-            runs.append(run_matrix(Path(root), br_netfilter=br_netfilter))
-    if wrong := [m for run in runs for m in mistakes(run)]:
-        raise SystemExit("\n".join(wrong))
-    Path(path).write_text(page(*runs))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

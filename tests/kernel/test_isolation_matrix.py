@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.kernel.matrix import Cell, cells, counted, mistakes, run_matrix, summary, table
+from tests.kernel.matrix import Cell, Matrix, Outcome, cells, counted, mistakes, run_matrix, summary, table
+from tests.kernel.matrix_docker import DockerRun, compared
 
 pytestmark = pytest.mark.root
 
@@ -33,3 +34,14 @@ def test_a_cell_is_told_in_few_words() -> None:
     assert summary(answers(("icmp", 4), ("icmp", 6))) == "icmp only"
     assert summary(answers(("tcp", 4), ("udp", 4), ("icmp", 4))) == "IPv4 only"
     assert summary(answers(("icmp", 4))) == "icmp over IPv4 only"
+
+
+def test_differences_from_docker_are_told_beside_a_control_alone() -> None:
+    def matrix(*opened: str, controls: bool = True) -> Matrix:
+        asked = [Cell("nat", "host", "unpublished", p, f) for p in ("tcp", "udp", "icmp") for f in (4, 6)]
+        return Matrix(False, [Outcome(c, c.protocol in opened, "", controls or c.protocol != "icmp") for c in asked])
+
+    told = compared(DockerRun("1.0", matrix("tcp", controls=False)), matrix("tcp", "udp", "icmp"))
+    assert "2 cells are the same, 2 differ, and 2 say nothing" in told
+    assert told.splitlines()[-1] == "| nat | host | unpublished | tcp only | yes |"
+    assert compared(DockerRun("1.0", matrix("tcp")), matrix("tcp")).splitlines()[-1] == "|---|---|---|---|---|"
