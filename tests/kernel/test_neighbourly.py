@@ -27,6 +27,45 @@ table inet host {
     }
 }
 """
+# As firewalld 1.3 loads its table: at a reload the old one goes and the new one comes in one transaction.
+FIREWALLD = """nft -f - <<'END'
+table inet firewalld
+delete table inet firewalld
+table inet firewalld {
+    chain filter_PREROUTING { type filter hook prerouting priority filter + 10; policy accept;
+        icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept
+    }
+    chain filter_INPUT { type filter hook input priority filter + 10; policy accept;
+        ct state { established, related } accept
+        ct status dnat accept
+        iifname "lo" accept
+        ct state invalid drop
+        tcp dport 22 accept
+        reject with icmpx admin-prohibited
+    }
+    chain filter_FORWARD { type filter hook forward priority filter + 10; policy accept;
+        ct state { established, related } accept
+        iifname "lo" accept
+        ct state invalid drop
+        ip6 daddr { ::/96, 2002::/24 } reject with icmpv6 addr-unreachable
+        jump filter_FORWARD_POLICIES
+        reject with icmpx admin-prohibited
+    }
+    chain filter_FORWARD_POLICIES { iifname "eth0" jump filter_FWD_public; }
+    chain filter_FWD_public { return; }
+}
+END
+"""
+# What administrators and their programs do to a ruleset, and the chains that drop afterwards and have our rule.
+RELOADS = (
+    (FIREWALLD, ["inet firewalld filter_FORWARD", "ip filter FORWARD"]),
+    (FIREWALLD, ["inet firewalld filter_FORWARD", "ip filter FORWARD"]),
+    ("iptables -F; iptables -X; iptables -t nat -F; iptables -t mangle -F", ["inet firewalld filter_FORWARD", "ip filter FORWARD"]),
+    ("nft delete table inet firewalld", ["ip filter FORWARD"]),
+    ("iptables-restore <<< $'*filter\\n:INPUT ACCEPT\\n:FORWARD DROP\\n:OUTPUT ACCEPT\\nCOMMIT'", ["ip filter FORWARD"]),
+    ("iptables-legacy -F; iptables-legacy -t nat -F; iptables-legacy -P FORWARD ACCEPT", ["ip filter FORWARD"]),
+    ("nft flush ruleset; iptables -P FORWARD DROP", ["ip filter FORWARD"]),
+)
 UDP = (
     "import socket,sys; s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.4)\n"
     "s.connect((sys.argv[1], int(sys.argv[2]))); s.send(b'?')\n"
@@ -131,6 +170,13 @@ def test_one_rule_in_a_chain_that_drops(alone: tuple[Machine, str]) -> None:
             where.run("nft flush ruleset; iptables -P FORWARD DROP")
             until(lambda: accepts(where) == ["ip filter FORWARD"], what="the rule after a flush")
             assert asked(where, HOST, 8080)
+            with streaming(where, 8080) as seen:
+                for stranger, chains in RELOADS:
+                    where.run(stranger)
+                    until(lambda c=chains: sorted(accepts(where)) == c, what=stranger)  # type: ignore[misc]
+                    assert asked(where, HOST, 8080), stranger
+            assert seen["stream"]["error"] == "" and seen["stream"]["echoed"] > 100
+            assert seen["through"] == 0
             [drop] = made.call("GET", "/sanbashi/firewall")[1]["Foreign"]
             assert drop["Chain"] == "ip filter FORWARD" and drop["Accepted"]
             assert not made.call("GET", "/info")[1]["Warnings"]

@@ -192,3 +192,53 @@ def test_without_icc_only_links_and_published_ports(town: Town) -> None:
         )
         == []
     )
+
+
+def test_a_network_whose_policy_was_taken_away_is_closed(town: Town) -> None:
+    """The last rule of chain forward; with that gone as well everything is open, so the test can fail."""
+    host, bridge = town.world.places["host"], town.chain.state.networks[town.chain.endpoint("u1").network_id].bridge
+    asked = [Question("neighbour", "tcp", a, 80, f"u1 {n}") for a, n in ((town.four("u1"), NB4), (town.six("u1"), NB6))]
+    closed = [Question(q.who, q.protocol, q.address, q.port, "no answer") for q in asked]
+    assert town.mistakes(*asked) == []
+    host.sh(f"nft delete element inet sanbashi entering '{{ \"{bridge}\" }}'")
+    try:
+        assert town.mistakes(*closed) == []
+        listed = host.sh("nft -a list chain inet sanbashi forward")
+        handle = next(line.rpartition(" ")[2] for line in listed.splitlines() if "whose policy somebody took away" in line)
+        host.sh(f"nft delete rule inet sanbashi forward handle {handle}")
+        assert town.mistakes(*asked) == []
+        host.sh("nft 'add rule inet sanbashi forward oifname @bridges drop comment \"a network whose policy somebody took away\"'")
+        assert town.mistakes(*closed) == []
+    finally:
+        host.sh(f"nft add element inet sanbashi entering '{{ \"{bridge}\" : accept }}'")
+    assert town.mistakes(*asked) == []
+
+
+COUNTING = """table inet counting {
+    chain first { type filter hook forward priority filter - 20; policy accept; meta mark set meta mark or 0x1; }
+    chain judged { type filter hook forward priority filter + 10; policy accept; meta mark and 0x0c000000 == 0x0c000000 counter; }
+    chain behind { type filter hook forward priority filter + 40; policy accept; meta mark and 0x0c000000 != 0 counter; meta mark == 0x1 counter; }
+    chain judged_in { type filter hook input priority filter + 10; policy accept; meta mark and 0x04000000 != 0 counter; }
+    chain behind_in { type filter hook input priority filter + 40; policy accept; meta mark and 0x0c000000 != 0 counter; }
+}"""
+
+
+def test_our_marks_are_on_packets_only_while_they_are_judged(town: Town) -> None:
+    """Between filter - 5 and filter + 30; an administrator's own bits are left alone."""
+    host = town.world.places["host"]
+    host.sh(f"nft -f - <<'END'\n{COUNTING}\nEND")
+    try:
+        gateway = str(town.chain.endpoint("w2").gateway4)
+        assert (
+            town.mistakes(Question("neighbour", "tcp", UP4, 8080, f"w1 {NB4}"), Question("w2", "tcp", gateway, 7000, f"host {town.four('w2')}")) == []
+        )
+
+        def counted(chain: str) -> list[int]:
+            words = host.sh(f"nft list chain inet counting {chain}").split()
+            return [int(words[place + 2]) for place, word in enumerate(words) if word == "counter"]
+
+        assert counted("judged")[0] > 0 and counted("judged_in")[0] > 0
+        marked, own = counted("behind")
+        assert (marked, counted("behind_in")) == (0, [0]) and own > 0
+    finally:
+        host.sh("nft delete table inet counting")

@@ -1,0 +1,25 @@
+"""docs/firewall.md names what the fixed tables are made of, and nothing that they are not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+TABLES = (ROOT / "src/sanbashi/host/table.nft").read_text()
+PAGE = (ROOT / "docs/firewall.md").read_text()
+HOOKED = re.compile(r"chain (\w+) \{ type \w+ hook (\w+) priority ([^;]+);")
+
+
+def test_every_chain_and_set_is_on_the_page() -> None:
+    names = set(re.findall(r"^\s+(?:chain|set|map)\s+(\w+)", TABLES, re.MULTILINE))
+    assert len(names) > 50
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()
+
+
+def test_rows_of_the_table_say_where_a_chain_is_hooked() -> None:
+    inet = TABLES[: TABLES.index("table bridge")]
+    cells = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.count(" | ") == 2]
+    rows = {chain: row[1] for row in cells for chain in re.findall(r"`(\w+)`", row[0])}
+    for chain, hook, priority in HOOKED.findall(inet):
+        assert rows[chain] == f"{hook}, {priority}", chain
