@@ -109,7 +109,7 @@ HOST_CONFIG: dict[str, Any] = {
     "ReadonlyPaths": ["/proc/sys"],
 }
 # Fields of Windows alone: a Linux engine takes and ignores them, Docker's as well.
-WINDOWS = {"CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth", "Isolation", "ArgsEscaped"}
+WINDOWS = {"CpuCount", "CpuPercent", "Isolation", "ArgsEscaped"}
 
 # What differs in an endpoint that is there; beside it stands everything that says no by itself.
 PARTLY = {

@@ -368,7 +368,7 @@ class Rows:
         after = {
             "HostConfig": {
                 "NetworkMode": container.host_config.network_mode,
-                **({"Annotations": dict(container.host_config.annotations)} if container.host_config.annotations else {}),
+                **({"Annotations": dict(container.host_config.annotations)} if container.host_config.annotations and version >= (1, 46) else {}),
             },
             "NetworkSettings": {"Networks": networks_json(state, container, endpoints, version, listed=True)},
             "Mounts": [mount_json(m) for m in container.mounts],

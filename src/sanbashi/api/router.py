@@ -63,6 +63,7 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/containers/{id}/wait", containers.wait),
     ("GET", "/containers/{id}/logs", containers.logs),
     ("GET", "/containers/{id}/top", containers.top),
+    ("DELETE", "/containers/{id}/checkpoints/{checkpoint}", unsupported.checkpoints),
     ("DELETE", "/containers/{id...}", containers.remove),
     ("POST", "/containers/{id}/exec", execs.create),
     ("GET", "/containers/{id}/attach/ws", containers.attach_websocket),
@@ -75,7 +76,6 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/containers/{id}/update", update.update),
     ("GET", "/containers/{id}/checkpoints", unsupported.checkpoints),
     ("POST", "/containers/{id}/checkpoints", unsupported.checkpoints),
-    ("DELETE", "/containers/{id}/checkpoints/{checkpoint}", unsupported.checkpoints),
     ("POST", "/commit", commit.commit),
     # exec
     ("POST", "/exec/{id}/start", execs.start),
@@ -164,7 +164,7 @@ class Router:
         if (match := VERSIONED.fullmatch(path)) is not None:
             version, path = (int(match[1]), int(match[2])), match[3]
         path = unquote(path)
-        handler = self.fixed.get((request.method, path))
+        handler = self.fixed.get((request.method, path)) if request.method != "OPTIONS" else system.options
         if handler is None:
             for pattern, row in self.patterns.get((request.method, path.split("/", 2)[1] if path.startswith("/") else ""), ()):
                 if (match := pattern.fullmatch(path)) is not None:

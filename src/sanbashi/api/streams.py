@@ -113,9 +113,13 @@ async def rest_of(first: asyncio.Future[T], source: AsyncIterator[T]) -> AsyncIt
             await close()
 
 
-async def log_bits(lines: AsyncIterator[tuple[str, int, bytes]], *, terminal: bool, timestamps: bool) -> AsyncIterator[bytes]:
-    """Log lines as they go over the wire."""
+async def log_bits(
+    lines: AsyncIterator[tuple[str, int, bytes]], *, terminal: bool, timestamps: bool, details: str | None = None
+) -> AsyncIterator[bytes]:
+    """Log lines as they go over the wire; `details` stand between the time and the line."""
     async for moment, stream, data in lines:
+        if details is not None:
+            data = f"{details} ".encode() + data
         text = f"{moment} ".encode() + data if timestamps else data
         yield text if terminal else frame(stream, text)
 

@@ -6,7 +6,7 @@ import re
 
 from ..errors import Invalid, NotSupported
 from .facts import ContainerFacts
-from .logging import HONOURED, check_log
+from .logging import check_log, not_honoured
 from .model import Config, HealthConfig, HostConfig
 from .restart import check_policy
 from .security import UNCONFINED, parse_security
@@ -236,8 +236,8 @@ def warnings(config: Config, host: HostConfig, facts: ContainerFacts) -> list[st
         ),
         (host.cgroup, f"the cgroup option {host.cgroup!r} is not honoured by this engine; it is discarded"),
         (
-            set(host.log_config.config) - HONOURED,
-            f"log options {', '.join(sorted(set(host.log_config.config) - HONOURED))} are not honoured by this engine; they are discarded",
+            not_honoured(host.log_config),
+            f"log options {', '.join(not_honoured(host.log_config))} are not honoured by this engine; they are discarded",
         ),
         *security_warnings(host, facts),
     ]

@@ -21,7 +21,7 @@ from ..host.registry import Registry
 from ..images.changes import apply_changes
 from ..images.filters import LISTING, PRUNING, moment, parse_filters
 from ..images.history import HistoryLine, history
-from ..images.manifest import ARCHITECTURES, Platform, config_of, parse_platform
+from ..images.manifest import ARCHITECTURES, Platform, config_of, parse_platform, suits
 from ..images.model import History, Image, ImageConfig
 from ..images.reference import Reference, image_id, missing, parse_reference, parse_stored
 from ..images.removal import Removal, names_of, remove
@@ -116,8 +116,10 @@ class Images:
         self.tell("pull", wish.familiar, wish.familiar_name, image)
         return image
 
-    async def load(self, stream: AsyncIterable[bytes], *, quiet: bool = False, progress: Report = lambda message: None) -> tuple[Image, ...]:
-        """Load the images of a docker-archive or an OCI layout, plain or compressed."""
+    async def load(
+        self, stream: AsyncIterable[bytes], *, quiet: bool = False, progress: Report = lambda message: None, platforms: Sequence[Platform] = ()
+    ) -> tuple[Image, ...]:
+        """Load the images of a docker-archive or an OCI layout, plain or compressed; of `platforms` alone where some are named, NotFound of none."""
         loop = asyncio.get_running_loop()
         stopped = threading.Event()
 
@@ -129,7 +131,11 @@ class Images:
         async with self.lease() as lease:
             with Feed(stream, loop) as feed, Loader(self.content, lease, stopped) as loader:
                 found: Sequence[Archived] = await self.work(stopped, lambda: loader.load(feed, report), feed.stop)
-            for archived in found:
+            chosen = [a for a in found if not platforms or any(suits(a.image, wanted) for wanted in platforms)]
+            if not chosen and found:
+                words = ", ".join(map(str, platforms))
+                raise NotFound(f"no image of the archive provides the specified platform ({words})")
+            for archived in chosen:
                 for name in archived.names:
                     holder = self.state().image_names.get(name)
                     if holder is not None and holder != archived.image.id:
@@ -139,6 +145,7 @@ class Images:
                 for line in [f"Loaded image: {name}\n" for name in archived.names] or [f"Loaded image ID: {archived.image.id}\n"]:
                     progress({"stream": line})
                 self.tell("load", archived.image.id, archived.image.id, archived.image)
+        await asyncio.to_thread(self.content.collect, [archived.image for archived in found if archived not in chosen])
         return tuple(images)
 
     async def import_(

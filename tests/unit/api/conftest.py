@@ -306,7 +306,9 @@ class FakeImages:
             raise self.late
         progress({"status": "Status: Downloaded newer image for httpd:2.4"})
 
-    async def load(self, stream: AsyncIterator[bytes], *, quiet: bool, progress: Callable[[dict[str, Any]], None]) -> None:
+    async def load(
+        self, stream: AsyncIterator[bytes], *, quiet: bool, progress: Callable[[dict[str, Any]], None], platforms: tuple[Any, ...]
+    ) -> None:
         size = 0
         async for part in stream:
             size += len(part)

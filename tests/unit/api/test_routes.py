@@ -362,7 +362,7 @@ def test_logs(run):
         reply = await client.ask("GET", "/v1.41/containers/db/logs?stdout=1&timestamps=1&tail=all")
         assert reply.headers["content-type"] == "application/vnd.docker.raw-stream"
         assert reply.body.startswith(b"2026-11-23T17:46:01Z out\n")
-        assert (await client.ask("GET", "/containers/web/logs")).json["message"] == "Bad parameters: you must choose at least one stream"
+        assert (await client.ask("GET", "/containers/web/logs")).json["message"] == "must specify at least one of 'stdout' or 'stderr'"
         assert (await client.ask("GET", "/containers/nosuch/logs?stdout=1")).status == 404
         client.engine.fails["logs"] = NotSupported("configured logging driver does not support reading")
         assert (await client.ask("GET", "/containers/web/logs?stdout=1&follow=1")).status == 501

@@ -118,7 +118,7 @@ def test_a_large_body_is_streamed_with_backpressure(run):
     async def scenario(client: Client) -> None:
         gate, sizes = asyncio.Event(), []
 
-        async def load(stream, *, quiet, progress):
+        async def load(stream, *, quiet, progress, platforms):
             await gate.wait()
             async for part in stream:
                 sizes.append(len(part))

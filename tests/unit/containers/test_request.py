@@ -160,7 +160,11 @@ def test_ports_of_the_image_are_no_contradiction_with_a_shared_network() -> None
             ContainerFacts(cpus=2, hostname="thishost", block_weight=False),
             "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
         ),
-        (HostConfig(log_config=LogConfig(config={"tag": "x"})), FACTS, "log options tag are not honoured by this engine; they are discarded"),
+        (
+            HostConfig(log_config=LogConfig(config={"max-buffer-size": "1m"})),
+            FACTS,
+            "log options max-buffer-size are not honoured by this engine; they are discarded",
+        ),
     ],
 )
 def test_warnings(host: HostConfig, facts: ContainerFacts, sentence: str) -> None:

@@ -13,8 +13,8 @@ from sanbashi.containers import lifecycle, seccomp
 from sanbashi.containers.capabilities import DEFAULT, EVERY, granted, normalised
 from sanbashi.containers.checks import cpu_list
 from sanbashi.containers.environment import environment, overlaid
-from sanbashi.containers.logging import size_in_bytes
-from sanbashi.containers.model import Config, Container, ContainerState, HostConfig
+from sanbashi.containers.logging import check_log, log_attributes, not_honoured, size_in_bytes
+from sanbashi.containers.model import Config, Container, ContainerState, HostConfig, LogConfig
 from sanbashi.containers.names import check_name, random_name
 from sanbashi.containers.signals import signal_number
 from sanbashi.containers.users import User, resolve_user
@@ -168,3 +168,62 @@ def test_small_parsers() -> None:
     assert cpu_list("0-2,4") == {0, 1, 2, 4}
     assert cpu_list("2-1") is None and cpu_list("") is None and cpu_list("a") is None
     assert [size_in_bytes(text) for text in ("10m", "1k", "7", "1.5g", "2MB")] == [10 << 20, 1024, 7, 3 << 29, 2 << 20]
+
+
+def logged(**options: str) -> Container:
+    log = LogConfig(config={name.replace("_", "-"): value for name, value in options.items()})
+    check_log(log)
+    config = Config(image="busybox", labels={"app": "web & more", "tier": "front"}, env=("A=1", "B=2", "BARE"))
+    host = HostConfig(log_config=log)
+    return Container(
+        id="0123456789abcdef",
+        name="web",
+        created="",
+        config=config,
+        host_config=host,
+        image_id="sha256:98",
+        path="sh",
+        args=("-c",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, ""),
+        ({"labels": "app,nosuch", "env": "B,BARE"}, "B=2,app=web+%26+more"),
+        ({"labels_regex": "^t", "env_regex": "[AB]"}, "A=1,B=2,tier=front"),
+        ({"tag": "{{.Name}}/{{ .ID }}"}, "tag=web%2F0123456789ab"),
+        ({"tag": "plain"}, "tag=plain"),
+        ({"tag": "{{.ImageName}} {{.Command}}"}, "tag=busybox+sh+-c"),
+    ],
+)
+def test_what_is_told_with_each_line_of_a_log(options: dict[str, str], told: str) -> None:
+    assert log_attributes(logged(**options)) == told
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"labels_regex": "("}, "error parsing labels-regex: "),
+        ({"tag": "{{if .ID}}x{{end}}"}, "invalid log opt tag: "),
+        ({"tag": "{{.Nosuch}}"}, "invalid log opt tag: "),
+        ({"compress": "maybe"}, "error parsing compress: 'maybe' is neither true nor false"),
+        ({"compress": "true"}, "compress cannot be true when max-file is less than 2 or max-size is not set"),
+        ({"mode": "x"}, "logger: logging mode not supported: x"),
+    ],
+)
+def test_what_a_log_cannot_be_told(options: dict[str, str], sentence: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        logged(**options)
+    assert refused.value.message.startswith(sentence)
+
+
+def test_options_of_logs_that_change_nothing() -> None:
+    """What asks for what is done anyhow needs no warning."""
+    assert not_honoured(LogConfig(config={"compress": "false", "mode": "blocking", "labels": "a"})) == []
+    assert not_honoured(LogConfig(config={"compress": "true", "mode": "non-blocking", "max-buffer-size": "1m"})) == [
+        "compress",
+        "max-buffer-size",
+        "mode",
+    ]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...containers.detach import DetachScanner, parse_keys
-from ...errors import Invalid
+from ...containers.logging import log_attributes
+from ...errors import Invalid, NotSupported
 from ..container_filters import ALLOWED, container_matcher
 from ..container_view import Rows, container_json
 from ..create_body import create_body
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ...containers.model import Container
     from ...daemon.engine import Engine
 
+BARE_OBJECT = 7  # bytes: what clients send that mean nothing by it ("{}", "null") is no longer
 CONDITIONS = ("", "not-running", "next-exit", "removed")
 ROWS = Rows()  # rendered rows are only ever looked up by the very objects that they were made of
 
@@ -72,6 +74,10 @@ async def inspect(engine: Engine, request: Request) -> Answer:
 async def start(engine: Engine, request: Request) -> Answer:
     """`start`."""
     parse_keys(request.text("detachKeys"))
+    if len(await request.whole_body()) > BARE_OBJECT:
+        raise Invalid("starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24")
+    if request.text("checkpoint") or request.text("checkpoint-dir"):
+        raise NotSupported("checkpoints are not supported")
     await engine.start(request["id"])
     return empty()
 
@@ -163,7 +169,7 @@ async def attach(engine: Engine, request: Request) -> Answer:
 async def attach_websocket(engine: Engine, request: Request) -> Answer:
     """`attach` through a websocket: binary messages both ways, the two outputs together."""
     head = handshake(request)
-    talking = await Talking.begin(engine, request)
+    talking = await Talking.begin(engine, request, every=request.version < (1, 42))
 
     async def run(client: Stream) -> None:
         messages = WebSocket(client)
@@ -185,11 +191,13 @@ class Talking:
     scanner: DetachScanner | None
 
     @classmethod
-    async def begin(cls, engine: Engine, request: Request) -> Talking:
-        """Attach as the request wants."""
+    async def begin(cls, engine: Engine, request: Request, *, every: bool = False) -> Talking:
+        """Attach as the request wants; `every`: to all three streams whatever it says."""
         keys = parse_keys(request.text("detachKeys"))
         container = engine.find_container(request["id"])
         wanted = {name: request.flag(name) for name in ("stdin", "stdout", "stderr", "stream", "logs")}
+        if every:
+            wanted |= {"stdin": True, "stdout": True, "stderr": True}
         attachment = await engine.attach(container.id, **wanted)
         stdin = wanted["stdin"] and wanted["stream"]
         streams = frozenset(n for n, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if wanted[name])
@@ -215,7 +223,9 @@ async def logs(engine: Engine, request: Request) -> Answer:
     """`logs`."""
     stdout, stderr = request.flag("stdout"), request.flag("stderr")
     if not stdout and not stderr:
-        raise Invalid("Bad parameters: you must choose at least one stream")
+        raise Invalid("must specify at least one of 'stdout' or 'stderr'")
+    if request.text("format"):
+        raise Invalid("unsupported log format")
     container = engine.find_container(request["id"])
     now = time.time_ns()
     tail = request.text("tail")
@@ -229,7 +239,8 @@ async def logs(engine: Engine, request: Request) -> Answer:
         tail=int(tail) if tail.isdecimal() and tail.isascii() else None,  # "all", and anything else that is no number
     )
     terminal = container.config.tty
-    bits = log_bits(await begun(lines), terminal=terminal, timestamps=request.flag("timestamps"))
+    details = log_attributes(container) if request.flag("details") else None
+    bits = log_bits(await begun(lines), terminal=terminal, timestamps=request.flag("timestamps"), details=details)
     return Streamed(bits, stream_type(request.version, terminal))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Invalid, NotSupported
-from ...images.manifest import checked_platform, parse_wanted
+from ...images.manifest import Platform, checked_platform, parse_wanted
 from ...images.model import Image
 from ...images.usage import shared_sizes
 from ..filters import parse_filters
@@ -23,6 +23,8 @@ Report = Callable[[dict[str, Any]], None]
 
 async def listing(engine: Engine, request: Request) -> Answer:
     """`images`."""
+    if request.version >= (1, 54) and request.flag("identity") and not request.flag("manifests"):
+        raise Invalid("conflicting options: identity requires manifests=1")
     found = engine.images.list(parse_filters(request.text("filters")), all=request.flag("all"))
     shared = shared_sizes(engine.state.images.values()) if request.flag("shared-size") else {}
     return json_response([summary_json(image, request.version, shared.get(image.id, -1)) for image in found])
@@ -76,8 +78,10 @@ async def create(engine: Engine, request: Request) -> Answer:
 async def load(engine: Engine, request: Request) -> Answer:
     """`load`."""
 
+    wanted = platforms(request)
+
     async def bring(report: Report) -> None:
-        await engine.images.load(request.body, quiet=request.flag("quiet"), progress=report)
+        await engine.images.load(request.body, quiet=request.flag("quiet"), progress=report, platforms=wanted)
 
     # A failure comes in the stream, as in Docker: docker-py looks for it there.
     return Streamed(progress_bits(bring, refuse=False))
@@ -88,21 +92,26 @@ async def save(engine: Engine, request: Request) -> Answer:
     names = [request["name"]] if "name" in request.parameters else [n for text in request.texts("names") for n in text.split(",")]
     if not names:
         raise Invalid("no image was named")
-    if request.text("platform"):
+    for wanted in platforms(request):
         for name in names:
-            of_platform(engine.images.resolve(name), request)
+            checked_platform(engine.images.resolve(name), wanted, name)
     return Streamed(engine.images.save(names), TAR, at_once=False)
 
 
 async def tag(engine: Engine, request: Request) -> Answer:
     """`tag`."""
     repo, tag = request.text("repo"), request.text("tag")
+    if repo == "sha256":
+        raise Invalid("refusing to create an ambiguous tag using digest algorithm as name")
     await engine.images.tag(request["name"], f"{repo}:{tag}" if tag else repo)
     return Response(201)
 
 
 async def remove(engine: Engine, request: Request) -> Answer:
     """`rmi`."""
+    if request.version >= (1, 50):
+        for text in request.texts("platforms"):
+            checked_platform(engine.images.resolve(request["name"]), parse_wanted(text), request["name"])
     return json_response(await engine.images.remove(request["name"], force=request.flag("force"), noprune=request.flag("noprune")))
 
 
@@ -110,6 +119,14 @@ async def prune(engine: Engine, request: Request) -> Answer:
     """`image prune`."""
     removed, freed = await engine.images.prune(parse_filters(request.text("filters")))
     return json_response({"ImagesDeleted": removed or None, "SpaceReclaimed": freed})
+
+
+def platforms(request: Request) -> tuple[Platform, ...]:
+    """The platforms that an archive is asked for by; none means all that there are."""
+    texts = [text for text in request.texts("platform") if text] if request.version >= (1, 48) else []
+    if len(texts) > 1 and request.version < (1, 52):
+        raise Invalid("multiple platform parameters are not supported in this API version; use API version 1.52 or later")
+    return tuple(map(parse_wanted, texts))
 
 
 def of_platform(image: Image, request: Request) -> Image:

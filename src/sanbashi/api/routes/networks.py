@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...errors import Invalid
+from msgspec.structs import replace as fields
+
+from ...containers.logging import TRUTHS
+from ...errors import Invalid, NotFound
 from ...network.model import Network
 from ..filters import NETWORKS, PRUNE, network_matcher, parse_filters, prune_matcher
 from ..messages import Answer, Request, Response, empty, json_response
@@ -33,25 +37,35 @@ async def listing(engine: Engine, request: Request) -> Answer:
 
 async def inspect(engine: Engine, request: Request) -> Answer:
     """`network inspect`; Docker says the same thing in another order here."""
+    if request.text("verbose") not in ("", *TRUTHS):
+        raise Invalid(f"invalid value for verbose: {request.text('verbose')}")
     try:
         network = engine.networking.find(request["id"])
     except Invalid as error:
         if (match := AMBIGUOUS.fullmatch(error.message)) is None:
             raise
         raise Invalid(f"{match[2]}: {match[1]}", hint=error.hint) from error
+    if request.text("scope") not in ("", network.scope):
+        raise NotFound(f"network {request['id']} not found")
     return json_response(network_json(engine.state, network, request.version))
 
 
 async def create(engine: Engine, request: Request) -> Answer:
     """`network create`."""
-    id_, warning = await engine.create_network(network_request(await request.json(required=True)))
+    wish = network_request(await request.json(required=True))
+    if request.version < (1, 48):
+        wish = replace(wish, enable_ipv4=None)  # its clients do not know of it
+    id_, warning = await engine.create_network(wish)
     return json_response({"Id": id_, "Warning": warning}, 201)
 
 
 async def connect(engine: Engine, request: Request) -> Answer:
     """`network connect`."""
     body = decode(await request.json(required=True), ConnectBody)
-    await engine.connect(request["id"], body.container, endpoint_wish(request["id"], body.endpoint_config))
+    settings = body.endpoint_config
+    if request.version < (1, 54):
+        settings = fields(settings, mac_address="")  # until then Docker took it and did not look at it
+    await engine.connect(request["id"], body.container, endpoint_wish(request["id"], settings))
     return Response()
 
 

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...daemon.events import Event
+from ...errors import Invalid
 from ..disk_view import kinds_of, totals, usage_of
 from ..filters import EVENTS, event_matcher, parse_filters
-from ..messages import MAXIMUM, MINIMUM, Answer, Request, Response, Streamed, Version, json_response, version_text
+from ..info_view import info_json
+from ..messages import JSON, MAXIMUM, MINIMUM, Answer, Request, Response, Streamed, Version, json_response, version_text
 from ..streams import begun
 from ..times import SECOND, parse_moment
 
 if TYPE_CHECKING:
     from ...daemon.engine import Engine
 
+# RFC 7464 has a record separator before each text.
+JSON_LINES, JSON_NEWLINES, JSON_SEQUENCE = "application/jsonl", "application/x-ndjson", "application/json-seq"
 PING = (("Builder-Version", "1"), ("Cache-Control", "no-cache, no-store, must-revalidate"), ("Pragma", "no-cache"), ("Swarm", "inactive"))
 
 
@@ -40,7 +44,12 @@ async def version(engine: Engine, request: Request) -> Answer:
 
 async def info(engine: Engine, request: Request) -> Answer:
     """`info`."""
-    return json_response(engine.info())
+    return json_response(info_json(engine.info(), request.version))
+
+
+async def options(engine: Engine, request: Request) -> Answer:
+    """OPTIONS of any path; nobody is told anything by it, as Docker has it."""
+    return Response(200)
 
 
 async def counters(engine: Engine, request: Request) -> Answer:
@@ -52,15 +61,25 @@ async def events(engine: Engine, request: Request) -> Answer:
     """`events`: the head goes out at once, and nothing that happens after it is missed."""
     now = time.time_ns()
     since, until = parse_moment(request.text("since"), now, "since"), parse_moment(request.text("until"), now, "until")
+    if since is not None and until is not None and until < since:
+        raise Invalid(f"`since` time ({request.text('since')}) cannot be after `until` time ({request.text('until')})")
     matches = event_matcher(parse_filters(request.text("filters"), EVENTS))
+    kind = stream_kind(request.headers.get("accept", ""), JSON_LINES if request.version >= (1, 52) else JSON)
     found = engine.events.subscribe(since=since, until=until, matches=matches)
-    return Streamed(event_bits(await begun(found), request.version))
+    return Streamed(event_bits(await begun(found), request.version, b"\x1e" if kind == JSON_SEQUENCE else b""), kind)
 
 
-async def event_bits(found: AsyncIterator[Event], version: Version) -> AsyncIterator[bytes]:
-    """Events as JSON lines."""
+def stream_kind(accept: str, default: str) -> str:
+    """The content type of a stream of JSON: what the client asks for by name, else the version's own."""
+    asked = [word.split(";")[0].strip().lower() for word in accept.split(",")]
+    return next((kind for kind in asked if kind in (JSON_LINES, JSON_NEWLINES, JSON_SEQUENCE)), default)
+
+
+async def event_bits(found: AsyncIterator[Event], version: Version, before: bytes) -> AsyncIterator[bytes]:
+    """Events as JSON lines, each with what its content type wants `before` it."""
     async for event in found:
-        yield event_line(event, version)
+        if version >= (1, 46) or (event.type, event.action) != ("image", "create"):
+            yield before + event_line(event, version)
 
 
 def event_line(event: Event, version: Version) -> bytes:
@@ -83,6 +102,10 @@ def event_line(event: Event, version: Version) -> bytes:
 
 async def disk_usage(engine: Engine, request: Request) -> Answer:
     """`system df`."""
-    kinds = kinds_of(request.texts("type"))
+    kinds = kinds_of(request.texts("type") if request.version >= (1, 42) else ())
     document = usage_of(await engine.disk_usage(), engine.state, request.version, time.time_ns(), kinds)
-    return json_response(document | (totals(document, verbose=request.flag("verbose")) if request.version >= (1, 52) else {}))
+    if request.version < (1, 52):
+        return json_response(document)
+    verbose = request.flag("verbose")
+    sums = totals(document, verbose=verbose)
+    return json_response(sums if verbose else document | sums)
