@@ -20,10 +20,12 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "volumes": ("errors",),
     "images": ("errors", "containers.model"),
     "containers": ("errors", "network.model", "images.model", "volumes.model"),
+    "dhcp": ("errors", "network.lease"),
     "resolver": ("errors", "network.model", "network.picture"),
-    "keeper": ("errors", "resolver", "network.model", "network.picture"),
+    "keeper": ("errors", "resolver", "dhcp", "network.lease", "network.model", "network.picture"),
     "host": (
         "errors",
+        "network.lease",
         "network.model",
         "network.picture",
         "network.plan",
@@ -39,7 +41,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 }
 # Where the daemon's program starts it wires everything, the server among it, by name.
 WIRING = {"daemon.main": ("api.server",), "daemon.building": ("api.server",)}
-PURE = ("network", "resolver", "containers", "images", "volumes")
+PURE = ("network", "dhcp", "resolver", "containers", "images", "volumes")
 WORLD = {"os", "socket", "subprocess", "time", "random", "secrets", "asyncio", "threading", "shutil", "tempfile", "urllib3", "ctypes", "fcntl"}
 # A swarm has managers: there it is the domain's word.
 DOMAIN_WORDS = {"api.routes.swarm.not_a_manager"}

@@ -16,6 +16,7 @@ from ..daemon.state import State
 from ..errors import Invalid
 from ..images.reference import parse_reference
 from ..network.model import PREDEFINED, Endpoint, EndpointWish
+from .lease_view import lease_json
 from .messages import Version
 from .network_view import sorted_map
 from .times import SECOND, ZERO, human, nanoseconds
@@ -47,6 +48,8 @@ def networks_json(state: State, container: Container, endpoints: Iterable[Endpoi
         endpoint = by_network.get(network_id)
         shown = network_id if wish.network_id or started or endpoint else ""
         found[name] = endpoint_json(container, name, wish, endpoint, shown, version, listed)
+        if not listed:
+            found[name] |= lease_json(state.network.networks.get(network_id), endpoint)
     return found
 
 

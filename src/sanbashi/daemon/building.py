@@ -16,6 +16,7 @@ from ..host.mounts import share
 from ..host.runtime import Runtimes
 from ..host.snapshots import Snapshots
 from ..host.surroundings import probe_surroundings
+from ..network.lease import LeaseReport
 from .config import DaemonConfig
 from .core import Core
 from .engine import Engine
@@ -60,7 +61,11 @@ async def build(config: DaemonConfig) -> Engine:
         for one in engine:
             loop.call_soon_threadsafe(one.reconcile.keeper_lost)
 
-    keeper = KeeperClient(config.exec_root, on_lost=keeper_lost)
+    def lease_told(report: LeaseReport) -> None:
+        for one in engine:
+            loop.call_soon_threadsafe(one.networking.leasing.heard, report)
+
+    keeper = KeeperClient(config.exec_root, on_lost=keeper_lost, on_lease=lease_told)
     kernel = Kernel(config.exec_root, keeper, facts)
     # Before the runtimes' own mount namespace is made: what is mounted shared by then propagates into it.
     for sentence in await loop.run_in_executor(None, kernel.prepare):

@@ -73,10 +73,14 @@ class Lifecycle:
 
     # -- start
 
-    @whole
     async def start(self, ref: str) -> None:
-        """`start`: NotModified where it runs already."""
+        """`start`: NotModified where it runs already. Whoever goes away while it waits for an address gives it up."""
         container = self.core.find_container(ref)
+        with self.networking.leasing.attended(container.id):
+            await self.start_whole(container)
+
+    @whole
+    async def start_whole(self, container: Container) -> None:
         async with self.core.locked(container.id):
             container = self.core.find_container(container.id)
             moves.check_start(container)
@@ -128,7 +132,7 @@ class Lifecycle:
             first, rest, container = await self.reserve(container, avoid)
         try:
             pinned = asyncio.ensure_future(self.pin(first))
-            (pid, monitor_pid), _ = await both(self.create(container, pinned), self.wire(pinned, rest))
+            (pid, monitor_pid), _ = await both(self.create(container, pinned), self.wire(pinned, container, rest, avoid))
             crash_point("created")
             with stage("start", runtime=True):
                 await self.process.start(container)
@@ -156,11 +160,17 @@ class Lifecycle:
             await self.write_files(container)
         return await self.process.create(container, self.networking.namespace_path(container), pinned)
 
-    async def wire(self, pinned: Awaitable[None], steps: tuple[Step, ...]) -> None:
-        """Links, rules and names, while the runtime makes the container."""
+    async def wire(self, pinned: Awaitable[None], container: Container, steps: tuple[Step, ...], avoid: frozenset[tuple[str, int]]) -> None:
+        """Links, rules and names, while the runtime makes the container; then the addresses from outside, which the links must be there for."""
         await pinned
         with stage("network"):
             await self.networking.apply(steps)
+        try:
+            await self.networking.leasing.acquire(container, avoid)
+        except PortTaken:
+            raise
+        except SanbashiError as error:
+            raise self.prefixed(error) from error
 
     async def reserve(self, container: Container, avoid: frozenset[tuple[str, int]]) -> tuple[tuple[Step, ...], tuple[Step, ...], Container]:
         """Reserve addresses, names and ports; the steps that make them true and the container that holds them."""
@@ -289,6 +299,7 @@ class Lifecycle:
             container = self.core.state.containers.get(container_id)
             if container is None or container.state.status != "restarting":
                 return
+            self.networking.leasing.abandoned.discard(container_id)
             try:
                 await self.bring_up(msgspec.structs.replace(container, restart_count=container.restart_count + 1))
             except SanbashiError as error:
@@ -350,10 +361,14 @@ class Lifecycle:
         await self.process.kill(container, number)
         self.core.tell_container("kill", container, signal=str(number))
 
-    @whole
     async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
         """`restart`: stop where it runs, then start."""
         container = self.core.find_container(ref)
+        with self.networking.leasing.attended(container.id):
+            await self.restart_whole(container, timeout, signal)
+
+    @whole
+    async def restart_whole(self, container: Container, timeout: int | None, signal: str) -> None:
         if container.state.running:
             auto_remove = container.host_config.auto_remove
             if auto_remove:

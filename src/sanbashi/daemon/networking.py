@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -24,7 +24,8 @@ from ..network.wanted import wanted
 from .core import Core, new_id, now, whole
 from .facts import look_again
 from .files import write_files
-from .remembered import preferring, remembering
+from .leasing import Leasing
+from .remembered import last_lease, preferring, remembering
 from .saved import Key
 
 log = logging.getLogger("sanbashi.network")
@@ -50,6 +51,10 @@ class Networking:
     """Networks and the sandboxes of containers."""
 
     core: Core
+    leasing: Leasing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leasing = Leasing(self.core, self)
 
     # -- the loop
 
@@ -205,6 +210,7 @@ class Networking:
             mac=mac_address(secrets.token_bytes(6)),
             host_interface=host_interface(secrets.token_hex(4)),
             links=links,
+            remembered=last_lease(state, container, network),
         )
 
     def container_id_of(self, ref: str) -> str:
@@ -288,6 +294,7 @@ class Networking:
         if container.state.running:
             after = remembering(old.network, container.sandbox_id, after)
         part = self.touched(old.network, container.sandbox_id)
+        self.leasing.forget(old.network.sandbox_endpoints.get(container.sandbox_id, ()))
         keys = [*part.keys(old.network), ("container", container.id)]
         new = commands.close_sandbox(old.network, container.sandbox_id)
         have, want = self.picture(old.network, part), self.picture(new, part)
@@ -317,9 +324,13 @@ class Networking:
 
     # -- connect and disconnect
 
-    @whole
     async def connect(self, network_ref: str, container_ref: str, wish: EndpointWish) -> None:
         """`network connect`, on a running or a stopped container."""
+        with self.leasing.attended(self.core.find_container(container_ref).id):
+            await self.connect_whole(network_ref, container_ref, wish)
+
+    @whole
+    async def connect_whole(self, network_ref: str, container_ref: str, wish: EndpointWish) -> None:
         core = self.core
         container = core.find_container(container_ref)
         async with core.locked(container.id):
@@ -342,10 +353,23 @@ class Networking:
                 new, endpoint = self.join(core.state.network, container.sandbox_id, container, network, wish)
                 new = commands.publish(new, container.sandbox_id, core.network_facts)
                 await self.change(new, self.touched(new, container.sandbox_id), after)
+                await self.leased_or_left(container, after, endpoint)
                 await self.refresh_files(after.sandbox_id)
+                endpoint = core.state.network.endpoints[endpoint.id]
                 log.info("connected %s to %s as %s", container.name, name, endpoint.ipv4 or endpoint.ipv6 or "no address")
             if network is not None:
                 self.tell("connect", network, container=container.id)
+
+    async def leased_or_left(self, before: Container, after: Container, endpoint: Endpoint) -> None:
+        """Get a new endpoint its lease, where it needs one; without one the container leaves again and is as it was."""
+        try:
+            await self.leasing.acquire(after)
+        except SanbashiError:
+            self.leasing.forget([endpoint.id])
+            state = self.core.state.network
+            back = commands.publish(commands.leave(state, endpoint.id), after.sandbox_id, self.core.network_facts)
+            await self.change(back, self.touched(state, after.sandbox_id), before)
+            raise
 
     def find_or_none(self, ref: str, *, required: bool) -> Network | None:
         try:
@@ -393,6 +417,7 @@ class Networking:
                 await core.put(after)
             else:
                 part = self.touched(core.state.network, container.sandbox_id)
+                self.leasing.forget([endpoint_id])
                 new = commands.leave(core.state.network, endpoint_id)
                 new = commands.publish(new, container.sandbox_id, core.network_facts)
                 await self.change(new, part, after)

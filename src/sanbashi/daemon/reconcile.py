@@ -79,6 +79,7 @@ class Reconcile:
                 self.lifecycle.health.begin(container)
         for container, code in ended:
             core.tell_container("die", container, exitCode=str(code))
+        self.networking.leasing.catch_up()
         self.spawn(self.restart_policies([c.id for c, _ in ended]))
 
     async def serve_host(self, steps: Sequence[Step]) -> None:
@@ -225,7 +226,7 @@ class Reconcile:
         """Go down: with live restore everything goes on, else the containers are stopped as dockerd does."""
         core = self.core
         await self.drift.close()
-        for task in [*self.tasks, *self.lifecycle.restarts.values()]:
+        for task in [*self.tasks, *self.networking.leasing.tasks, *self.lifecycle.restarts.values()]:
             task.cancel()
         self.lifecycle.health.close()
         if not core.config.live_restore:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from ..containers.model import Container
+from ..network.leasing import has_leases
 from ..network.model import EndpointWish, Network, NetworkState
 
 
@@ -33,3 +34,12 @@ def preferring(state: NetworkState, container: Container, network: Network, wish
         else:
             wish = wish if wish.ipv6 is not None else replace(wish, ipv6=address)
     return wish
+
+
+def last_lease(state: NetworkState, container: Container, network: Network) -> ipaddress.IPv4Address | None:
+    """The container's last address on a network whose addresses are leased, where nobody of ours has it."""
+    if not has_leases(network):
+        return None
+    word = next((four for id_, four, _ in container.last_addresses if id_ == network.id), "")
+    address = ipaddress.IPv4Address(word) if word else None
+    return address if (network.id, address) not in state.addresses else None

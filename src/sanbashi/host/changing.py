@@ -14,7 +14,23 @@ from dataclasses import dataclass
 from typing import cast
 
 from ..errors import StepFailed
-from ..network.picture import Address, Element, Forwarder, HeldPort, Item, Namespace, Neighbour, Resolver, Route, Sublink, Sysctl, Up, Veth
+from ..network.picture import (
+    Address,
+    Element,
+    Forwarder,
+    HeldPort,
+    Item,
+    Leasing,
+    Mtu,
+    Namespace,
+    Neighbour,
+    Resolver,
+    Route,
+    Sublink,
+    Sysctl,
+    Up,
+    Veth,
+)
 from ..network.plan import claim
 from . import linking, nft, rtnetlink, sublinks, sysctl
 from .crash import crash_point
@@ -33,6 +49,11 @@ class Change(Gathering):
             phase(self)
 
     # -- coming into being
+
+    def give_back(self) -> None:
+        """Leases first: their servers are told while the endpoint can still talk."""
+        if gone := self.removed(Leasing):
+            self.hands.keeper.change(gone, (), namespaces=self.hands.namespaces.path)
 
     def silence(self) -> None:
         """Endpoint links down first: nobody talks while its rules go."""
@@ -77,7 +98,7 @@ class Change(Gathering):
 
     def set_up_inside(self) -> None:
         """Everything within the containers' namespaces, links up included: they reach nobody before the host's end is up."""
-        kinds = (Sysctl, Address, Up, Neighbour, Route, Resolver)
+        kinds = (Sysctl, Mtu, Address, Up, Neighbour, Route, Resolver)
         names = {place(i): None for i in self.add if isinstance(i, kinds) and place(i)}
         for namespace in names:
             items = [i for i in self.add if isinstance(i, kinds) and place(i) == namespace]
@@ -115,6 +136,7 @@ class Change(Gathering):
         """Addresses, links up, neighbours and routes of the namespace that this thread is in, in one send."""
         here = [i for i in items if place(i) == namespace]
         work = list(first)
+        work += [(m, rtnetlink.set_link(m.link, mtu=m.mtu), frozenset()) for m in here if isinstance(m, Mtu)]
         for a in (i for i in here if isinstance(i, Address)):
             work.append((a, rtnetlink.address(rtnetlink.NEWADDR, self.index(a, a.link), a.address), THERE))
         for u in (i for i in here if isinstance(i, Up)):
@@ -129,9 +151,9 @@ class Change(Gathering):
 
     def keep(self) -> None:
         """One message: what is new, what it replaces, and names that go. Ports that are given up wait until their rules are gone."""
-        add = [i for i in self.add if isinstance(i, KEPT)]
+        add = [i for i in self.add if isinstance(i, KEPT) and not isinstance(i, Leasing)]
         if add:
-            now = [i for i in self.remove if isinstance(i, KEPT) and not self.waits(i)]
+            now = [i for i in self.remove if isinstance(i, KEPT) and not isinstance(i, Leasing) and not self.waits(i)]
             with self.step(add[0]):
                 crash_point("before the keeper's change")
                 self.stand = self.hands.keeper.change(now, add, namespaces=self.hands.namespaces.path)
@@ -179,6 +201,16 @@ class Change(Gathering):
             if link.announce[0] and fresh:
                 with self.step(link, *GONE, errno.ENETDOWN), inside(self.hands.namespaces.path(link.namespace)):
                     self.hands.announcer.announce(name, fresh, link.announce)
+        told = {(link.namespace, link.peer if isinstance(link, Veth) else link.name) for link in links}
+        for late in self.adding(Address):
+            if late.announce[0] and (late.namespace, late.link) not in told:
+                with self.step(late, *GONE, errno.ENETDOWN), inside(self.hands.namespaces.path(late.namespace)):
+                    self.hands.announcer.announce(late.link, [late.address.ip], late.announce)
+
+    def lease(self) -> None:
+        """Have the keeper ask for leases, now that the endpoints can talk."""
+        if add := self.adding(Leasing):
+            self.hands.keeper.change((), add, namespaces=self.hands.namespaces.path)
 
     def forget(self) -> None:
         try:
@@ -190,8 +222,8 @@ class Change(Gathering):
     # -- going
 
     def release(self) -> None:
-        add = any(isinstance(i, KEPT) for i in self.add)
-        gone = [i for i in self.remove if isinstance(i, KEPT) and (not add or self.waits(i))]
+        add = any(isinstance(i, KEPT) and not isinstance(i, Leasing) for i in self.add)
+        gone = [i for i in self.remove if isinstance(i, KEPT) and not isinstance(i, Leasing) and (not add or self.waits(i))]
         if gone:
             with self.step(gone[0]):
                 self.hands.keeper.change(gone, (), namespaces=self.hands.namespaces.path)
@@ -251,6 +283,7 @@ class Change(Gathering):
 # Rules stand before an endpoint can talk and until it cannot; routes stand as long as a rule may translate to them; what is new comes
 # before what is old goes. One pass serves a start, a stop and a replacement.
 PHASES: tuple[Callable[[Change], None], ...] = (
+    Change.give_back,
     Change.silence,
     Change.create_namespaces,
     linking.create_bridges,
@@ -264,6 +297,7 @@ PHASES: tuple[Callable[[Change], None], ...] = (
     Change.rules,
     Change.let_talk,
     Change.announce,
+    Change.lease,
     Change.forget,
     Change.release,
     Change.clear_host,

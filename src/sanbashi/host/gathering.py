@@ -11,7 +11,22 @@ from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from ..errors import StepFailed
-from ..network.picture import Bridge, Forwarder, HeldPort, HostResolver, Item, Names, Namespace, Parent, Picture, Resolver, Sublink, Veth, Zone
+from ..network.picture import (
+    Bridge,
+    Forwarder,
+    HeldPort,
+    HostResolver,
+    Item,
+    Leasing,
+    Names,
+    Namespace,
+    Parent,
+    Picture,
+    Resolver,
+    Sublink,
+    Veth,
+    Zone,
+)
 from ..network.plan import claim
 from . import conntrack, nft
 from .announcing import Announcer
@@ -24,7 +39,7 @@ from .sweeping import Sweeper
 
 BRIDGE_PORTS = 1023  # BR_MAX_PORTS - 1, net/bridge/br_private.h
 
-KEPT = (Zone, Names, Resolver, HostResolver, HeldPort, Forwarder)  # what the keeper holds
+KEPT = (Zone, Names, Resolver, HostResolver, HeldPort, Forwarder, Leasing)  # what the keeper holds
 GONE = frozenset({errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL, errno.ENXIO})
 THERE = frozenset({errno.EEXIST})
 T = TypeVar("T")
@@ -134,6 +149,7 @@ def place(item: Item) -> str:
     """The sandbox whose namespace an item is in, "" for the host's."""
     if isinstance(item, Resolver):
         return item.sandbox
+    # A lease is the keeper's alone: nothing of it is looked for in the namespace.
     return str(getattr(item, "namespace", ""))
 
 

@@ -15,7 +15,8 @@ from typing import Self, TypeVar
 
 from sanbashi.errors import Failed, SanbashiError, Unavailable
 from sanbashi.keeper import protocol
-from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Picture, Resolver
+from sanbashi.network.lease import Lease, LeaseReport, report_of
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Picture, Resolver
 
 from .keeperline import Line, join, reach, runs, wait_for_lock
 from .listening import ADDRESS, listen
@@ -43,7 +44,8 @@ class Loss:
 class KeeperClient:
     """One keeper's client; calls may come from any thread. What was acknowledged is remembered, and given to a new keeper when one dies.
 
-    `on_lost` is called, from a thread of our own, as soon as the keeper is gone; `ensure` then starts the next one.
+    `on_lost` is called, from a thread of our own, as soon as the keeper is gone; `ensure` then starts the next one. `on_lease` is called likewise
+    with how it stands with each lease, and again at each change.
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class KeeperClient:
         *,
         namespaces: PathOf | None = None,
         on_lost: Callable[[], None] | None = None,
+        on_lease: Callable[[LeaseReport], None] | None = None,
         resolv_conf: Path = Path("/etc/resolv.conf"),
     ) -> None:
-        self._root, self._resolv_conf, self._on_lost = exec_root, resolv_conf, on_lost
+        self._root, self._resolv_conf, self._on_lost, self._on_lease = exec_root, resolv_conf, on_lost, on_lease
+        self._leases: dict[str, Lease | None] = {}  # by endpoint, as the keeper told last
         self._path_of: PathOf = namespaces or (lambda sandbox: exec_root / "netns" / sandbox[:12])
         self._lock = threading.RLock()
         self._line: Line | None = None
@@ -176,8 +180,8 @@ class KeeperClient:
         return line
 
     def _watch_over(self, line: Line, child: subprocess.Popen[bytes] | None) -> None:
-        """Notice the keeper's end at once: a connection that is only listened to."""
-        line.wait_for_end()
+        """Notice the keeper's end at once, and hear of leases: a connection that is only listened to."""
+        line.listen(self._heard)
         if line.left:
             return
         line.close()
@@ -185,6 +189,20 @@ class KeeperClient:
             child.wait()
         if self._on_lost is not None:
             self._on_lost()
+
+    def _heard(self, frame: protocol.Frame) -> None:
+        """Reports on leases."""
+        for words in frame.get("leases", ()):
+            report = report_of(words)
+            self._leases[report.endpoint] = report.lease
+            if self._on_lease is not None:
+                self._on_lease(report)
+
+    def _with_lease(self, item: Item) -> Item:
+        """A lease's item with what is known of the lease, for a keeper that does not know."""
+        if isinstance(item, Leasing) and item.endpoint in self._leases:
+            return replace(item, lease=self._leases[item.endpoint])
+        return item
 
     def _learn(self, line: Line) -> None:
         """Take over what the keeper keeps as what we know."""
@@ -197,7 +215,7 @@ class KeeperClient:
         """Give a new keeper what the last one kept; what it cannot have (a port taken meanwhile, a namespace gone) is a loss."""
         known = self._items
         self._learn(line)
-        missing = [item for key, item in known.items() if self._items.get(key) != item]
+        missing = [self._with_lease(item) for key, item in known.items() if self._items.get(key) != item]
         try:
             self._change(line, (), missing, self._path_of, whole=False)
         except ConnectionError:
@@ -209,7 +227,7 @@ class KeeperClient:
         fresh: list[Item] = []
         rest: list[Item] = []
         for item in add:
-            (fresh if isinstance(item, Resolver) and self._is_new(item) else rest).append(item)
+            (fresh if isinstance(item, Leasing) or (isinstance(item, Resolver) and self._is_new(item)) else rest).append(item)
         stand: list[Item] = []
         batches: list[list[Item]] = [[*rest, *fresh[:RESOLVERS]]]
         batches += [fresh[place : place + RESOLVERS] for place in range(RESOLVERS, len(fresh), RESOLVERS)]
@@ -258,6 +276,8 @@ class KeeperClient:
         self._revision = reply["revision"]
         for item in remove:
             self._items.pop(item.key, None)
+            if isinstance(item, Leasing):
+                self._leases.pop(item.endpoint, None)
         kept = [item for place, item in enumerate(stand) if place not in failed]
         self._items.update((item.key, item) for item in kept)
         return kept
@@ -278,6 +298,8 @@ class KeeperClient:
 
     def _sockets(self, item: Item, path_of: PathOf, opened: ExitStack) -> tuple[Item, list[int]]:
         """The item as it will stand, and the descriptors that the keeper needs for it, open until `opened` is left."""
+        if isinstance(item, Leasing):
+            return item, [self._namespace(item, path_of(item.sandbox), opened)]
         if not isinstance(item, Resolver):
             return item, []
         known = self._items.get(item.key)
@@ -299,3 +321,12 @@ class KeeperClient:
         except OSError as error:
             raise Failed(f"{item} on {ADDRESS}:{item.port}: {protocol.reason(error.errno or 0)}", hint=f"its namespace is {path}") from None
         return item, mine
+
+    def _namespace(self, item: Item, path: Path, opened: ExitStack) -> int:
+        """A descriptor of a sandbox's namespace, open until `opened` is left. Failed."""
+        try:
+            namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Failed(f"{item}: {protocol.reason(error.errno or 0)}", hint=f"its namespace is {path}") from None
+        opened.callback(os.close, namespace)
+        return namespace

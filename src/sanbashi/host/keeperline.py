@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,8 +37,8 @@ class Line:
             raise Unavailable(
                 hello["refused"], hint="stop the keeper that runs (kill PID); names and forwarded ports pause until the daemon starts its own"
             )
-        self.keeper: str = hello["keeper"]
         self.version: int = hello["hello"]
+        self.keeper: str = hello["keeper"]
         self.revision: int = hello["revision"]
         self.pid: int = hello["pid"]
 
@@ -47,6 +47,10 @@ class Line:
         data = protocol.pack(frame)
         sent = socket.send_fds(self._socket, [data], list(descriptors)) if descriptors else self._socket.send(data)
         self._socket.sendall(memoryview(data)[sent:])
+        return self.read()
+
+    def read(self) -> protocol.Frame:
+        """The next frame."""
         while (reply := protocol.unpack(self._received)) is None:
             chunk = self._socket.recv(1 << 18)
             if not chunk:
@@ -54,12 +58,14 @@ class Line:
             self._received += chunk
         return reply
 
-    def wait_for_end(self) -> None:
-        """Until the keeper is gone or `close` is called by another thread."""
-        self._socket.settimeout(None)
+    def listen(self, heard: Callable[[protocol.Frame], None]) -> None:
+        """Hear what the keeper says unasked, until it is gone or `close` is called by another thread."""
         try:
-            while self._socket.recv(4096):
-                pass
+            if self.version >= protocol.LEASES:
+                heard(self.request({"subscribe": True}))
+            self._socket.settimeout(None)
+            while True:
+                heard(self.read())
         except OSError:
             return
 

@@ -14,6 +14,7 @@ from ..network.picture import (
     Bridge,
     Element,
     Item,
+    Mtu,
     Namespace,
     Neighbour,
     Parent,
@@ -187,6 +188,8 @@ class Sight:
                 for item in wished:
                     if isinstance(item, Sysctl):
                         seen.items += self.sysctl(item)
+                    elif isinstance(item, Mtu) and item.link in seen.links:
+                        seen.items.append(replace(item, mtu=seen.links[item.link].mtu))
         except FileNotFoundError:  # unpinned meanwhile
             return Within()
         return seen

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from sanbashi.network.lease import LeaseReport, report_plain
+
 from .asking import Asking
 from .keeping import Addition, Keeping, close
 from .loop import READ, WRITE, Loop
@@ -26,6 +28,7 @@ class Control:
         self._listener = listener
         self._clients: set[Client] = set()
         self._idle = loop.later(LINGER, self._look)
+        keeping.leases.tell = self._tell
         listener.setblocking(False)
         loop.watch(listener.fileno(), READ, self._accept)
 
@@ -36,6 +39,12 @@ class Control:
             return
         accepted.setblocking(False)
         self._clients.add(Client(self, accepted))
+
+    def _tell(self, report: LeaseReport) -> None:
+        """Tell those who asked to be told."""
+        for client in list(self._clients):
+            if client.subscribed:
+                client.push({"leases": [report_plain(report)]})
 
     def left(self, client: Client) -> None:
         self._clients.discard(client)
@@ -61,6 +70,7 @@ class Client:
         self._in, self._out = bytearray(), bytearray()
         self._descriptors: list[int] = []
         self._greeted = False
+        self.subscribed = False
         self._closed = False
         control.loop.watch(connected.fileno(), READ, self._ready)
 
@@ -108,6 +118,12 @@ class Client:
         except OSError:
             self.close()
 
+    def push(self, frame: Frame) -> None:
+        """Say something unasked."""
+        self._send(frame)
+        if not self._closed:
+            self._control.loop.want(self._socket.fileno(), WRITE if self._out else READ)
+
     def _answer(self, frame: Frame) -> Frame:
         """The reply to a request; NotUnderstood."""
         keeping = self._control.keeping
@@ -122,6 +138,9 @@ class Client:
         if "status" in frame:
             asking = self._control.asking
             return {"revision": keeping.revision, "items": len(keeping.items), "asking": len(asking), "kept": len(asking.cache)}
+        if "subscribe" in frame:
+            self.subscribed = True
+            return {"leases": [report_plain(report) for report in keeping.leases.reports()]}
         if "end" in frame:
             self._control.loop.later(0, lambda: self._control.end("it was asked to"))
             return {"ending": True}

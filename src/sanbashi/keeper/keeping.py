@@ -8,11 +8,12 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Names, Resolver, Zone
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Names, Resolver, Zone
 
 from .datagrams import DatagramForwarder
 from .holding import hold, serve
 from .hostserving import HostServed
+from .leases import Leases
 from .loop import Loop
 from .serving import Answering, Served
 from .streams import StreamForwarder
@@ -25,7 +26,7 @@ Key = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """An item to be kept, with the descriptors that came for it: UDP, TCP and namespace, or the namespace alone, or none."""
+    """An item to be kept, with the descriptors that came for it: UDP, TCP and namespace; or the namespace alone, as for a lease; or none."""
 
     item: Item
     descriptors: tuple[int, ...] = ()
@@ -34,8 +35,8 @@ class Addition:
 class Keeping:
     """Items by key. A change happens wholly or not at all; only ports can fail, so they go first."""
 
-    def __init__(self, loop: Loop, answering: Answering) -> None:
-        self._loop, self._answering = loop, answering
+    def __init__(self, loop: Loop, answering: Answering, leases: Leases) -> None:
+        self._loop, self._answering, self.leases = loop, answering, leases
         self.items: dict[Key, Item] = {}
         self.revision = 0
         self._ports: dict[Key, Holding] = {}
@@ -108,7 +109,7 @@ class Keeping:
                 holding.close()
 
     def _add(self, addition: Addition) -> int:
-        """Keep a name, a zone or a resolver; an errno, or 0."""
+        """Keep a name, a zone, a resolver or a lease; an errno, or 0."""
         item, descriptors = addition.item, addition.descriptors
         before = self.items.get(item.key)
         if isinstance(item, Resolver):
@@ -118,6 +119,11 @@ class Keeping:
         elif isinstance(item, HostResolver):
             if code := self._serve_host(item, before):
                 return code
+        elif isinstance(item, Leasing):
+            if len(descriptors) != 1:
+                close(descriptors)
+                return errno.EBADF
+            self.leases.add(item, descriptors[0])
         elif isinstance(item, Zone | Names):
             if isinstance(before, Zone | Names):
                 self._answering.directory.remove(before)
@@ -161,16 +167,19 @@ class Keeping:
             self._host = None
         if isinstance(item, Resolver):
             self._served.pop(item.sandbox).close()
+        elif isinstance(item, Leasing):
+            self.leases.remove(item.endpoint)
         elif isinstance(item, Zone | Names):
             self._answering.directory.remove(item)
             self._answering.changed(item.network)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything. Leases are not given back: whoever has the addresses may go on without us."""
+        self.leases.close()
         for item in list(self.items.values()):
             if isinstance(item, PORTS):
                 self._release(item)
-            else:
+            elif not isinstance(item, Leasing):
                 self._remove(item)
 
 

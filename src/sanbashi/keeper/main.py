@@ -20,6 +20,7 @@ from .asking import Asking
 from .control import Control
 from .hostservers import HostServers
 from .keeping import Keeping
+from .leases import Leases
 from .loop import READ, Loop
 from .protocol import SOCKET
 from .serving import Answering
@@ -60,7 +61,7 @@ def serve(exec_root: Path, listener: socket.socket, resolv_conf: Path) -> None:
     loop = Loop()
     asking = Asking(loop, log)
     answering = Answering(loop, asking, HostServers(asking, resolv_conf))
-    keeping = Keeping(loop, answering)
+    keeping = Keeping(loop, answering, Leases(loop, log))
     path = exec_root / SOCKET
 
     def end(because: str) -> None:

@@ -8,10 +8,11 @@ reply, in order:
   {"change": revision, "remove": [...], "add": [...], "sockets": [n, ...], "whole": bool}
                                        -> {"revision": n, "failed": [[place in add, errno], ...]} or {"stale": revision}
   {"status": true}                     -> {"revision": n, ...counts}
+  {"subscribe": true}                  -> {"leases": [report, ...]}, and after it, unasked, {"leases": [report]} at each change of a lease
   {"end": true}                        -> {"ending": true}
 
 `change` names the revision that the sender knows: another's change in between is never overwritten unseen. `whole`: all or nothing. `sockets`: how
-many descriptors belong to each added item: UDP, TCP and namespace for a new resolver, or the namespace alone (1).
+many descriptors belong to each added item: UDP, TCP and namespace for a new resolver, or the namespace alone (1), as for a lease.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Any, cast
 
+from sanbashi.network.lease import Lease, lease_of, lease_plain
 from sanbashi.network.model import Protocol
-from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Names, Resolver, Zone
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Names, Resolver, Zone
 
-VERSIONS = (1, 2)  # that this side speaks; 2 knows the resolver of the host
+LEASES = 3  # the first version that knows them
+VERSIONS = (1, 2, LEASES)  # that this side speaks; 2 knows the resolver of the host
 SOCKET = "keeper.sock"  # under the exec root
 LOCK = "keeper.lock"
 LOG = "keeper.log"
@@ -71,9 +74,11 @@ def plain(item: Item) -> list[Any]:
 
 
 def encode(value: Any) -> Any:
+    if isinstance(value, Lease):
+        return lease_plain(value)
     if isinstance(value, tuple):
         return [encode(part) for part in value]
-    return value if isinstance(value, (str, int, bool)) else str(value)
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
 
 
 def item_of(words: Any) -> Item:
@@ -116,6 +121,13 @@ def _host_resolver(address: str, port: int) -> HostResolver:
     return HostResolver(ip_address(address), port)
 
 
+def _leasing(
+    sandbox: str, endpoint: str, link: str, client_id: str, hostname: str, ask: str | None, insist: bool, lease: dict[str, Any] | None
+) -> Leasing:
+    asked = IPv4Address(ask) if ask is not None else None
+    return Leasing(sandbox, endpoint, link, client_id, hostname, asked, insist, lease_of(lease) if lease is not None else None)
+
+
 READERS: dict[str, Callable[..., Item]] = {
     "held": _port,
     "forwarder": _forwarder,
@@ -123,6 +135,7 @@ READERS: dict[str, Callable[..., Item]] = {
     "names": _names,
     "resolver": _resolver,
     "host resolver": _host_resolver,
+    "leasing": _leasing,
 }
 KIND_OF: dict[type, str] = {
     HeldPort: "held",
@@ -131,8 +144,9 @@ KIND_OF: dict[type, str] = {
     Names: "names",
     Resolver: "resolver",
     HostResolver: "host resolver",
+    Leasing: "leasing",
 }
-SINCE: dict[type, int] = {HostResolver: 2}  # kinds that earlier versions do not know
+SINCE: dict[type, int] = {HostResolver: 2, Leasing: LEASES}  # kinds that earlier versions do not know
 FIELDS: dict[type, tuple[str, ...]] = {kind: tuple(cast(Any, kind).__dataclass_fields__) for kind in KIND_OF}
 KINDS = tuple(KIND_OF)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import Conflict, Forbidden, Invalid, NotFound
+from . import leasing
 from .drivers import DRIVERS, Driver
 from .indexes import with_network
 from .ipam import check_subnets, make_subnet, overlap_warnings, subnets_for
@@ -13,7 +14,7 @@ from .options import ENABLE_IPV4, ENABLE_IPV6, INTERNAL, bridge_options, option_
 from .parents import has_parent
 
 SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
-IPAM_DRIVERS = ("default", "null")
+IPAM_DRIVERS = ("default", "null", leasing.DHCP)
 
 
 def create_network(
@@ -40,6 +41,8 @@ def subnet_reasons(state: NetworkState, request: NetworkRequest, facts: NetworkF
     if request.config_only:
         return ()
     request = settled(state, request, facts)
+    if request.ipam_driver == leasing.DHCP:
+        return ()
     versions = versions_of(request)
     return tuple(f"{choice.subnet}: {choice.because}" for choice, _ in subnets_for(state, used_subnets(request), versions, facts))
 
@@ -150,6 +153,8 @@ def check_driver(request: NetworkRequest) -> None:
     if request.ipam_driver == "null":
         # It hands out no addresses, and every driver of ours wants them for the families that are on.
         raise Invalid(f"ipv{4 if request.enable_ipv4 else 6} pool is empty", hint="the null IPAM driver has no addresses: leave --ipam-driver out")
+    if request.ipam_driver == leasing.DHCP:
+        leasing.check_request(request)
     given = [s.subnet.version for s in request.subnets if s.subnet is not None]
     if len(given) != len(set(given)) and not DRIVERS[request.driver].many_subnets:
         raise Forbidden("bridge driver doesn't support multiple subnets")
@@ -190,11 +195,13 @@ def make_network(state: NetworkState, request: NetworkRequest, facts: NetworkFac
         labels=request.labels,
     )
     warnings += driver.check(network)
-    choices = subnets_for(state, used, versions, facts)
+    choices = () if leasing.has_leases(network) else subnets_for(state, used, versions, facts)
     if not has_parent(network):
         # A network on a parent shares the subnet of the host's own link; elsewhere that is worth a word.
         warnings += overlap_warnings([c.subnet for c, r in choices if r.subnet == c.subnet], facts)
     network = driver.place(state, replace(network, subnets=tuple(chosen(network, driver, c.subnet, r) for c, r in choices)), facts)
+    if leasing.has_leases(network):
+        leasing.check_place(network)
     check_routes(network)
     return network, tuple(warnings)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from .leasing import has_leases
 from .model import Endpoint, IPAddress, Network, Protocol
 from .names import link_local
 from .options import BridgeOptions, bridge_options, guarded
@@ -84,7 +85,7 @@ def endpoint_elements(
     `host_input`: the daemon's setting, for networks that say nothing. `direct`: what is published may be reached at the container's own address too.
     """
     if guarded(network, endpoint.driver_options):
-        yield from ownership(endpoint)
+        yield from ownership(endpoint, asking=has_leases(network))
     if not bridge_options(network).icc:
         yield bridging("quiet", endpoint.host_interface)
     yield from published(endpoint)
@@ -95,19 +96,28 @@ def endpoint_elements(
         yield from gated(endpoint)
     translated = {p.host_ip.version for p in endpoint.ports if p.host_port}
     for address in (i.ip for i in (endpoint.ipv4, endpoint.ipv6) if i is not None and i.version in translated):
+        if has_leases(network):
+            # The gateway of such a container is a router outside, so that no answer of it would pass us.
+            yield inet("detached4", address)
+            continue
         # Where a container is on the client's network as well, its answer would go there directly and not pass us.
         for bridge in bridges:
             yield inet(f"shortcut{address.version}", bridge, address)
         yield inet(f"itself{address.version}", address, address)
 
 
-def ownership(endpoint: Endpoint) -> Iterator[Element]:
-    """What an endpoint may send from and answer for: its addresses; before it has one 0.0.0.0 and ::; its link-local addresses."""
+def ownership(endpoint: Endpoint, *, asking: bool = False) -> Iterator[Element]:
+    """What an endpoint may send from and answer for: its addresses; before it has one 0.0.0.0 and ::; its link-local addresses.
+
+    `asking`: it gets its address from a server, which it asks from 0.0.0.0.
+    """
     port, mac = endpoint.host_interface, endpoint.mac
     own4: list[object] = [a for a in endpoint.link_local if a.version == 4]
     own6: list[object] = [a for a in endpoint.link_local if a.version == 6]
     if endpoint.ipv4 is not None:
         own4 += [endpoint.ipv4.ip, "0.0.0.0"]
+    elif asking:
+        own4.append("0.0.0.0")
     if endpoint.ipv6 is not None:
         own6.append(endpoint.ipv6.ip)
     if own6:

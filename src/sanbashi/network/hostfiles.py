@@ -6,8 +6,10 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from .leasing import leased_domains, leased_servers
 from .links import linked_endpoints
 from .model import Endpoint, IPAddress, NetworkState, Sandbox
+from .publishing import endpoints_of
 from .zones import addresses, has_names
 
 RESOLVER = "127.0.0.11"
@@ -121,6 +123,10 @@ def address_of(word: str) -> IPAddress | None:
 def resolv_conf_of(state: NetworkState, sandbox: Sandbox, host_text: str, *, source: str = HOST_FILE) -> str:
     """/etc/resolv.conf of a sandbox as it stands; `host_text` is the host's, found in `source`."""
     endpoints = [state.endpoints[i] for i in state.sandbox_endpoints.get(sandbox.id, ())]
+    ordered = endpoints_of(state, sandbox.id)
+    # What came with a lease stands where the user's own words would, and gives way to them.
+    dns, search = sandbox.dns or leased_servers(state, ordered), sandbox.dns_search or leased_domains(ordered)
+    sandbox = replace(sandbox, dns=dns, dns_search=search)
     internal = any(has_names(state.networks[e.network_id]) for e in endpoints)
     return resolv_conf(sandbox, host_text, internal=internal, ipv6=any(e.ipv6 is not None for e in endpoints), source=source)
 

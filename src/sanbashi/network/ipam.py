@@ -165,14 +165,19 @@ def bounds(subnet: Subnet) -> tuple[int, int]:
     return first, last
 
 
+def check_free(state: NetworkState, network: Network, address: IPAddress) -> None:
+    """Forbidden, with who holds it, where an address of a network is held."""
+    if (holder := state.addresses.get((network.id, address))) is not None:
+        raise Forbidden(IN_USE, hint=f"{address} is held by {holder_name(state, holder)}")
+
+
 def choose_address(state: NetworkState, network: Network, subnet: Subnet, *, prefer: IPAddress | None = None) -> IPAddress:
     """The address preferred, else the lowest free one of the range.
 
     Forbidden when the preferred one is held, Failed when none is free: both in Docker's words, with who holds it.
     """
     if prefer is not None:
-        if (holder := state.addresses.get((network.id, prefer))) is not None:
-            raise Forbidden(IN_USE, hint=f"{prefer} is held by {holder_name(state, holder)}")
+        check_free(state, network, prefer)
         return prefer
     base = first_address(network.subnets_of(subnet.version))
     ahead = int(subnet.subnet.network_address) - base

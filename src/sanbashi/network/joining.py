@@ -10,7 +10,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from ..errors import Failed, Forbidden, Invalid
 from .drivers import DRIVERS
 from .indexes import with_endpoint, with_sandbox, without_endpoint, without_sandbox
-from .ipam import choose_address, listing
+from .ipam import check_free, choose_address, listing
+from .leasing import has_leases, lasting_mac
 from .model import PREDEFINED, Endpoint, EndpointWish, IPAddress, Network, NetworkFacts, NetworkState, Sandbox, Subnet
 from .names import container_interface, endpoint_names, is_interface_name
 from .options import ANTI_SPOOFING, IFNAME, bridge_options, endpoint_sysctls, option_flag
@@ -37,6 +38,8 @@ def problems_of(network: Network, wish: EndpointWish) -> Iterator[str]:
             yield "network-scoped aliases are only supported for user-defined networks"
     else:
         for address in asked:
+            if has_leases(network) and address.version == 4:
+                continue  # the server decides
             if not any(s.version == address.version and address in s.subnet for s in network.subnets):
                 yield f"no configured subnet contains IP address {address}"
     for address in wish.link_local:
@@ -81,10 +84,12 @@ def join(
     mac: str,
     host_interface: str,
     links: tuple[tuple[str, str], ...] = (),
+    remembered: IPv4Address | None = None,
 ) -> tuple[NetworkState, Endpoint]:
     """The state with a sandbox joined to a network, and the endpoint.
 
-    `mac` and `host_interface` are made by the caller of random bytes; the wish's MAC goes before. Forbidden where the container is in the
+    `mac` and `host_interface` are made by the caller of random bytes; the wish's MAC goes before. `remembered`: the last address, where it is
+    leased. Forbidden where the container is in the
     network already or its address is held, Failed where no address is left, Invalid where the network has no such address.
     """
     network, sandbox = state.networks[network_id], state.sandboxes[sandbox_id]
@@ -107,6 +112,13 @@ def join(
     )
     if network.name not in PREDEFINED:
         endpoint = replace(endpoint, names=endpoint_names(container_name, wish.aliases, short_id, hostname))
+    if has_leases(network):
+        mac = lasting_mac(sandbox.container_id, network_id)
+        asked = wish.ipv4 or remembered
+        if wish.ipv4 is not None:
+            check_free(state, network, wish.ipv4)
+        endpoint = replace(endpoint, asked4=asked, insists=wish.ipv4 is not None)
+        wish = replace(wish, ipv4=None)
     if DRIVERS[network.driver].links:
         endpoint = replace(
             addressed(state, network, endpoint, wish),

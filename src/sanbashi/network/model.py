@@ -13,6 +13,8 @@ from typing import Literal
 
 import immutables
 
+from .lease import Lease
+
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
@@ -159,6 +161,9 @@ class Endpoint:
 
     `links`: resolved links of this endpoint, (alias, target container id). `gateway4`/`gateway6`: what it would use as default gateway
     (None on internal networks). `ports` are non-empty only on the endpoint that is the sandbox's gateway for that family.
+
+    On a network whose addresses are leased: `asked4` is what the DHCP server is asked for, and `insists` that no other will do; `lease` is what
+    it gave, from which `ipv4` and `gateway4` follow; None while there is none.
     """
 
     id: str
@@ -181,6 +186,9 @@ class Endpoint:
     driver_options: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[PortBinding, ...] = ()
     order: int = 0  # order of joining the sandbox
+    asked4: IPv4Address | None = None
+    insists: bool = False
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

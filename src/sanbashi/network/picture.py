@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from typing import Protocol as TypingProtocol
 
+from .lease import Lease
 from .model import IPAddress, IPInterface, IPNetwork, Protocol
 
 Announce = tuple[int, int]  # times, milliseconds between
@@ -144,11 +146,12 @@ class Sublink:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address on a link."""
+    """An address on a link. `announce` as a veth pair's, for one that comes to a link that is up."""
 
     namespace: str
     link: str
     address: IPInterface
+    announce: Announce = field(default=(0, 0), compare=False)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -156,6 +159,22 @@ class Address:
 
     def __str__(self) -> str:
         return f"address {self.address} on {self.link}{where(self.namespace)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mtu:
+    """An MTU that was leased, on a link in a namespace; it goes with the link."""
+
+    namespace: str
+    link: str
+    mtu: int
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return ("mtu", self.namespace, self.link)
+
+    def __str__(self) -> str:
+        return f"MTU {self.mtu} on {self.link}{where(self.namespace)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +361,31 @@ class Names:
         return f"names {','.join(self.names)} = {','.join(map(str, self.addresses))}"
 
 
+@dataclass(frozen=True, slots=True)
+class Leasing:
+    """A lease that the keeper gets for an endpoint's interface, renews, and gives back when this goes.
+
+    `client_id` as hex. `ask`: the address that is asked for; `insist`: no other will do. `lease`: what was held when the daemon last heard, for a
+    keeper that does not know; never compared.
+    """
+
+    sandbox: str
+    endpoint: str
+    link: str
+    client_id: str
+    hostname: str = ""
+    ask: IPv4Address | None = None
+    insist: bool = False
+    lease: Lease | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return ("leasing", self.endpoint)
+
+    def __str__(self) -> str:
+        return f"lease for {self.link}{where(self.sandbox)}"
+
+
 # The order in which things come into being; they go in the exact reverse, and a replacement adds before it removes where both can exist.
 # Rules stand before an endpoint can talk and until it cannot; routes stand as long as a rule may translate to them.
 ORDER: tuple[tuple[type, str], ...] = (
@@ -351,6 +395,7 @@ ORDER: tuple[tuple[type, str], ...] = (
     (Veth, "link"),
     (Sublink, "link"),
     (Sysctl, "sysctl"),
+    (Mtu, "address"),
     (Address, "address"),
     (Up, "bridge up"),  # endpoint=False
     (Neighbour, "neighbour"),
@@ -363,6 +408,7 @@ ORDER: tuple[tuple[type, str], ...] = (
     (Resolver, "names"),
     (Names, "names"),
     (HostResolver, "names"),
+    (Leasing, "leases"),  # the server is asked when the endpoint can talk, and given back what it lent before it cannot
 )
 
 

@@ -21,6 +21,8 @@ from .picture import (
     HeldPort,
     HostResolver,
     Item,
+    Leasing,
+    Mtu,
     Names,
     Namespace,
     Neighbour,
@@ -76,7 +78,7 @@ STAGES: tuple[str, ...] = tuple(dict.fromkeys(stage for _, stage in ORDER))
 STAGE_OF: dict[type, str] = {kind: stage for kind, stage in ORDER if kind is not Up}
 RANK: dict[str, int] = {stage: rank for rank, stage in enumerate(STAGES)}
 KIND_RANK: dict[type, int] = {kind: rank for rank, (kind, _) in enumerate(ORDER)}
-IN_PLACE = (Bridge, Sysctl, Neighbour, Names, Resolver, HostResolver)
+IN_PLACE = (Bridge, Sysctl, Mtu, Neighbour, Names, Resolver, HostResolver, Leasing)
 # A client of these may send on from the same port for ever; a TCP flow ends with its socket.
 FORGOTTEN: Mapping[str, Protocol] = {"udp": "udp", "sctp": "sctp"}
 
@@ -108,7 +110,7 @@ def ordered(removed: list[Item], added: list[Item], claims: Container[tuple[obje
     going, coming = by_stage(removed), by_stage(added)
     new_keys = {item.key for item in added}
     # A replacement in place needs no removal; other replacements, and what cannot be beside what comes, go right before it.
-    for stage in ("names", "endpoint up"):
+    for stage in ("leases", "names", "endpoint up"):
         yield from (Remove(i) for i in reversed(going[stage]) if i.key not in new_keys)
     for stage in STAGES[: RANK["rules"]]:
         yield from (Remove(i) for i in reversed(going[stage]) if claim(i) in claims and not changes_in_place(i, new_keys))
@@ -121,6 +123,7 @@ def ordered(removed: list[Item], added: list[Item], claims: Container[tuple[obje
         yield from (Remove(i) for i in reversed(going[stage]) if claim(i) not in claims)
     yield from (Remove(i) for i in going["names"] if i.key in new_keys and not changes_in_place(i, new_keys))
     yield from map(Add, coming["names"])
+    yield from map(Add, coming["leases"])
 
 
 def by_stage(items: Iterable[Item]) -> dict[str, list[Item]]:
@@ -137,6 +140,9 @@ def place_of(item: Item) -> tuple[object, ...]:
     """Where an item stands within its stage; the line itself decides last, so that a plan is the same every time."""
     # Interfaces of one container are made in the order of their names, so that ip(8) inside lists them so.
     first = (item.namespace, len(item.peer), item.peer) if isinstance(item, Veth) else ("", 0, "")
+    if isinstance(item, Route):
+        # A gateway may be reached by a route of its own.
+        first = ("", int(item.via is not None), "")
     return KIND_RANK[type(item)], *first, str(item)
 
 
@@ -199,7 +205,7 @@ def same_pair(one: Veth, other: Veth) -> bool:
 
 def hangs_on(item: Item, links: set[Link], namespaces: set[str]) -> bool:
     """Whether an item goes with one of these links or namespaces."""
-    if isinstance(item, Address | Route | Neighbour | Up):
+    if isinstance(item, Address | Mtu | Route | Neighbour | Up):
         return item.namespace in namespaces or (item.namespace, item.link) in links
     if isinstance(item, Sysctl):
         return item.namespace in namespaces or (item.namespace, link_of(item)) in links

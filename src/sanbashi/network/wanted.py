@@ -52,10 +52,10 @@ def sandbox_items(state: NetworkState, sandbox: Sandbox, facts: NetworkFacts) ->
     gateway4, gateway6 = gateway_endpoints(state, sandbox.id)
     for endpoint in endpoints:
         network = state.networks[endpoint.network_id]
-        joined = Joined(endpoint=endpoint, bridges=bridges, gateway4=endpoint is gateway4, gateway6=endpoint is gateway6)
+        joined = Joined(endpoint=endpoint, bridges=bridges, hostname=sandbox.hostname, gateway4=endpoint is gateway4, gateway6=endpoint is gateway6)
         yield from DRIVERS[network.driver].endpoint_items(network, joined, facts)
         yield from link_items(state, sandbox, network, endpoint)
-        if zones.is_known(network, facts):
+        if zones.is_known(network, facts) and zones.addresses(endpoint):
             yield zones.names(endpoint)
     if (resolver := zones.resolver(state, sandbox)) is not None:
         yield resolver

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .firewall import bridge_addresses
+from .leasing import leased_domains, leased_servers
 from .links import linked_endpoints
 from .model import PREDEFINED, Endpoint, IPAddress, Network, NetworkFacts, NetworkState, Sandbox
 from .options import name_servers
@@ -59,7 +60,7 @@ def resolver(state: NetworkState, sandbox: Sandbox) -> Resolver | None:
     named = [e for e in endpoints if has_names(state.networks[e.network_id])]
     if not named:
         return None
-    servers = sandbox.dns or next(filter(None, (name_servers(state.networks[e.network_id]) for e in named)), ())
+    servers = sandbox.dns or next(filter(None, (name_servers(state.networks[e.network_id]) for e in named)), ()) or leased_servers(state, endpoints)
     return Resolver(
         sandbox=sandbox.id,
         networks=tuple(e.network_id for e in named),
@@ -68,7 +69,7 @@ def resolver(state: NetworkState, sandbox: Sandbox) -> Resolver | None:
         forward=any(leads_out(state.networks[e.network_id], e) for e in endpoints),
         links=tuple(links(state, named)),
         ndots_set=any(option.partition(":")[0] == "ndots" for option in sandbox.dns_options),
-        search=tuple(domain for domain in sandbox.dns_search if domain != "."),
+        search=tuple(domain for domain in sandbox.dns_search or leased_domains(endpoints) if domain != "."),
         port=sandbox.resolver_port,
     )
 

@@ -51,7 +51,7 @@ def test_a_name_goes_before_a_prefix_and_a_prefix_may_be_ambiguous() -> None:
         (NetworkRequest(name="n2", driver="null"), Forbidden, 'only one instance of "null" network is allowed'),
         (NetworkRequest(name="n2", scope="swarm"), Forbidden, "cannot create a swarm scoped network when swarm is not active"),
         (NetworkRequest(name="n2", enable_ipv4=False), Invalid, "IPv4 or IPv6 must be enabled"),
-        (NetworkRequest(name="n2", ipam_driver="dhcp"), NotFound, 'plugin "dhcp" not found'),
+        (NetworkRequest(name="n2", ipam_driver="ipamd"), NotFound, 'plugin "ipamd" not found'),
         (
             NetworkRequest(name="n2", options={B + "gateway_mode_ipv4": "bogus"}),
             Invalid,

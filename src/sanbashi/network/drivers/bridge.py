@@ -9,6 +9,7 @@ from ipaddress import IPv6Network
 from ...errors import Failed, Forbidden, Invalid
 from ..firewall import bridge_addresses, endpoint_elements, families, network_elements
 from ..ipam import default_gateway
+from ..leasing import check_network, has_leases
 from ..model import Endpoint, IPAddress, Network, NetworkFacts, NetworkState, Subnet
 from ..names import bridge_name, link_alias
 from ..options import bridge_options, name_servers, unknown_options
@@ -22,6 +23,8 @@ LOOPBACK6 = IPv6Network("::1/128")
 def check(network: Network) -> tuple[str, ...]:
     """Docker's refusals of options, and a sentence for each option that cannot have its full effect."""
     options = bridge_options(network)
+    if has_leases(network):
+        check_network(network)
     modes = {version: options.mode(version) for version in families(network)}
     if "isolated" in modes.values() and not network.internal:
         raise Failed("gateway mode 'isolated' can only be used for an internal network")
@@ -79,6 +82,9 @@ def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
             if held not in network.found:
                 yield Address("", bridge, held)
     yield Up("", bridge)
+    if has_leases(network):
+        # The network outside: what is forwarded to it, translated or let in is the host's own affair.
+        return
     if network.enable_ipv6 and facts.ip6_available and addresses:
         # An answer translated back to ::1 is looked up strictly on the link that it came in by.
         yield Route("", LOOPBACK6, bridge, metric=2048, kind="local", table="local")

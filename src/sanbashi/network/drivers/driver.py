@@ -16,6 +16,7 @@ class Joined:
 
     endpoint: Endpoint
     bridges: tuple[str, ...] = ()
+    hostname: str = ""  # of its container
     gateway4: bool = False
     gateway6: bool = False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..ipam import default_gateway
+from ..leasing import check_network, has_leases
 from ..model import IPAddress, Network, NetworkFacts, Subnet
 from ..names import link_alias
 from ..options import bridge_options
@@ -22,6 +23,8 @@ LAST = 2048  # metric: behind every route through a gateway, in both families
 def check(network: Network) -> tuple[str, ...]:
     """Docker's refusals of options, and a sentence for each option without effect."""
     parent_options(network)
+    if has_leases(network):
+        check_network(network)
     return tuple(unknown_parent_options(network))
 
 

@@ -1,0 +1,1 @@
+"""Pure: a DHCP client: bytes to messages, and what to do next."""
