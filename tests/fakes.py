@@ -207,7 +207,12 @@ def needs_way(kernel: FakeKernel, item: Route, there: Item | None) -> str:
     same = [r for r in kernel.items.values() if isinstance(r, Route) and r.kind == "unicast" and route_place(r) == route_place(item)]
     if item.via is not None:
         near = [a for a in kernel.items.values() if isinstance(a, Address) and (a.namespace, a.link) == (item.namespace, item.link)]
-        if not any(a.address.version == item.via.version and item.via in a.address.network for a in near):
+        direct = [
+            r.destination
+            for r in kernel.items.values()
+            if isinstance(r, Route) and not r.via and (r.namespace, r.link) == (item.namespace, item.link)
+        ]
+        if not any(item.via in network for network in (*(a.address.network for a in near), *direct) if network.version == item.via.version):
             return f"the gateway {item.via} is not reachable"
     return "File exists" if same and item.kind == "unicast" else ""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Interface, IPv4Network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sanbashi.keeper.protocol import LARGEST, NotUnderstood, item_of, pack, plain, unpack
-from sanbashi.network.picture import Forwarder, HeldPort, Item, Names, Resolver, Zone
+from sanbashi.network.lease import Lease
+from sanbashi.network.picture import Forwarder, HeldPort, Item, Leasing, Names, Resolver, Zone
 
 addresses = st.ip_addresses()
 port = st.integers(1, 65535)
@@ -22,6 +25,25 @@ items = st.one_of(
     st.builds(Names, text, text, texts, st.lists(addresses, max_size=2).map(tuple)),
     st.builds(Resolver, text, texts, texts, st.booleans(), st.booleans(), links, st.booleans(), texts, port),
 )
+
+
+four, length = st.ip_addresses(v=4), st.integers(0, 32)
+network = st.builds(lambda address, bits: IPv4Network((address, bits), strict=False), four, length)
+leases = st.builds(
+    Lease, address=st.builds(lambda address, bits: IPv4Interface((address, bits)), four, length), server=four, router=st.none() | four,
+    dns=st.lists(four, max_size=2).map(tuple), domain=text, search=texts, mtu=port, begun=st.floats(0, 1e9), ends=st.floats(0, 1e9),
+    routes=st.lists(st.tuples(network, st.none() | four), max_size=2).map(tuple),
+)  # fmt: skip
+leasings = st.builds(Leasing, text, text, text, text, text, st.none() | four, st.booleans(), st.none() | leases)
+
+
+@given(leasings)
+def test_a_lease_comes_back_with_what_was_held(item: Leasing) -> None:
+    """What was held is beside the item and no part of it, so that it is compared by itself."""
+    (frame,) = [unpack(bytearray(pack({"item": plain(item)})))]
+    assert frame is not None
+    back = item_of(frame["item"])
+    assert back == item and isinstance(back, Leasing) and back.lease == item.lease
 
 
 @given(st.lists(items, max_size=5), st.integers(1, 50))
