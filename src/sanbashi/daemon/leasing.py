@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Collection, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..containers.model import Container
 from ..errors import Failed, SanbashiError
+from ..host.crash import crash_point
 from ..network import commands
 from ..network.lease import Lease, LeaseReport
 from ..network.leasing import leaseless, patience, uplink, with_lease, without_lease
 from ..network.model import Endpoint, Network, NetworkState
 from .core import Core, both
-from .crash import crash_point
 
 if TYPE_CHECKING:
     from .networking import Networking
@@ -38,15 +38,16 @@ class Leasing:
 
     # -- the first lease
 
-    async def acquire(self, container: Container, avoid: frozenset[tuple[str, int]] = frozenset()) -> None:
-        """Wait for the leases of a sandbox whose links are up, and give its endpoints what was leased; nothing to do where none is leased.
+    async def acquire(self, container: Container, avoid: frozenset[tuple[str, int]] = frozenset()) -> Collection[str]:
+        """Wait for the leases of a sandbox whose links are up, and give its endpoints what was leased.
 
-        Failed where no server answers in time, where it gives another address than was insisted on, or where nobody waits any more.
+        The sandboxes whose files have to be written anew: none where nothing is leased. Failed where no server answers in time, where it gives
+        another address than was insisted on, or where nobody waits any more.
         """
         core, sandbox_id = self.core, container.sandbox_id
         wanting = list(leaseless(core.state.network, sandbox_id))
         if not wanting:
-            return
+            return ()
         try:
             reports = await both(*[self.answer(container, endpoint) for endpoint in wanting])
         finally:
@@ -60,8 +61,7 @@ class Leasing:
         await self.networking.change(new, part)
         for endpoint in wanting:
             log.info("%s has %s", container.name, told(core.state.network.endpoints[endpoint.id].lease))
-        for other in part.sandboxes:
-            await self.networking.refresh_files(other)
+        return part.sandboxes
 
     async def answer(self, container: Container, endpoint: Endpoint) -> LeaseReport:
         """The report of a lease that is held; Failed."""

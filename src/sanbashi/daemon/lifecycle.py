@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -132,7 +132,10 @@ class Lifecycle:
             first, rest, container = await self.reserve(container, avoid)
         try:
             pinned = asyncio.ensure_future(self.pin(first))
-            (pid, monitor_pid), _ = await both(self.create(container, pinned), self.wire(pinned, container, rest, avoid))
+            (pid, monitor_pid), stale = await both(self.create(container, pinned), self.wire(pinned, container, rest, avoid))
+            for sandbox in stale:
+                # What an address that came meanwhile is written into; the runtime only binds the files.
+                await self.networking.refresh_files(sandbox)
             crash_point("created")
             with stage("start", runtime=True):
                 await self.process.start(container)
@@ -160,13 +163,18 @@ class Lifecycle:
             await self.write_files(container)
         return await self.process.create(container, self.networking.namespace_path(container), pinned)
 
-    async def wire(self, pinned: Awaitable[None], container: Container, steps: tuple[Step, ...], avoid: frozenset[tuple[str, int]]) -> None:
-        """Links, rules and names, while the runtime makes the container; then the addresses from outside, which the links must be there for."""
+    async def wire(
+        self, pinned: Awaitable[None], container: Container, steps: tuple[Step, ...], avoid: frozenset[tuple[str, int]]
+    ) -> Collection[str]:
+        """Links, rules and names, while the runtime makes the container; then the addresses from outside, which the links must be there for.
+
+        The sandboxes whose files have to be written anew.
+        """
         await pinned
         with stage("network"):
             await self.networking.apply(steps)
         try:
-            await self.networking.leasing.acquire(container, avoid)
+            return await self.networking.leasing.acquire(container, avoid)
         except PortTaken:
             raise
         except SanbashiError as error:

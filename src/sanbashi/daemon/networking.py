@@ -363,13 +363,15 @@ class Networking:
     async def leased_or_left(self, before: Container, after: Container, endpoint: Endpoint) -> None:
         """Get a new endpoint its lease, where it needs one; without one the container leaves again and is as it was."""
         try:
-            await self.leasing.acquire(after)
+            stale = await self.leasing.acquire(after)
         except SanbashiError:
             self.leasing.forget([endpoint.id])
             state = self.core.state.network
             back = commands.publish(commands.leave(state, endpoint.id), after.sandbox_id, self.core.network_facts)
             await self.change(back, self.touched(state, after.sandbox_id), before)
             raise
+        for sandbox in stale:
+            await self.refresh_files(sandbox)
 
     def find_or_none(self, ref: str, *, required: bool) -> Network | None:
         try:
