@@ -100,6 +100,11 @@ def del_link(name: str) -> Message:
     return Message(DELLINK, 0, LINK.pack(0, 0, 0, 0, 0) + text(LINK_NAME, name))
 
 
+def del_link_at(index: int) -> Message:
+    """Delete the link of this index, whatever its name is by then."""
+    return Message(DELLINK, 0, LINK.pack(0, 0, index, 0, 0))
+
+
 def address(kind: int, index: int, value: IPInterface, *, protocol: int = PROTOCOL) -> Message:
     """NEWADDR or DELADDR; with broadcast as every other tool sets it, and without duplicate detection."""
     packed = value.ip.packed
