@@ -17,6 +17,7 @@ from ..host.exec import Running, execute
 from ..host.rootfs import find_user
 from .core import Core, whole
 from .process import Process
+from .stages import stage, stages
 
 KEPT = 1000  # ended execs that inspect still knows
 
@@ -57,6 +58,7 @@ class Execs:
         moves.check_exec(container)
         if not config.cmd:
             raise Invalid("No exec command specified")
+        self.process.hasten()
         entry = ExecState(secrets.token_hex(32), container.id, config)
         if len(self.known) >= KEPT:
             self.forget_ended()
@@ -85,28 +87,34 @@ class Execs:
             raise Conflict(f"exec command {exec_id} is already running" if entry.exit_code is None else f"exec command {exec_id} has already run")
         container = self.core.find_container(entry.container_id)
         moves.check_exec(container)
-        config = entry.config
         entry.started = True
+        with stages("exec", container.id):
+            return await self.run(entry, container, detach=detach, console_size=console_size)
+
+    async def run(self, entry: ExecState, container: Container, *, detach: bool, console_size: tuple[int, int] | None) -> Attachment | None:
+        """Run what was asked for; its streams unless `detach`."""
+        config = entry.config
         try:
-            user = await self.core.on_host(
-                find_user, Path(f"/proc/{container.state.pid}/root"), config.user or container.config.user, container.host_config.group_add or ()
-            )
+            with stage("user"):
+                root = Path(f"/proc/{container.state.pid}/root")
+                user = await self.core.on_host(find_user, root, config.user or container.config.user, container.host_config.group_add or ())
             spec = exec_process(container, config, user, self.process.facts)
             if console_size and any(console_size):
                 spec = {**spec, "consoleSize": {"height": console_size[0], "width": console_size[1]}}
-            running = await execute(
-                self.process.runtime(container),
-                container.id,
-                spec,
-                self.folder,
-                stdin=config.attach_stdin and not detach,
-                detach=detach,
-            )
+            with stage("run", runtime=True):
+                running = await execute(
+                    self.process.runtime(container),
+                    container.id,
+                    spec,
+                    self.folder,
+                    stdin=config.attach_stdin and not detach,
+                    detach=detach,
+                )
         except SanbashiError as error:
             entry.exit_code = error.exit_code if isinstance(error, CannotRun | RuntimeFailed) else NOT_EXECUTABLE
             raise
         entry.running, entry.pid = running, running.pid
-        self.core.tell_container(f"exec_start: {' '.join(config.cmd or ())}", container, execID=exec_id)
+        self.core.tell_container(f"exec_start: {' '.join(config.cmd or ())}", container, execID=entry.id)
         running.ended.add_done_callback(lambda ended: self.ended(entry, container, ended.result()))
         return running.attachment
 
