@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from pathlib import Path
 
 import pytest
 from tests.kernel.chain import Chain, facts
-from tests.kernel.matrix import Site
 from tests.kernel.town import OUT
-from tests.kernel.world import NB4, NB6, UP4, UP4B, UP6, KernelAt, RememberingKeeper, eventually, new_world
+from tests.kernel.world import NB4, NB6, UP4, UP4B, UP6, KernelAt, RememberingKeeper, World, eventually, new_world
 
 pytestmark = pytest.mark.root
 MESSAGES = "com.docker.network.advertise_addr_nmsgs"
 BRIDGE = "com.docker.network.bridge."
+
+
+@dataclass
+class Site:
+    """The world and the chain that builds it."""
+
+    world: World
+    chain: Chain
 
 
 @pytest.fixture
