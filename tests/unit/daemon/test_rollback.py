@@ -12,9 +12,11 @@ from tests.fakes import is_rule
 
 from sanbashi.errors import NotModified, SanbashiError
 from sanbashi.network.model import EndpointWish, NetworkRequest
+from sanbashi.network.updating import NetworkChange
 
 from .town import Crash, Daemon, World, daemon, without_failure
 
+BRIDGE, DNS = "com.docker.network", "io.sanbashi.dns"
 Command = Callable[[Daemon], Awaitable[object]]
 
 # Each of them can be done in the settled town, and says of a daemon whether it was done.
@@ -30,6 +32,27 @@ COMMANDS: dict[str, tuple[Command, Callable[[Daemon], bool]]] = {
         lambda d: "new" in d.state.network.network_names,
     ),
     "network rm": (lambda d: d.networking.remove("spare"), lambda d: "spare" not in d.state.network.network_names),
+    "network update": (
+        lambda d: d.rewiring.network(
+            "app",
+            NetworkChange(
+                labels={"kind": "live"}, options={f"{BRIDGE}.bridge.enable_icc": "false", f"{BRIDGE}.driver.mtu": "1400", DNS: "192.0.2.9"}
+            ),
+        ),
+        lambda d: d.networking.find("app").labels == {"kind": "live"},
+    ),
+    "network update to routed": (
+        lambda d: d.rewiring.network("app", NetworkChange(options={f"{BRIDGE}.bridge.gateway_mode_ipv4": "routed"})),
+        lambda d: f"{BRIDGE}.bridge.gateway_mode_ipv4" in d.networking.find("app").options,
+    ),
+    "port publish": (
+        lambda d: d.rewiring.ports("db", ["8500:80", "127.0.0.1:8501:81/udp"], []),
+        lambda d: "80/tcp" in d.container("db").host_config.port_bindings,
+    ),
+    "port publish and unpublish": (
+        lambda d: d.rewiring.ports("runner", ["8000:81"], ["8000:80"]),
+        lambda d: not d.container("runner").host_config.port_bindings.get("80/tcp"),
+    ),
     "rename": (lambda d: d.lifecycle.rename("runner", "walker"), lambda d: "walker" in d.state.container_names),
 }
 # These take away, and go on taking away when something fails.

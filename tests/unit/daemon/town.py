@@ -27,6 +27,7 @@ from sanbashi.daemon.health import HealthChecks
 from sanbashi.daemon.lifecycle import Lifecycle
 from sanbashi.daemon.networking import Networking
 from sanbashi.daemon.reconcile import Reconcile
+from sanbashi.daemon.rewiring import Rewiring
 from sanbashi.daemon.saved import Change, Key, Store
 from sanbashi.daemon.state import State
 from sanbashi.errors import Failed, SanbashiError, StepFailed, Unavailable
@@ -196,6 +197,7 @@ class Daemon:
     lifecycle: Lifecycle
     reconcile: Reconcile
     processes: Processes
+    rewiring: Rewiring
 
     @property
     def state(self) -> State:
@@ -244,7 +246,7 @@ def daemon_in(world: World, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     network = Networking(core)
     life = Lifecycle(core, network, cast(Any, processes), HealthChecks(core, cast(Any, Nothing())))
     processes.on_exit = life.exited
-    return Daemon(world, core, network, life, Reconcile(core, network, life, cast(Any, processes)), processes)
+    return Daemon(world, core, network, life, Reconcile(core, network, life, cast(Any, processes)), processes, Rewiring(core, network))
 
 
 @asynccontextmanager
