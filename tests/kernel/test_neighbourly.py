@@ -211,6 +211,12 @@ def test_ports_come_and_go_while_the_container_talks(clean: Engine) -> None:
         assert clean.cli("port", "unpublish", "echo", "9999:80", program=sanbashi_cli(), check=False).exit == 1
         taken = clean.cli("port", "publish", "echo", "8090:81", program=sanbashi_cli(), check=False)
         assert taken.exit == 1 and "Bind for 0.0.0.0:8090 failed: port is already allocated" in taken.stderr
+        elsewhere = clean.cli("port", "publish", "echo", "192.0.2.77:8092:80", program=sanbashi_cli(), check=False)
+        endpoint = clean.call("GET", "/containers/echo/json")[1]["NetworkSettings"]["Networks"]["app"]["EndpointID"]
+        words = f"driver failed programming external connectivity on endpoint echo ({endpoint}): failed to bind host port 192.0.2.77:8092/tcp"
+        assert elsewhere.exit == 1 and words in elsewhere.stderr
+        assert clean.call("POST", "/sanbashi/containers/echo/ports", {"Publish": [], "Publishh": ["1:1"]})[0] == 400
+        assert clean.call("POST", "/sanbashi/networks/app/update", {"Mtu": 1400})[0] == 400
         clean.cli("network", "update", "--mtu", "1400", "--label", "kind=live", "--icc", "false", "app", program=sanbashi_cli())
         assert "mtu 1400" in clean.cli("exec", "echo", "ip", "link", "show", "eth0").stdout
         clean.cli("network", "update", "--mtu", "1500", "--label-rm", "kind", "--icc", "true", "app", program=sanbashi_cli())

@@ -10,7 +10,7 @@ from .leasing import leased_domains, leased_servers
 from .links import linked_endpoints
 from .model import Endpoint, IPAddress, NetworkState, Sandbox
 from .publishing import endpoints_of
-from .zones import addresses, has_names
+from .zones import addresses, has_names, resolver
 
 RESOLVER = "127.0.0.11"
 HOST_FILE = "/etc/resolv.conf"
@@ -128,11 +128,15 @@ def resolv_conf_of(state: NetworkState, sandbox: Sandbox, host_text: str, *, sou
     dns, search = sandbox.dns or leased_servers(state, ordered), sandbox.dns_search or leased_domains(ordered)
     sandbox = replace(sandbox, dns=dns, dns_search=search)
     internal = any(has_names(state.networks[e.network_id]) for e in endpoints)
-    return resolv_conf(sandbox, host_text, internal=internal, ipv6=any(e.ipv6 is not None for e in endpoints), source=source)
+    serving = resolver(state, sandbox)
+    asked = serving.upstreams if serving is not None else ()
+    return resolv_conf(sandbox, host_text, internal=internal, ipv6=any(e.ipv6 is not None for e in endpoints), asked=asked, source=source)
 
 
-def resolv_conf(sandbox: Sandbox, host_text: str, *, internal: bool, ipv6: bool, source: str = HOST_FILE) -> str:
+def resolv_conf(sandbox: Sandbox, host_text: str, *, internal: bool, ipv6: bool, asked: tuple[str, ...] = (), source: str = HOST_FILE) -> str:
     """The text for a sandbox with our resolver (`internal`), or with the host's servers that can be reached from a namespace.
+
+    `asked`: whom our resolver asks in place of the host's servers, the network's own for one.
 
     A sandbox in the host's own namespace gets the host's servers as they are.
     """
@@ -146,7 +150,7 @@ def resolv_conf(sandbox: Sandbox, host_text: str, *, internal: bool, ipv6: bool,
     ndots = ("override" if sandbox.dns_options else "host") if conf.has_ndots else ""
     if internal:
         kind = " (internal resolver)"
-        shown = [server if sandbox.dns else f"host({server})" for server in servers]
+        shown = asked or [server if sandbox.dns else f"host({server})" for server in servers]
         notes += [f"ExtServers: [{' '.join(shown)}]"] if shown else ["NO EXTERNAL NAMESERVERS DEFINED"]
         conf = replace(conf, servers=(RESOLVER,))
         if not ndots:

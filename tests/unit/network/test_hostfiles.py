@@ -125,3 +125,14 @@ def test_ndots_of_the_users() -> None:
     assert "search" not in text.split("# Based on")[0]
     assert text.endswith("# ExtServers: [host(192.0.2.53)]\n# Overrides: [search options]\n# Option ndots from: override\n")
     assert parse_resolv_conf("options ndots:5").has_ndots
+
+
+def test_the_note_names_a_networks_own_servers() -> None:
+    state, _ = create(fresh(), "n", options={"io.sanbashi.dns": "192.0.2.9,2001:db8::9"})
+    state = run(state, "c", "n")
+    assert "\n# ExtServers: [192.0.2.9 2001:db8::9]\n# Overrides: []\n" in files(state, "c")
+    state = run(state, "d", "n")
+    sandbox = replace(state.sandboxes[sandbox_of("d")], dns=("192.0.2.7",))
+    assert "\n# ExtServers: [192.0.2.7]\n# Overrides: [nameservers]\n" in resolv_conf_of(
+        replace(state, sandboxes=state.sandboxes.set(sandbox.id, sandbox)), sandbox, HOST
+    )
