@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 from tests.conformance.player import Difference, known, play
-from tests.harness import Engine, Kind, Machine, docker_clis, engine, machine, registry, sanbashi_cli
+from tests.harness import Engine, Kind, Machine, Space, docker_clis, engine, machine, registry, sanbashi_cli
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
-# What the recorded host was: bridges of somebody else held 172.18, 172.19 and 172.21, its name server knew no name.
+# What the recorded host was: bridges of somebody else held 172.18, 172.19 and 172.21, programs the ports 8088 and 8089, its name server knew no name.
 HOST = """
 for bridge in br-ae4caef21397=172.18.0.1/16 br-9fc8313c6254=172.19.0.1/16 other0=172.21.0.1/16; do
     ip link add ${bridge%=*} type bridge
@@ -24,6 +24,7 @@ for bridge in br-ae4caef21397=172.18.0.1/16 br-9fc8313c6254=172.19.0.1/16 other0
     ip link del port0
 done
 """
+HELD = "import socket; held = [socket.create_server(('', port)) for port in (8088, 8089)]; print('ready', flush=True); input()"
 # The recordings were made with this CLI; bytes are compared with it and with ours, with an older one the engine's own words.
 RECORDED_WITH = "28."
 RECORDINGS = ("tutorial", "network", "isolation")
@@ -33,15 +34,14 @@ RECORDINGS = ("tutorial", "network", "isolation")
 def recorded_host() -> Iterator[Machine]:
     with machine(resolv_conf="nameserver 192.0.2.53\n", set_up=HOST) as where:
         where.outside.run(["ip", "addr", "add", "192.0.2.53/32", "dev", "host0"])
-        with nameserver(where):
+        with serving(where.outside, "-m", "tests.nameserver", "192.0.2.53"), serving(where, "-c", HELD):
             yield where
 
 
 @contextlib.contextmanager
-def nameserver(where: Machine) -> Iterator[None]:
-    """The recorded host's name server, on the neighbouring host."""
-    command = [sys.executable, "-m", "tests.nameserver", "192.0.2.53"]
-    with where.outside.popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+def serving(where: Space, *words: str) -> Iterator[None]:
+    """A program of Python's that has said that it is ready; it ends with its input, or where its namespaces do."""
+    with where.popen([sys.executable, *words], stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"

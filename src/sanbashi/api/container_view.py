@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..containers.model import Config, Container, ContainerState, Health, HostConfig, MountPoint
+from ..containers.model import Container, ContainerState, Health, HostConfig, MountPoint
 from ..daemon.config import DaemonConfig
 from ..daemon.state import State
 from ..errors import Invalid
@@ -60,7 +60,7 @@ def endpoint_json(
     aliases: list[str] | None = list(wish.aliases) if wish.aliases or wish.has_aliases else None
     own = name not in PREDEFINED
     if version < (1, 45) and own:
-        aliases = list(dict.fromkeys((*wish.aliases, container.id[:12])))
+        aliases = list(dict.fromkeys(filter(None, (*wish.aliases, container.id[:12], container.config.hostname))))
     names = list(dict.fromkeys(filter(None, (container.name, *wish.aliases, container.id[:12], container.config.hostname)))) if own else None
     v4, v6 = (endpoint.ipv4, endpoint.ipv6) if endpoint else (None, None)
     return {
@@ -115,7 +115,8 @@ def ports_json(state: State, container: Container, endpoints: Iterable[Endpoint]
         for binding in endpoint.ports:
             key = f"{binding.container_port}/{binding.protocol}"
             rows = found.get(key) or []
-            found[key] = [*rows, {"HostIp": str(binding.host_ip), "HostPort": str(binding.host_port)}]
+            # On a routed network nothing is translated, so there is no port of the host's.
+            found[key] = [*rows, {"HostIp": str(binding.host_ip), "HostPort": str(binding.host_port or "")}]
     return dict(sorted(found.items()))
 
 
@@ -173,7 +174,7 @@ def container_json(
         "GraphDriver": {"Data": None, "Name": "overlayfs"},
         **(sizes or {}),
         "Mounts": [mount_json(m) for m in container.mounts],
-        "Config": config_json(container.config, version),
+        "Config": config_json(container, version),
         "NetworkSettings": network_settings(state, config, container, version),
     }
 
@@ -201,8 +202,10 @@ def health_json(health: Health) -> dict[str, Any]:
     return {"Status": health.status, "FailingStreak": health.failing_streak, "Log": [msgspec.to_builtins(entry) for entry in health.log]}
 
 
-def config_json(config: Config, version: Version) -> dict[str, Any]:
-    """Config, as Go writes it."""
+def config_json(container: Container, version: Version) -> dict[str, Any]:
+    """Config, as Go writes it; older clients find the MAC address that the first network was asked for here."""
+    wish = container.networks[0][1].mac if container.networks else ""
+    config = msgspec.structs.replace(container.config, mac_address=wish or container.config.mac_address)
     document = without_empty(config, CONFIG_OPTIONAL)
     if "Healthcheck" in document:
         document["Healthcheck"] = filled(document["Healthcheck"])
@@ -302,13 +305,13 @@ def image_text(state: State, container: Container) -> str:
 
 
 def listed_ports(ports: Mapping[str, list[dict[str, str]] | None]) -> list[dict[str, Any]]:
-    """The Ports of a row: one entry a binding."""
+    """The Ports of a row: one entry a binding; one without a port of the host's is left out, as Docker does."""
     rows: list[dict[str, Any]] = []
     for key, bindings in ports.items():
         port, _, protocol = key.partition("/")
         if not bindings:
             rows.append({"PrivatePort": int(port), "Type": protocol})
-        for b in bindings or ():
+        for b in (b for b in bindings or () if b["HostPort"]):
             rows.append({"IP": b["HostIp"], "PrivatePort": int(port), "PublicPort": int(b["HostPort"]), "Type": protocol})
     return rows
 

@@ -133,7 +133,8 @@ def prune_matcher(filters: Filters, now: int, labels_of: Callable[[Any], Mapping
         labels = labels_of(thing)
         return (
             labelled(labels, filters.get("label", ()))
-            and not any(has_label(labels, text) for text in filters.get("label!", ()))
+            # Docker's rule: several unwanted labels keep a thing from being removed where it has all of them.
+            and not ("label!" in filters and labelled(labels, filters["label!"]))
             and (limit is None or nanoseconds(thing.created) < limit)
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..daemon.state import State
 from ..network.indexes import held_subnets
-from ..network.model import Network, Subnet
+from ..network.model import IPAddress, Network, Subnet
 from .messages import Version
 
 
@@ -40,8 +40,8 @@ def network_json(state: State, network: Network, version: Version, *, listed: bo
             document["SanbashiStopped"] = stopped
         if version >= (1, 52):
             document["Status"] = {"IPAM": {"Subnets": {str(s.subnet): usage(state, network, s) for s in held_subnets(network)}}}
-    elif version < (1, 52):
-        document["Containers"] = {}
+    elif version < (1, 28):
+        document["Containers"] = members(state, network)
     return document
 
 
@@ -92,13 +92,13 @@ def stopped_members(state: State, network: Network) -> dict[str, Any]:
 
 def usage(state: State, network: Network, subnet: Subnet) -> dict[str, int]:
     """How many addresses of a subnet are taken, the network's own and the broadcast address among them, and how many can still be given out."""
-    taken = set(subnet.auxiliary.values())
+    taken: set[IPAddress] = set(subnet.auxiliary.values())
     if subnet.gateway is not None:
         taken.add(subnet.gateway)
-    if subnet.subnet.num_addresses > 2:
+    if subnet.version == 6 or subnet.subnet.num_addresses > 2:
         taken.add(subnet.subnet.network_address)
-        if subnet.version == 4:
-            taken.add(subnet.subnet.broadcast_address)
+    if subnet.version == 4 and subnet.subnet.num_addresses > 2:
+        taken.add(subnet.subnet.broadcast_address)
     for endpoint_id in state.network.network_endpoints.get(network.id, {}).values():
         endpoint = state.network.endpoints[endpoint_id]
         interface = endpoint.ipv4 if subnet.version == 4 else endpoint.ipv6

@@ -14,7 +14,7 @@ import msgspec
 
 from ..containers.model import ExecConfig, Wire
 from ..errors import Invalid
-from ..network.model import EndpointWish, IPNetwork, NetworkRequest, SubnetRequest
+from ..network.model import EndpointWish, NetworkRequest, SubnetRequest
 from .addresses import parse_address, parse_mac, parse_prefix
 
 T = TypeVar("T")
@@ -255,8 +255,7 @@ def joined(faults: list[str]) -> str:
 def network_request(document: Any) -> NetworkRequest:
     """`POST /networks/create`, parsed."""
     body = decode(document, NetworkBody)
-    faults: list[str] = []
-    return_value = NetworkRequest(
+    return NetworkRequest(
         name=body.name,
         driver=body.driver or "bridge",
         scope=body.scope,
@@ -269,29 +268,21 @@ def network_request(document: Any) -> NetworkRequest:
         config_from=body.config_from.network,
         ipam_driver=body.ipam.driver or "default",
         ipam_options=body.ipam.options,
-        subnets=tuple(subnet_request(pool, faults) for pool in body.ipam.config),
+        subnets=tuple(subnet_request(pool) for pool in body.ipam.config),
         options=dict(body.options),
         labels=dict(body.labels),
     )
-    if faults:
-        raise Invalid("invalid network config:\n" + joined(faults))
-    return return_value
 
 
-def subnet_request(pool: Pool, faults: list[str]) -> SubnetRequest:
-    """One pool; host bits that are set are faults, as a network cannot have them."""
-
-    def prefix(text: str, what: str) -> IPNetwork | None:
-        if not text:
-            return None
-        network, clean = parse_prefix(text)
-        if not clean:
-            faults.append(f"invalid {what} {text}: it should be {network}")
-        return network
-
+def subnet_request(pool: Pool) -> SubnetRequest:
+    """One pool; what has host bits is kept as it was written, for the sentence that refuses it."""
+    subnet, clean = parse_prefix(pool.subnet) if pool.subnet else (None, True)
+    ip_range, clean_range = parse_prefix(pool.ip_range) if pool.ip_range else (None, True)
     return SubnetRequest(
-        subnet=prefix(pool.subnet, "subnet"),
-        ip_range=prefix(pool.ip_range, "ip-range"),
+        subnet=subnet,
+        subnet_word="" if clean else pool.subnet,
+        ip_range=ip_range,
+        range_word="" if clean_range else pool.ip_range,
         gateway=parse_address(pool.gateway) if pool.gateway else None,
         auxiliary={name: parse_address(text) for name, text in pool.auxiliary_addresses.items()},
     )

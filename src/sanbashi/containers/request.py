@@ -166,7 +166,7 @@ def settled(host: HostConfig, facts: ContainerFacts, default_log_driver: str) ->
         oom_kill_disable=(host.oom_kill_disable or False) if facts.cgroup == "v1" else None,
         pids_limit=host.pids_limit or None,
         blkio_weight=host.blkio_weight if facts.block_weight else 0,
-        blkio_weight_device=host.blkio_weight_device if facts.block_weight else None,
+        blkio_weight_device=() if host.blkio_weight_device and not facts.block_weight else host.blkio_weight_device,
         masked_paths=None if host.privileged else MASKED if host.masked_paths is None else host.masked_paths,
         readonly_paths=None if host.privileged else READ_ONLY if host.readonly_paths is None else host.readonly_paths,
     )

@@ -27,7 +27,7 @@ def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
         links_present=facts.links_present,
         links_ours=facts.links_ours,
         addresses=facts.addresses,
-        default_options=config.default_network_opts.get("bridge", {}),
+        default_options=config.default_network_opts,
         host_input=config.host_input,
         host_resolver=config.host_resolver,
         host_gateways=tuple(ip_address(word) for word in config.host_gateway_ips),

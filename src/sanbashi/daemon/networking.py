@@ -25,7 +25,7 @@ from .core import Core, new_id, now, whole
 from .facts import look_again
 from .files import write_files
 from .leasing import Leasing
-from .remembered import last_lease, preferring, remembering
+from .remembered import forgetting, last_lease, preferring, remembering
 from .saved import Key
 
 log = logging.getLogger("sanbashi.network")
@@ -44,6 +44,12 @@ class Slice:
         for state in states:
             found += [("endpoint", e) for s in self.sandboxes for e in state.sandbox_endpoints.get(s, ())]
         return found
+
+
+def check_there(container: Container) -> None:
+    """Failed, in Docker's words, where a container is being removed."""
+    if container.state.dead or container.state.status in ("removing", "dead"):
+        raise Failed(f"Container {container.id} is marked for removal and cannot be connected or disconnected to the network")
 
 
 @dataclass
@@ -142,7 +148,8 @@ class Networking:
             # A parent link is made once for all networks on it, and stays for the last of them.
             beside = [other.id for other in sharing(self.core.state.network, network)] if has_parent(network) else []
             await self.change(commands.remove_network(self.core.state.network, network.id), Slice(networks=[network.id, *beside]))
-        self.tell("destroy", network)
+        if not network.config_only:  # as Docker has it: of a configuration only the making is told
+            self.tell("destroy", network)
 
     def find(self, ref: str) -> Network:
         """By id, name or prefix."""
@@ -335,6 +342,7 @@ class Networking:
         container = core.find_container(container_ref)
         async with core.locked(container.id):
             container = core.find_container(container.id)
+            check_there(container)
             running = container.state.running
             await self.settled(network_ref)
             network = self.find_or_none(network_ref, required=running)
@@ -357,7 +365,7 @@ class Networking:
                 await self.refresh_files(after.sandbox_id)
                 endpoint = core.state.network.endpoints[endpoint.id]
                 log.info("connected %s to %s as %s", container.name, name, endpoint.ipv4 or endpoint.ipv6 or "no address")
-            if network is not None:
+                # A stopped container only wishes; it is told of when it starts.
                 self.tell("connect", network, container=container.id)
 
     async def leased_or_left(self, before: Container, after: Container, endpoint: Endpoint) -> None:
@@ -396,26 +404,30 @@ class Networking:
     async def disconnect(self, network_ref: str, container_ref: str, force: bool) -> None:
         """`network disconnect`."""
         core = self.core
-        network = self.find(network_ref)
         try:
             container = core.find_container(container_ref)
         except NotFound:
             if not force:
                 raise
-            await self.disconnect_endpoint(network, container_ref)
+            await self.disconnect_endpoint(self.find(network_ref), container_ref)
             return
         async with core.locked(container.id):
             container = core.find_container(container.id)
-            if network.driver == "host":
+            check_there(container)
+            running = container.state.running
+            # What a container that does not run wishes may be gone by now, and the wish must be taken from it all the same.
+            network = self.find_or_none(network_ref, required=running and not force)
+            name = network.name if network is not None else network_ref
+            if network is not None and network.driver == "host" and running:
                 raise Invalid("cannot disconnect container from host network - container was created in host network mode")
-            joined = dict(container.networks)
-            members = core.state.network.network_endpoints.get(network.id)
+            if name not in dict(container.networks):
+                raise Failed(f"container {container.id} is not connected to {'' if running else 'the '}network {name}")
+            after = msgspec.structs.replace(container, networks=tuple((n, w) for n, w in container.networks if n != name))
+            if network is not None:
+                after = forgetting(after, network.id)
+            members = core.state.network.network_endpoints.get(network.id) if network is not None else None
             endpoint_id = members.get(container.id) if members is not None else None
-            if network.name not in joined:
-                running = container.state.running
-                raise Failed(f"container {container.id} is not connected to {'' if running else 'the '}network {network.name}")
-            after = msgspec.structs.replace(container, networks=tuple((n, w) for n, w in container.networks if n != network.name))
-            if endpoint_id is None:
+            if network is None or endpoint_id is None:
                 await core.put(after)
             else:
                 part = self.touched(core.state.network, container.sandbox_id)
@@ -424,7 +436,7 @@ class Networking:
                 new = commands.publish(new, container.sandbox_id, core.network_facts)
                 await self.change(new, part, after)
                 await self.refresh_files(after.sandbox_id)
-            self.tell("disconnect", network, container=container.id)
+                self.tell("disconnect", network, container=container.id)
 
     async def disconnect_endpoint(self, network: Network, name: str) -> None:
         """`disconnect -f` of a container that is gone: its endpoint is found by name."""

@@ -20,6 +20,11 @@ def remembering(state: NetworkState, sandbox_id: str, container: Container) -> C
     return msgspec.structs.replace(container, last_addresses=addresses, last_ports=ports)
 
 
+def forgetting(container: Container, network_id: str) -> Container:
+    """The container without its last addresses on a network that it has left: who joins again asks afresh."""
+    return msgspec.structs.replace(container, last_addresses=tuple(a for a in container.last_addresses if a[0] != network_id))
+
+
 def preferring(state: NetworkState, container: Container, network: Network, wish: EndpointWish) -> EndpointWish:
     """The wish with the container's last address of each family, where it asks for none and that one is free."""
     last = next(((four, six) for id_, four, six in container.last_addresses if id_ == network.id), ("", ""))

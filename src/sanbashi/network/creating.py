@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import Conflict, Forbidden, Invalid, NotFound
 from . import leasing
 from .drivers import DRIVERS, Driver
 from .indexes import with_network
-from .ipam import check_subnets, make_subnet, overlap_warnings, subnets_for
+from .ipam import check_subnets, make_subnet, overlap_warnings, problems_of_block, subnets_for
 from .model import PREDEFINED, IPNetwork, Network, NetworkFacts, NetworkRequest, NetworkState, Subnet, SubnetRequest
-from .options import ENABLE_IPV4, ENABLE_IPV6, INTERNAL, bridge_options, option_flag
+from .options import ENABLE_IPV4, ENABLE_IPV6, INTERNAL, bridge_options, check_announcements, family_flag, option_flag
 from .parents import has_parent
 
 SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
@@ -26,11 +27,12 @@ def create_network(
         raise Forbidden("cannot create a swarm scoped network when swarm is not active")
     check_configuration(request)
     if request.config_only:
-        check_subnets(request.subnets)
+        check_subnets(request.subnets, ipv6=bool(request.enable_ipv6))
+        check_announcements(request.options)
         network = configuration(request, id=id, created=created)
         return with_network(state, network), network, ()
     request = settled(state, request, facts)
-    check_subnets(request.subnets)
+    check_subnets(request.subnets, ipv6=bool(request.enable_ipv6))
     check_driver(request)
     network, warnings = make_network(state, request, facts, id=id, created=created)
     return with_network(state, network), network, warnings
@@ -97,7 +99,8 @@ def configuration(request: NetworkRequest, *, id: str, created: str) -> Network:
 
 def settled(state: NetworkState, request: NetworkRequest, facts: NetworkFacts) -> NetworkRequest:
     """The request with what it takes from a configuration network and from the daemon's settings."""
-    return with_defaults(from_configuration(state, request), facts)
+    taken = from_configuration(state, request)
+    return with_defaults(taken, {} if request.config_from else facts.default_options.get(taken.driver, {}))
 
 
 def from_configuration(state: NetworkState, request: NetworkRequest) -> NetworkRequest:
@@ -127,12 +130,16 @@ def users_of(state: NetworkState, network: Network) -> tuple[Network, ...]:
 # -- what is asked for
 
 
-def with_defaults(request: NetworkRequest, facts: NetworkFacts) -> NetworkRequest:
+def with_defaults(request: NetworkRequest, defaults: Mapping[str, str]) -> NetworkRequest:
     """The request with the daemon's default options of its driver, and with what options say instead of fields."""
-    options = {**facts.default_options, **request.options} if request.driver == "bridge" else dict(request.options)
+    options = {**defaults, **request.options}
     ipv4, ipv6 = request.enable_ipv4, request.enable_ipv6
-    ipv4 = option_flag(options, ENABLE_IPV4) if ipv4 is None else ipv4
-    ipv6 = option_flag(options, ENABLE_IPV6) if ipv6 is None else ipv6
+    # What a field says need not be said again, perhaps otherwise, by an option that inspect shows.
+    for key, field in ((ENABLE_IPV4, ipv4), (ENABLE_IPV6, ipv6)):
+        if field is not None:
+            options.pop(key, None)
+    ipv4 = family_flag(options, ENABLE_IPV4) if ipv4 is None else ipv4
+    ipv6 = family_flag(options, ENABLE_IPV6) if ipv6 is None else ipv6
     internal = request.internal or option_flag(options, INTERNAL) or False
     ipv4, ipv6 = ipv4 is not False, ipv6 is True
     if not ipv4 and not ipv6:
@@ -151,6 +158,8 @@ def check_driver(request: NetworkRequest) -> None:
     if request.ipam_driver not in ("", *IPAM_DRIVERS):
         raise NotFound(f'plugin "{request.ipam_driver}" not found', hint="the IPAM drivers are: " + ", ".join(IPAM_DRIVERS))
     if request.ipam_driver == "null":
+        if any(s.subnet is not None for s in request.subnets):
+            raise Invalid("null ipam driver does not handle specific address pool requests")
         # It hands out no addresses, and every driver of ours wants them for the families that are on.
         raise Invalid(f"ipv{4 if request.enable_ipv4 else 6} pool is empty", hint="the null IPAM driver has no addresses: leave --ipam-driver out")
     if request.ipam_driver == leasing.DHCP:
@@ -195,7 +204,11 @@ def make_network(state: NetworkState, request: NetworkRequest, facts: NetworkFac
         labels=request.labels,
     )
     warnings += driver.check(network)
-    choices = () if leasing.has_leases(network) else subnets_for(state, used, versions, facts)
+    # In the order in which Docker shows them: what was asked for first, IPv4 before IPv6.
+    chosen_subnets = () if leasing.has_leases(network) else subnets_for(state, used, versions, facts)
+    choices = sorted(chosen_subnets, key=lambda c: (c[1].subnet is None, c[0].subnet.version))
+    if not driver.many_subnets and (problems := [p for c, _ in choices for p in problems_of_block(c.subnet)]):
+        raise Invalid(problems[0])
     if not has_parent(network):
         # A network on a parent shares the subnet of the host's own link; elsewhere that is worth a word.
         warnings += overlap_warnings([c.subnet for c, r in choices if r.subnet == c.subnet], facts)

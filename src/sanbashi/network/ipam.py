@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from ..errors import Failed, Forbidden, Invalid
 from . import blocks, integers
@@ -13,6 +13,7 @@ from .model import Integers, IPAddress, IPNetwork, Network, NetworkFacts, Networ
 
 # Keys of auxiliary addresses that are the containers' default gateway in place of the bridge's own address.
 DEFAULT_GATEWAY = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
+NO_SUCH_SIZE = "invalid address pool"
 EXHAUSTED = "all predefined address pools have been fully subnetted"
 OVERLAP = "invalid pool request: Pool overlaps with other one on this address space"
 IN_USE = "Address already in use"
@@ -33,8 +34,10 @@ def choose_subnet(tree: blocks.Tree, version: int, facts: NetworkFacts, *, size:
     """The lowest free subnet of the pools (of `size` bits where given) that touches nothing in use on the host; Invalid when there is none."""
     avoid = [(block, holder) for block, holder in facts.avoid if block.version == version and block.prefixlen]
     passed: list[str] = []
-    for base, length in pools_of(version, facts):
-        wanted = length if size is None else size
+    pools = [(base, length if size is None else size) for base, length in pools_of(version, facts)]
+    if pools and all(wanted < base.prefixlen for base, wanted in pools):
+        raise Invalid(NO_SUCH_SIZE, hint=f"no pool of the daemon's holds a /{size}: --default-address-pool")
+    for base, wanted in pools:
         if wanted < base.prefixlen:
             continue
         start = 0
@@ -67,8 +70,8 @@ def subnets_for(
         version = asked.version if asked is not None else left[0]
         if version in left:
             left.remove(version)
-        if asked is None or (int(asked.network_address) == 0 and asked.prefixlen):
-            choice = choose_subnet(tree, version, facts, size=asked.prefixlen if asked else None)
+        if asked is None or not int(asked.network_address):
+            choice = choose_subnet(tree, version, facts, size=(asked.prefixlen or None) if asked else None)
         elif blocks.overlaps(tree, asked):
             raise Forbidden(OVERLAP, hint=overlap_hint(state, asked))
         else:
@@ -94,27 +97,35 @@ def overlap_warnings(asked: Iterable[IPNetwork], facts: NetworkFacts) -> tuple[s
     )
 
 
-def check_subnets(requests: Iterable[SubnetRequest]) -> None:
-    """Invalid, with Docker's words for everything that is wrong with IPAM.Config."""
+def check_subnets(requests: Iterable[SubnetRequest], *, ipv6: bool = True) -> None:
+    """Invalid, with Docker's words for everything that is wrong with IPAM.Config; what stands there of a family that is off does not count."""
     problems: list[str] = []
     for request in requests:
-        if request.subnet is not None and (request.subnet.prefixlen == 0 or int(request.subnet.network_address)):
-            problems += list(problems_of(request, request.subnet))
+        if not ipv6 and request.subnet is not None and request.subnet.version == 6:
+            continue
+        problems += problems_of(request, request.subnet) if request.subnet is not None else problems_without_subnet(request)
     if problems:
         raise Invalid("invalid network config:\n" + listing(problems))
 
 
 def problems_of(request: SubnetRequest, subnet: IPNetwork) -> Iterable[str]:
     """What is wrong with one entry."""
+    parent = request.subnet_word or str(subnet)
     block = f"parent subnet is an IPv{subnet.version} block"
-    inside = f"parent subnet {subnet} doesn't contain this address"
+    inside = f"parent subnet {parent} doesn't contain this address"
+    if request.subnet_word:
+        yield f"invalid subnet {parent}: it should be {subnet}"
     if (ip_range := request.ip_range) is not None:
+        word = request.range_word or str(ip_range)
         if ip_range.version != subnet.version:
-            yield f"invalid ip-range {ip_range}: {block}"
-        elif ip_range.prefixlen < subnet.prefixlen:
-            yield f"invalid ip-range {ip_range}: CIDR block is bigger than its parent subnet {subnet}"
-        elif not ip_range.subnet_of(subnet):  # type: ignore[arg-type]
-            yield f"invalid ip-range {ip_range}: parent subnet {subnet} doesn't contain ip-range"
+            yield f"invalid ip-range {word}: {block}"
+        else:
+            if ip_range.prefixlen < subnet.prefixlen:
+                yield f"invalid ip-range {word}: CIDR block is bigger than its parent subnet {parent}"
+            if request.range_word:
+                yield f"invalid ip-range {word}: it should be {ip_range}"
+            if not ip_range.overlaps(subnet):
+                yield f"invalid ip-range {word}: parent subnet {parent} doesn't contain ip-range"
     named = [("gateway", str(request.gateway), request.gateway)] if request.gateway is not None else []
     for word, shown, address in (*named, *(("auxiliary address", name, a) for name, a in request.auxiliary.items())):
         if address.version != subnet.version:
@@ -123,13 +134,33 @@ def problems_of(request: SubnetRequest, subnet: IPNetwork) -> Iterable[str]:
             yield f"invalid {word} {shown}: {inside}"
 
 
+LINK_LOCAL = IPv6Network("fe80::/64")
+
+
+def problems_of_block(subnet: IPNetwork) -> Iterable[str]:
+    """Why a bridge cannot have a subnet. Linux itself puts each interface on fe80::/64, so that only that very block may be asked for."""
+    if isinstance(subnet, IPv6Network) and subnet.is_multicast:
+        yield f"multicast subnet '{subnet}' is not allowed"
+    elif isinstance(subnet, IPv6Network) and subnet != LINK_LOCAL and subnet.overlaps(LINK_LOCAL):
+        yield f"'{subnet}' clashes with the Link-Local prefix 'fe80::/64'"
+
+
+def problems_without_subnet(request: SubnetRequest) -> Iterable[str]:
+    """What is wrong with an entry that names no subnet; "invalid Prefix" is how Go writes one that is not set."""
+    if request.ip_range is not None:
+        yield f"invalid ip-range {request.range_word or request.ip_range}: parent subnet invalid Prefix doesn't contain ip-range"
+    named = [("gateway", str(request.gateway))] if request.gateway is not None else []
+    for word, shown in (*named, *(("auxiliary address", name) for name in request.auxiliary)):
+        yield f"invalid {word} {shown}: parent subnet invalid Prefix doesn't contain this address"
+
+
 def listing(problems: Sequence[str]) -> str:
     """Several errors as Docker joins them: one alone, or a starred line each."""
     return problems[0] if len(problems) == 1 else "\n".join("* " + p.replace("\n", "\n\t") for p in problems)
 
 
 def make_subnet(subnet: IPNetwork, request: SubnetRequest, *, gateway: bool) -> Subnet:
-    """A subnet with its gateway: the user's, else the lowest free of the range; Failed where it is taken by an auxiliary address."""
+    """A subnet with its gateway: the user's, else the lowest of the range that no auxiliary address is. Failed where one is the gateway's."""
     made = Subnet(subnet=subnet, ip_range=request.ip_range, auxiliary=dict(request.auxiliary))
     if not gateway:
         return made
@@ -145,7 +176,8 @@ def make_subnet(subnet: IPNetwork, request: SubnetRequest, *, gateway: bool) -> 
             raise Failed(f"failed to allocate gateway (): no available addresses in {subnet}")
         chosen = subnet.network_address + found
     elif chosen in reserved and request.auxiliary.get(DEFAULT_GATEWAY[subnet.version]) != chosen:
-        raise Failed(f"failed to allocate gateway ({chosen}): {IN_USE}", hint="an auxiliary address is the same")
+        name = next(name for name, address in request.auxiliary.items() if address == chosen)
+        raise Failed(f"failed to allocate secondary ip address ({name}:{chosen}): {IN_USE}", hint="it is the gateway")
     return Subnet(subnet=subnet, gateway=chosen, ip_range=made.ip_range, auxiliary=made.auxiliary)
 
 

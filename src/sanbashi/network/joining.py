@@ -40,11 +40,13 @@ def problems_of(network: Network, wish: EndpointWish) -> Iterator[str]:
         for address in asked:
             if has_leases(network) and address.version == 4:
                 continue  # the server decides
-            if not any(s.version == address.version and address in s.subnet for s in network.subnets):
+            if address.is_unspecified:
+                yield f"invalid IPv{address.version} address: {address}"
+            elif not any(s.version == address.version and address in s.subnet for s in network.subnets):
                 yield f"no configured subnet contains IP address {address}"
     for address in wish.link_local:
-        if not address.is_link_local:
-            yield f"invalid link local IP address: {address}"
+        if address.is_unspecified:
+            yield f"invalid link-local IP address: {address}"
     if wish.mac and (not MAC.fullmatch(wish.mac) or int(wish.mac[:2], 16) & 1):
         yield f"invalid MAC address: {wish.mac}"
     if (name := wish.driver_options.get(IFNAME)) is not None and (not is_interface_name(name) or name == "lo"):

@@ -27,12 +27,17 @@ PREDEFINED = ("bridge", "host", "none")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubnetRequest:
-    """One entry of IPAM.Config as asked for; `subnet` None means "choose one" (of `size` bits where given)."""
+    """One entry of IPAM.Config as asked for; `subnet` None means "choose one", 0.0.0.0/24 or ::/96 one of that size.
+
+    `subnet_word` and `range_word`: as they were written, where that was with host bits, which no network may have.
+    """
 
     subnet: IPNetwork | None = None
     ip_range: IPNetwork | None = None
     gateway: IPAddress | None = None
     auxiliary: Mapping[str, IPAddress] = field(default_factory=dict)
+    subnet_word: str = ""
+    range_word: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +267,7 @@ class NetworkFacts:
     addresses: Mapping[str, tuple[IPInterface, ...]] = field(default_factory=dict)  # of interfaces that are not ours
     missing_links: frozenset[str] = frozenset()  # kinds of link that the kernel cannot make, of those that were tried
     direct_routing: bool = False  # --allow-direct-routing: containers may be reached by their own addresses from outside
-    default_options: Mapping[str, str] = field(default_factory=dict)  # default-network-opts of bridge
+    default_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # default-network-opts, by driver
     host_gateways: tuple[IPAddress, ...] = ()  # --host-gateway-ip: where containers find the host
     host_resolver: tuple[IPAddress, int] | None = None  # --host-resolver: where the host asks for names of containers
     host_input: bool = False  # published ports pass the host's own input policy, where a network does not say otherwise

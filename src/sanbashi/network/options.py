@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
 
-from ..errors import Invalid
+from ..errors import Failed, Invalid
 from .model import IPAddress, IPNetwork, Network
 from .names import is_interface_name
 
 PREFIX = "com.docker.network."
 ENABLE_IPV4, ENABLE_IPV6, INTERNAL = PREFIX + "enable_ipv4", PREFIX + "enable_ipv6", PREFIX + "internal"
+ADVERTISE_TIMES, ADVERTISE_EVERY = PREFIX + "advertise_addr_nmsgs", PREFIX + "advertise_addr_ms"
 IFNAME, ENDPOINT_SYSCTLS = PREFIX + "endpoint.ifname", PREFIX + "endpoint.sysctls"
 # Ours: "false" lets a container send from addresses and MACs that we did not give it (VRRP, engines within containers).
 ANTI_SPOOFING = "io.sanbashi.anti_spoofing"
@@ -91,6 +92,27 @@ def interface(text: str) -> str:
     return text
 
 
+def address_of_any_family(text: str) -> IPAddress:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError("nil ip") from None
+
+
+def address4(text: str) -> IPv4Address:
+    address = address_of_any_family(text)
+    if not isinstance(address, IPv4Address):
+        raise ValueError("it is no IPv4 address")
+    return address
+
+
+def address6(text: str) -> IPv6Address:
+    address = address_of_any_family(text)
+    if not isinstance(address, IPv6Address):
+        raise ValueError("it is no IPv6 address")
+    return address
+
+
 def interface_prefix(text: str) -> str:
     interface(text + "0")
     return text
@@ -110,13 +132,16 @@ def own_routes(text: str) -> tuple[OwnRoute, ...]:
     return tuple(found)
 
 
-def bounded(low: int, high: int) -> Callable[[str], int]:
-    """A reader of whole numbers between the two."""
+def bounded(key: str, low: int, high: int, kind: str) -> Callable[[str], int]:
+    """A reader of whole numbers between the two; Docker answers 500 to others."""
 
     def read(text: str) -> int:
-        number = int(text)
+        try:
+            number = int(text)
+        except ValueError:
+            raise Failed(f'value for option {key} "{text}" must be {kind}') from None
         if not low <= number <= high:
-            raise ValueError(f"must be in the range {low} to {high}")
+            raise Failed(f"{key} must be in the range {low} to {high}")
         return number
 
     return read
@@ -129,17 +154,17 @@ READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     PREFIX + "bridge.gateway_mode_ipv4": ("mode4", gateway_mode),
     PREFIX + "bridge.gateway_mode_ipv6": ("mode6", gateway_mode),
     PREFIX + "bridge.inhibit_ipv4": ("inhibit_ipv4", boolean),
-    PREFIX + "bridge.host_binding_ipv4": ("host_binding", ipaddress.ip_address),
+    PREFIX + "bridge.host_binding_ipv4": ("host_binding", address_of_any_family),
     PREFIX + "bridge.default_bridge": ("default_bridge", boolean),
     PREFIX + "bridge.trusted_host_interfaces": ("trusted", lambda text: tuple(interface(t) for t in text.split(":") if t)),
     PREFIX + "driver.mtu": ("mtu", mtu),
     PREFIX + "container_iface_prefix": ("prefix", interface_prefix),
-    PREFIX + "host_ipv4": ("source4", IPv4Address),
-    PREFIX + "host_ipv6": ("source6", IPv6Address),
+    PREFIX + "host_ipv4": ("source4", address4),
+    PREFIX + "host_ipv6": ("source6", address6),
     ANTI_SPOOFING: ("guard", boolean),
     HOST_INPUT: ("host_input", boolean),
-    PREFIX + "advertise_addr_nmsgs": ("announcements", bounded(0, 3)),
-    PREFIX + "advertise_addr_ms": ("announce_every", bounded(100, 2000)),
+    ADVERTISE_TIMES: ("announcements", bounded(ADVERTISE_TIMES, 0, 3, "an integer")),
+    ADVERTISE_EVERY: ("announce_every", bounded(ADVERTISE_EVERY, 100, 2000, "integer milliseconds")),
     INBOUND: ("inbound", boolean),
     ROUTES: ("routes", own_routes),
     NO_DEFAULT_ROUTE: ("no_default_route", boolean),
@@ -180,6 +205,27 @@ def reads_everywhere(key: str) -> bool:
     return key in READERS and READERS[key][0] in ("mtu", "prefix", "routes", "no_default_route", "announcements", "announce_every")
 
 
+def check_announcements(options: Mapping[str, str]) -> None:
+    """Failed, in Docker's words, where a network would announce its containers' addresses too often, too seldom or not in numbers."""
+    problems = []
+    for key in (ADVERTISE_TIMES, ADVERTISE_EVERY):
+        try:
+            if key in options:
+                READERS[key][1](options[key])
+        except Failed as error:
+            problems.append(error.message)
+    if problems:
+        raise Failed("\n".join(problems))
+
+
+def family_flag(options: Mapping[str, str], key: str) -> bool | None:
+    """enable_ipv4 or enable_ipv6 said by an option, None where it is absent; Invalid in Docker's words."""
+    try:
+        return boolean(options[key]) if key in options else None
+    except ValueError as error:
+        raise Invalid(f'driver-opt "{key}" is not a valid bool') from error
+
+
 def option_flag(options: Mapping[str, str], key: str) -> bool | None:
     """A boolean option, None where it is absent."""
     if key not in options:
@@ -206,15 +252,22 @@ def guarded(network: Network, driver_options: Mapping[str, str]) -> bool:
 
 
 def endpoint_sysctls(driver_options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The endpoint's sysctls as (path with IFNAME, value); Invalid in Docker's words."""
+    """The endpoint's sysctls as (path with IFNAME, value); Invalid in Docker's words. The docker CLI writes IFNAME in small letters."""
     found = []
     for setting in filter(None, driver_options.get(ENDPOINT_SYSCTLS, "").split(",")):
         key, equals, value = setting.strip().partition("=")
         parts = key.split(".")
-        if not equals or len(parts) != 5 or parts[0] != "net" or parts[1] not in ("ipv4", "ipv6", "mpls") or parts[3] != "IFNAME":
+        if (
+            not equals
+            or "/" in key
+            or len(parts) != 5
+            or parts[0] != "net"
+            or parts[1] not in ("ipv4", "ipv6", "mpls")
+            or parts[3].upper() != "IFNAME"
+        ):
             raise Invalid(
                 f"unrecognised network interface sysctl '{setting}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', "
                 "'X' must be 'ipv4', 'ipv6' or 'mpls'"
             )
-        found.append(("/".join(parts), value))
+        found.append(("/".join((*parts[:3], "IFNAME", parts[4])), value))
     return tuple(found)

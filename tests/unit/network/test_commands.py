@@ -11,6 +11,7 @@ from sanbashi.network.model import EndpointWish, NetworkRequest
 from .world import FACTS, WHEN, create, endpoint, fresh, join, number, open_container, run, sandbox_of
 
 B = "com.docker.network.bridge."
+ADVERTISE = "com.docker.network.advertise_addr_"
 
 
 # -- finding
@@ -69,6 +70,32 @@ def test_a_name_goes_before_a_prefix_and_a_prefix_may_be_ambiguous() -> None:
         ),
         (NetworkRequest(name="n2", options={"com.docker.network.driver.mtu": "-5"}), Invalid, "invalid MTU number: -5"),
         (
+            NetworkRequest(name="n2", options={B + "host_binding_ipv4": "here"}),
+            Invalid,
+            "failed to parse com.docker.network.bridge.host_binding_ipv4 value: here (nil ip)",
+        ),
+        (
+            NetworkRequest(name="n2", options={"com.docker.network.host_ipv6": "there"}),
+            Invalid,
+            "failed to parse com.docker.network.host_ipv6 value: there (nil ip)",
+        ),
+        (
+            NetworkRequest(name="n2", options={"com.docker.network.enable_ipv6": "perhaps"}),
+            Invalid,
+            'driver-opt "com.docker.network.enable_ipv6" is not a valid bool',
+        ),
+        (
+            NetworkRequest(name="n2", config_only=True, options={ADVERTISE + "nmsgs": "four", ADVERTISE + "ms": "99"}),
+            Failed,
+            'value for option com.docker.network.advertise_addr_nmsgs "four" must be an integer\n'
+            "com.docker.network.advertise_addr_ms must be in the range 100 to 2000",
+        ),
+        (
+            NetworkRequest(name="n2", ipam_driver="null", subnets=(commands.SubnetRequest(subnet=ip_network("10.9.0.0/24")),)),
+            Invalid,
+            "null ipam driver does not handle specific address pool requests",
+        ),
+        (
             NetworkRequest(name="n2", options={B + "gateway_mode_ipv4": "isolated"}),
             Failed,
             "gateway mode 'isolated' can only be used for an internal network",
@@ -114,10 +141,15 @@ def test_a_subnet_of_a_family_that_is_off_is_warned_of() -> None:
 
 
 def test_options_may_say_what_fields_say_and_defaults_come_from_the_settings() -> None:
-    facts = replace(FACTS, default_options={"com.docker.network.driver.mtu": "1400", "com.docker.network.enable_ipv6": "true"})
+    defaults = {"com.docker.network.driver.mtu": "1400", "com.docker.network.enable_ipv6": "true"}
+    facts = replace(FACTS, default_options={"bridge": defaults, "macvlan": {"com.docker.network.driver.mtu": "1350"}})
     _, network = create(fresh(), "n", facts=facts, options={"com.docker.network.internal": "true", "com.docker.network.driver.mtu": "1300"})
     assert (network.enable_ipv6, network.internal, network.options["com.docker.network.driver.mtu"]) == (True, True, "1300")
-    assert not create(fresh(), "n", facts=facts, enable_ipv6=False)[1].enable_ipv6
+    said = create(fresh(), "n", facts=facts, enable_ipv6=False)[1]
+    assert (said.enable_ipv6, dict(said.options)) == (False, {"com.docker.network.driver.mtu": "1400"})  # what a field says is not shown again
+    assert create(fresh(), "m", facts=facts, driver="macvlan")[1].options == {"com.docker.network.driver.mtu": "1350"}
+    state, _ = create(fresh(), "cfg", facts=facts, config_only=True)
+    assert not create(state, "made", facts=facts, config_from="cfg")[1].options  # a configuration stands for itself
 
 
 @pytest.mark.parametrize(
@@ -227,7 +259,8 @@ def test_a_default_bridge_with_ipv6_or_none_at_all() -> None:
         ),
         ("n", {"ipv4": ip_address("10.99.0.10")}, "no configured subnet contains IP address 10.99.0.10"),
         ("n", {"ipv6": ip_address("fd00::1")}, "no configured subnet contains IP address fd00::1"),
-        ("n", {"link_local": (ip_address("10.0.0.1"),)}, "invalid link local IP address: 10.0.0.1"),
+        ("n", {"link_local": (ip_address("0.0.0.0"),)}, "invalid link-local IP address: 0.0.0.0"),
+        ("n", {"ipv4": ip_address("0.0.0.0")}, "invalid IPv4 address: 0.0.0.0"),
         ("n", {"mac": "01:00:00:00:00:01"}, "invalid MAC address: 01:00:00:00:00:01"),
         ("n", {"driver_options": {"com.docker.network.endpoint.ifname": "a/b"}}, "invalid interface name: a/b"),
         (
@@ -252,8 +285,9 @@ def test_wishes_that_it_can() -> None:
         aliases=("a",),
         ipv4=ip_address("10.1.0.9"),
         mac="02:42:0A:47:00:99",
-        link_local=(ip_address("169.254.3.4"),),
-        driver_options={"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.IFNAME.hop_limit=5"},
+        # Docker takes any address as one more of the interface; its CLI writes the options of --network in small letters.
+        link_local=(ip_address("169.254.3.4"), ip_address("10.44.0.1")),
+        driver_options={"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.ifname.hop_limit=5"},
     )
     commands.check_wish(state, network, wish)
     _, joined = join(open_container(state, "c"), "c", "n", mac=wish.mac, link_local=wish.link_local, ip="10.1.0.9")

@@ -181,9 +181,59 @@ def test_what_is_wrong_with_a_subnet(entry: dict[str, str], words: str) -> None:
     assert caught.value.message == f"invalid network config:\n{words}"
 
 
+def test_everything_that_is_wrong_is_said_in_dockers_order() -> None:
+    """Host bits are named as they were written, here and in what follows."""
+    wrong = SubnetRequest(
+        subnet=ip_network("10.0.0.0/8"), subnet_word="10.0.0.1/8", ip_range=ip_network("11.1.0.0/7", strict=False), range_word="11.1.0.0/7",
+        gateway=ip_address("12.0.0.1"),
+    )  # fmt: skip
+    with pytest.raises(Invalid) as caught:
+        ipam.check_subnets([wrong, SubnetRequest(subnet=ip_network("fd00::/64"), gateway=ip_address("fd01::1"))], ipv6=False)
+    assert caught.value.message == (
+        "invalid network config:\n"
+        "* invalid subnet 10.0.0.1/8: it should be 10.0.0.0/8\n"
+        "* invalid ip-range 11.1.0.0/7: CIDR block is bigger than its parent subnet 10.0.0.1/8\n"
+        "* invalid ip-range 11.1.0.0/7: it should be 10.0.0.0/7\n"
+        "* invalid gateway 12.0.0.1: parent subnet 10.0.0.1/8 doesn't contain this address"
+    )
+
+
+@pytest.mark.parametrize("subnet", [None, "0.0.0.0/24"])
+def test_no_gateway_without_a_subnet_of_its_own(subnet: str | None) -> None:
+    request = SubnetRequest(subnet=ip_network(subnet) if subnet else None, gateway=ip_address("10.0.0.1"))
+    with pytest.raises(Invalid) as caught:
+        ipam.check_subnets([request])
+    parent = subnet or "invalid Prefix"
+    assert caught.value.message == f"invalid network config:\ninvalid gateway 10.0.0.1: parent subnet {parent} doesn't contain this address"
+
+
+def test_sizes_that_no_pool_has_and_no_size_at_all() -> None:
+    with pytest.raises(Invalid, match=r"^invalid address pool$"):
+        create(fresh(), "n", "0.0.0.0/8")
+    assert [str(s.subnet) for s in create(fresh(), "n", "0.0.0.0/0")[1].subnets] == ["172.18.0.0/16"]
+
+
+@pytest.mark.parametrize(
+    ("subnet", "words"),
+    [("fe80::/80", "'fe80::/80' clashes with the Link-Local prefix 'fe80::/64'"), ("ff00::/64", "multicast subnet 'ff00::/64' is not allowed")],
+)
+def test_subnets_that_no_bridge_can_have(subnet: str, words: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        create(fresh(), "n", subnet, enable_ipv6=True)
+    assert caught.value.message == words
+    assert str(create(fresh(), "n", "fe80::/64", enable_ipv6=True)[1].subnets[0].subnet) == "fe80::/64"
+
+
+def test_what_was_asked_for_stands_first_and_ipv4_before_ipv6() -> None:
+    _, both = create(fresh(), "n", "fd01::/64", "10.1.0.0/24", enable_ipv6=True)
+    assert [s.version for s in both.subnets] == [4, 6]
+    _, one = create(fresh(), "n", "fd01::/64", enable_ipv6=True)
+    assert [s.version for s in one.subnets] == [6, 4]
+
+
 def test_a_gateway_that_is_an_auxiliary_address() -> None:
     request = SubnetRequest(subnet=ip_network("10.0.0.0/8"), gateway=ip_address("10.0.0.9"), auxiliary={"x": ip_address("10.0.0.9")})
-    with pytest.raises(Failed, match=r"^failed to allocate gateway \(10.0.0.9\): Address already in use$"):
+    with pytest.raises(Failed, match=r"^failed to allocate secondary ip address \(x:10.0.0.9\): Address already in use$"):
         ipam.make_subnet(ip_network("10.0.0.0/8"), request, gateway=True)
 
 

@@ -1,0 +1,111 @@
+"""What of networks shows only where a daemon, containers and clients are together: wishes that outlive networks, events, ports that are not translated."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.harness import Engine, sanbashi_cli
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+SLEEP = ("busybox", "sleep", "1000")
+
+
+@pytest.fixture(params=["docker", "sanbashi"])
+def program(request: pytest.FixtureRequest) -> str:
+    return "docker" if request.param == "docker" else sanbashi_cli()
+
+
+def networks_of(engine: Engine, container: str) -> dict[str, dict[str, object]]:
+    return engine.call("GET", f"/containers/{container}/json")[1]["NetworkSettings"]["Networks"]
+
+
+def test_a_wish_for_a_network_that_is_gone_can_be_taken_back(clean: Engine) -> None:
+    clean.cli("network", "create", "gone")
+    clean.cli("run", "-d", "--name", "web", "--network", "gone", *SLEEP)
+    clean.cli("stop", "-t0", "web")
+    clean.cli("network", "rm", "gone")
+    refused = clean.cli("start", "web", check=False)
+    assert refused.stderr.splitlines()[0] == "Error response from daemon: failed to set up container networking: network gone not found"
+    assert list(networks_of(clean, "web")) == ["gone"]  # a failed start leaves the wishes as they were
+    clean.cli("network", "disconnect", "gone", "web")
+    again = clean.cli("network", "disconnect", "gone", "web", check=False)
+    identity = clean.call("GET", "/containers/web/json")[1]["Id"]
+    assert again.stderr.splitlines()[0] == f"Error response from daemon: container {identity} is not connected to the network gone"
+    clean.cli("network", "connect", "bridge", "web")
+    clean.cli("start", "web")
+    assert list(networks_of(clean, "web")) == ["bridge"]
+
+
+def test_who_joins_again_gets_the_lowest_address_and_who_stops_keeps_theirs(clean: Engine) -> None:
+    clean.cli("network", "create", "--subnet", "10.77.0.0/24", "net")
+    clean.cli("run", "-d", "--name", "first", "--network", "net", *SLEEP)
+    clean.cli("run", "-d", "--name", "web", "--network", "net", *SLEEP)
+    clean.cli("rm", "-f", "first")
+    clean.cli("stop", "-t0", "web")
+    clean.cli("start", "web")
+    assert networks_of(clean, "web")["net"]["IPAddress"] == "10.77.0.3"
+    clean.cli("stop", "-t0", "web")
+    clean.cli("network", "disconnect", "net", "web")
+    clean.cli("network", "connect", "net", "web")
+    clean.cli("start", "web")
+    assert networks_of(clean, "web")["net"]["IPAddress"] == "10.77.0.2"
+
+
+def test_events_of_networks_are_those_of_running_containers(clean: Engine) -> None:
+    _, before = clean.call("GET", "/info")
+    for words in (
+        "network create one",
+        "network create --config-only kept",
+        "create --name web --network one busybox sleep 1000",
+        "network connect bridge web",
+        "network disconnect bridge web",
+        "start web",
+        "network connect bridge web",
+        "stop -t0 web",
+        "network disconnect bridge web",
+        "rm web",
+        "network rm one kept",
+    ):
+        clean.cli(*words.split())
+    filters = json.dumps({"type": ["network"]}).replace('"', "%22").replace(" ", "")
+    since, until = before["SystemTime"], clean.call("GET", "/info")[1]["SystemTime"]
+    _, text = clean.call("GET", f"/events?since={since}&until={until}&filters={filters}")
+    events = [json.loads(line) for line in text.splitlines()]
+    assert [(e["Action"], e["Actor"]["Attributes"]["name"]) for e in events] == [
+        ("create", "one"), ("create", "kept"), ("connect", "one"), ("connect", "bridge"), ("disconnect", "one"), ("disconnect", "bridge"), ("destroy", "one"),
+    ]  # fmt: skip
+
+
+def test_ports_of_a_routed_network_have_none_on_the_host(clean: Engine, program: str) -> None:
+    routed = [word for family in ("ipv4", "ipv6") for word in ("-o", f"com.docker.network.bridge.gateway_mode_{family}=routed")]
+    clean.cli("network", "create", "--ipv6", *routed, "routed")
+    clean.cli("run", "-d", "--name", "web", "--network", "routed", "-p", "80", "-p", "8081:81", "--expose", "90", *SLEEP)
+    assert clean.cli("port", "web", program=program).stdout.splitlines() == [
+        "80/tcp -> 0.0.0.0:", "80/tcp -> [::]:", "81/tcp -> 0.0.0.0:", "81/tcp -> [::]:",
+    ]  # fmt: skip
+    assert clean.cli("ps", "--format", "{{.Ports}}", program=program).stdout == "90/tcp\n"
+    _, (row,) = clean.call("GET", "/containers/json")
+    assert row["Ports"] == [{"PrivatePort": 90, "Type": "tcp"}]
+
+
+def test_settings_of_an_interface_by_the_long_form_of_network(clean: Engine, program: str) -> None:
+    """The docker CLI writes the whole word in small letters, IFNAME too."""
+    clean.cli("network", "create", "net")
+    option = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1"
+    path = "/proc/sys/net/ipv4/conf/eth0/log_martians"
+    done = clean.cli("run", "--rm", "--network", f"name=net,driver-opt={option}", "busybox", "cat", path, program=program)
+    assert done.stdout == "1\n"
+    refused = clean.cli(
+        "run", "--rm", "--network", "net", "--sysctl", "net.ipv4.conf.eth0.log_martians=1", "busybox", "true", program=program, check=False
+    )
+    assert refused.exit == 125
+    words = "interface specific sysctl setting \"net.ipv4.conf.eth0.log_martians\" must be supplied using driver option 'com.docker.network.endpoint.sysctls'"
+    assert words in refused.stderr
+
+
+def test_one_more_address_of_any_kind(clean: Engine) -> None:
+    clean.cli("network", "create", "net")
+    clean.cli("run", "-d", "--name", "web", "--network", "net", "--link-local-ip", "169.254.8.8", "--link-local-ip", "10.44.0.1", *SLEEP)
+    addresses = clean.cli("exec", "web", "ip", "-4", "-o", "addr", "show", "eth0").stdout
+    assert "169.254.8.8/16" in addresses and "10.44.0.1/16" in addresses
