@@ -1,4 +1,4 @@
-"""What of networks shows only where a daemon, containers and clients are together: wishes that outlive networks, events, ports that are not translated."""
+"""What of networks shows only with a daemon and clients together: wishes that outlive networks, events, ports that are not translated."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def test_events_of_networks_are_those_of_running_containers(clean: Engine) -> No
     _, text = clean.call("GET", f"/events?since={since}&until={until}&filters={filters}")
     events = [json.loads(line) for line in text.splitlines()]
     assert [(e["Action"], e["Actor"]["Attributes"]["name"]) for e in events] == [
-        ("create", "one"), ("create", "kept"), ("connect", "one"), ("connect", "bridge"), ("disconnect", "one"), ("disconnect", "bridge"), ("destroy", "one"),
+        ("create", "one"), ("create", "kept"), ("connect", "one"), ("connect", "bridge"),
+        ("disconnect", "one"), ("disconnect", "bridge"), ("destroy", "one"),
     ]  # fmt: skip
 
 
@@ -100,8 +101,7 @@ def test_settings_of_an_interface_by_the_long_form_of_network(clean: Engine, pro
         "run", "--rm", "--network", "net", "--sysctl", "net.ipv4.conf.eth0.log_martians=1", "busybox", "true", program=program, check=False
     )
     assert refused.exit == 125
-    words = "interface specific sysctl setting \"net.ipv4.conf.eth0.log_martians\" must be supplied using driver option 'com.docker.network.endpoint.sysctls'"
-    assert words in refused.stderr
+    assert 'interface specific sysctl setting "net.ipv4.conf.eth0.log_martians" must be supplied using driver option' in refused.stderr
 
 
 def test_one_more_address_of_any_kind(clean: Engine) -> None:
