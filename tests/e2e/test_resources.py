@@ -13,6 +13,7 @@ from typing import Any
 
 import docker
 import pytest
+from tests.compat.samples import BLOCK
 from tests.harness import Done, Engine, Unix, sanbashi_cli
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
@@ -79,6 +80,19 @@ def test_update(run: Run, clean: Engine) -> None:
     run("update", "--memory", "32m", "--memory-swap", "64m", "limited")
     run("start", "limited")
     assert clean.call("GET", "/containers/limited/stats?stream=false&one-shot=true")[1]["memory_stats"]["limit"] == 32 << 20
+
+
+def test_limits_of_devices_are_updated(clean: Engine) -> None:
+    """From 1.55 on; whatever else an update says is told to be left alone. A container with such limits takes others, too."""
+    rate = [{"Path": BLOCK, "Rate": 1 << 20}]
+    clean.call("POST", "/containers/create?name=limited", {"Image": "busybox", "Cmd": ["sleep", "100"], "HostConfig": {"BlkioDeviceReadBps": rate}})
+    clean.call("POST", "/containers/limited/start")
+    assert clean.call("POST", "/v1.54/containers/limited/update", {"BlkioDeviceWriteBps": rate, "PidsLimit": 30}) == (200, {"Warnings": None})
+    assert clean.call("POST", "/containers/limited/update", {"BlkioDeviceWriteIOps": rate}) == (200, {"Warnings": None})
+    host = clean.call("GET", "/containers/limited/json")[1]["HostConfig"]
+    assert (host["BlkioDeviceReadBps"], host["BlkioDeviceWriteBps"], host["BlkioDeviceWriteIOps"]) == (rate, None, rate)
+    said = clean.call("POST", "/containers/limited/update", {"Privileged": True})[1]
+    assert said == {"Warnings": ["Privileged cannot be updated; it is left as it is"]}
 
 
 def test_top(run: Run, clean: Engine) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
 from ..errors import Conflict, Invalid
-from .checks import check_cpu, check_memory
+from .checks import check_cpu, check_memory, check_rates
 from .facts import ContainerFacts
 from .model import Container, HostConfig, RestartPolicy
 from .restart import check_policy
 
+BLOCK_RATES = ("blkio_device_read_bps", "blkio_device_write_bps", "blkio_device_read_iops", "blkio_device_write_iops", "blkio_weight_device")
 UPDATABLE = (
+    *BLOCK_RATES,
     "blkio_weight",
     "cpu_period",
     "cpu_quota",
@@ -49,8 +52,11 @@ def updated(container: Container, wish: HostConfig, policy: RestartPolicy | None
     new = replace(host, **{name: value for name in UPDATABLE if (value := getattr(wish, name))})
     check_memory(new)
     check_cpu(new, facts)
+    check_rates(new)
     if new.blkio_weight and not 10 <= new.blkio_weight <= 1000:
         raise Invalid("Range of blkio weight is from 10 to 1000")
+    if not facts.block_weight:  # the caller warns of it
+        new = replace(new, blkio_weight=host.blkio_weight, blkio_weight_device=host.blkio_weight_device)
     if policy is not None:
         if host.auto_remove and policy.name not in ("", "no"):
             raise Conflict(
@@ -59,3 +65,11 @@ def updated(container: Container, wish: HostConfig, policy: RestartPolicy | None
         check_policy(policy, auto_remove=False)
         new = replace(new, restart_policy=policy)
     return replace(container, host_config=new)
+
+
+def left_alone(wish: HostConfig) -> list[str]:
+    """A warning for everything that an update says and that stays as it is."""
+    nothing = HostConfig()
+    fields = (f for f in msgspec.structs.fields(HostConfig) if f.name not in UPDATABLE and f.name != "restart_policy")
+    said = [f.encode_name for f in fields if (value := getattr(wish, f.name)) and value != getattr(nothing, f.name)]
+    return [f"{name} cannot be updated; it is left as it is" for name in said]

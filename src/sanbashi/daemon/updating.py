@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from ..containers.checks import warnings
 from ..containers.failure import RuntimeFailed
 from ..containers.model import HostConfig, RestartPolicy
-from ..containers.resources import resources
-from ..containers.updating import updated
+from ..containers.resources import block_devices, resources
+from ..containers.updating import left_alone, updated
 from ..errors import Failed
+from ..host.rootfs import block_numbers
 from .core import Core, whole
 from .process import Process
 
@@ -29,7 +32,8 @@ class Updating:
         async with core.locked(container.id):
             container = core.find_container(container.id)
             after = updated(container, wish, policy, facts)
-            limits = resources(after.host_config, (), facts)
+            numbers = await core.on_host(lambda: {path: block_numbers(path) for path in block_devices(after.host_config)})
+            limits = resources(after.host_config, (), facts, numbers)
             del limits["devices"]
             if limits and container.state.status in ("running", "paused"):
                 try:
@@ -38,4 +42,5 @@ class Updating:
                     raise Failed(f"Cannot update container {container.id}: {error.message}") from error
             await core.put(after)
         core.tell_container("update", after)
-        return warnings(after.config, after.host_config, facts)
+        weighed = msgspec.structs.replace(after.host_config, blkio_weight=wish.blkio_weight, blkio_weight_device=wish.blkio_weight_device)
+        return [*warnings(after.config, weighed, facts), *left_alone(wish)]

@@ -7,7 +7,8 @@ import pytest
 from sanbashi.containers.committed import committed_config
 from sanbashi.containers.facts import ContainerFacts
 from sanbashi.containers.model import Config, Container, HealthConfig, HostConfig, RestartPolicy
-from sanbashi.containers.updating import updated
+from sanbashi.containers.options import ThrottleDevice, WeightDevice
+from sanbashi.containers.updating import left_alone, updated
 from sanbashi.errors import Conflict, Invalid
 from sanbashi.images.model import ImageConfig
 
@@ -53,3 +54,20 @@ def test_a_commit_takes_the_containers_configuration_and_what_was_asked_over_it(
     assert (made.cmd, made.env, made.labels) == (("sleep",), ("A=3", "B=2"), {"x": "y", "z": "w"})
     assert made.exposed_ports == {"80/tcp": {}} and made.healthcheck == {"Test": ["CMD", "true"], "Retries": 2}
     assert committed_config(config, ImageConfig(entrypoint=("sh",))).cmd is None
+
+
+def test_limits_of_devices() -> None:
+    container = Container(id="c", name="web", created="", config=Config(), host_config=HostConfig(blkio_weight=100), image_id="")
+    wish = HostConfig(blkio_device_read_bps=(ThrottleDevice(path="/dev/a", rate=7),), blkio_weight=300)
+    assert updated(container, wish, None, ContainerFacts()).host_config == wish
+    with pytest.raises(Invalid, match="a Path and a Rate"):
+        updated(container, HostConfig(blkio_device_read_bps=(ThrottleDevice(rate=7),)), None, ContainerFacts())
+    weights = HostConfig(blkio_weight=300, blkio_weight_device=(WeightDevice(path="/dev/a", weight=300),))
+    without = updated(container, weights, None, ContainerFacts(block_weight=False)).host_config
+    assert (without.blkio_weight, without.blkio_weight_device) == (100, None)
+
+
+def test_what_cannot_be_updated_is_told() -> None:
+    assert left_alone(HostConfig(memory=1, restart_policy=RestartPolicy(name="always"))) == []
+    told = left_alone(HostConfig(privileged=True, cgroup_parent="/a", oom_kill_disable=False))
+    assert sorted(told) == ["CgroupParent cannot be updated; it is left as it is", "Privileged cannot be updated; it is left as it is"]
