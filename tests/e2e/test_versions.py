@@ -202,3 +202,52 @@ def test_a_container_is_made_anew_beside_the_old_one(clean: Engine) -> None:
     assert clean.call("POST", "/containers/abcdef_shop-web-1/rename?name=shop-web-1")[0] == 204
     assert clean.call("POST", "/containers/shop-web-1/start")[0] == 204
     assert names(clean, "all=1") == ["shop-web-1"]
+
+
+# -- events
+
+
+def test_events_of_a_life(clean: Engine) -> None:
+    """What happens to a container, its volume and its network, in Docker's order and words, and each filter's part of it."""
+    since = time.time()
+    network = clean.call("POST", "/networks/create", {"Name": "told"})[1]["Id"]
+    host = {"NetworkMode": "told", "Binds": ["toldvol:/data"]}
+    id_ = made(clean, "told", HostConfig=host, Labels={"app": "web"}, start=True)
+    run = clean.call("POST", "/containers/told/exec", {"Cmd": ["true"]})[1]["Id"]
+    clean.call("POST", f"/exec/{run}/start", {})
+    clean.call("POST", "/containers/told/stop?t=0")
+    clean.call("DELETE", "/containers/told?v=1")
+    clean.call("DELETE", "/networks/told")
+    clean.call("DELETE", "/volumes/toldvol")
+    until = time.time()
+
+    def told(**named: list[str]) -> list[dict[str, Any]]:
+        _, _, said = ask(clean, "GET", f"/events?since={since:.9f}&until={until:.9f}&{filters(**named)}")
+        return [json.loads(line) for line in said.splitlines()]
+
+    def actions(**named: list[str]) -> list[str]:
+        return [f"{event['Type']} {event['Action'].partition(':')[0]}" for event in told(**named)]
+
+    life = ["create", "start", "exec_create", "exec_start", "exec_die", "kill", "kill", "die", "stop", "destroy"]
+    assert actions(type=["container"]) == [f"container {action}" for action in life]
+    assert actions(type=["volume"]) == ["volume create", "volume mount", "volume unmount", "volume destroy"]
+    assert actions(type=["network"]) == ["network create", "network connect", "network disconnect", "network destroy"]
+    assert actions(event=["die", "mount"]) == ["volume mount", "container die"]
+    assert actions(container=["told"], event=["start"]) == actions(container=[id_[:12]], event=["start"]) == ["container start"]
+    assert actions(network=["told"], event=["connect"]) == actions(network=[network], event=["connect"]) == ["network connect"]
+    assert actions(volume=["toldvol"], event=["mount"]) == ["volume mount"]
+    assert actions(image=["busybox"], event=["create"]) == actions(label=["app=web"], event=["create"]) == ["container create"]
+    assert actions(label=["app=nosuch"]) == actions(type=["plugin"]) == []
+    attributes = {event["Action"]: event["Actor"]["Attributes"] for event in told()}
+    assert attributes["mount"] == {"driver": "local", "container": id_, "destination": "/data", "read/write": "true", "propagation": ""}
+    assert {"image": "busybox", "name": "told", "app": "web", "exitCode": "137"}.items() <= attributes["die"].items()
+    assert attributes["connect"] == {"container": id_, "name": "told", "type": "bridge"}
+
+
+def test_a_container_that_runs_out_of_memory_says_so(clean: Engine) -> None:
+    since = time.time()
+    made(clean, "hungry", Cmd=["sh", "-c", "tail /dev/zero"], HostConfig={"Memory": 8 << 20, "MemorySwap": 8 << 20}, start=True)
+    assert clean.call("POST", "/containers/hungry/wait")[1] == {"StatusCode": 137}
+    _, _, said = ask(clean, "GET", f"/events?since={since:.9f}&until={time.time():.9f}&{filters(type=['container'])}")
+    assert [json.loads(line)["Action"] for line in said.splitlines()] == ["create", "start", "oom", "die"]
+    assert clean.call("GET", "/containers/hungry/json")[1]["State"]["OOMKilled"]

@@ -274,6 +274,8 @@ class Lifecycle:
         after = msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0)
         with stage("network"):
             await self.networking.close(container, after)
+        if oom:
+            core.tell_container("oom", after)
         for network_id in names:
             if (network := core.state.network.networks.get(network_id)) is not None:
                 self.networking.tell("disconnect", network, container=container.id)

@@ -49,6 +49,7 @@ class Process:
     on_exit: Callable[[str, int, bool, int], Awaitable[None]] | None = None
     listener: asyncio.Task[None] | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    mounted: set[str] = field(default_factory=set)  # containers whose volumes were announced as in use
     runs: dict[str, int] = field(default_factory=dict)  # container id -> how often it was created here
 
     def __post_init__(self) -> None:
@@ -128,11 +129,26 @@ class Process:
             with stage("prepare"):
                 await self.volume_mounts.hold(container)
                 await core.on_host(prepare)
+                self.tell_volumes("mount", container)
             await pinned
             with stage("create", runtime=True):
                 created = await self.monitor.create(launch, container.path)
         self.rotation.begin(container, self.log_path(container), bundle / "ctl")
         return created.pid, created.monitor_pid
+
+    def tell_volumes(self, action: str, container: Container) -> None:
+        """Announce that the container's volumes are in use now, or no longer; the end of what was never announced is not."""
+        if action == "mount":
+            self.mounted.add(container.id)
+        elif not container.state.running and container.id not in self.mounted:
+            return
+        else:
+            self.mounted.discard(container.id)
+        for point in container.mounts:
+            if point.type == "volume":
+                place = {"destination": point.destination, "read/write": str(point.rw).lower(), "propagation": point.propagation}
+                about = {"driver": point.driver, "container": container.id, **(place if action == "mount" else {})}
+                self.core.events.tell("volume", action, point.name, about)
 
     def with_parts(self, container: Container) -> tuple[MountPoint, ...]:
         """The container's mounts, those of a part of a volume from where that part is bound; blocking."""
@@ -227,6 +243,7 @@ class Process:
         await self.core.on_host(self.core.snapshots.unmount, container.id)
         await self.core.on_host(unmount_parts, self.core.container_dir(container.id) / PARTS)
         await self.volume_mounts.release(container)
+        self.tell_volumes("unmount", container)
         if container.host_config.ipc_mode == "shareable":
             await self.core.on_host(unmount, self.core.container_dir(container.id) / "shm", MNT_DETACH | UMOUNT_NOFOLLOW)
 

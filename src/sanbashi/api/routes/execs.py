@@ -52,6 +52,8 @@ async def start(engine: Engine, request: Request) -> Answer:
                 streams=streams,
                 scanner=scanner,
             )
+            if end == "detached" and (container := engine.state.containers.get(found.container_id)) is not None:
+                engine.core.tell_container("exec_detach", container, execID=found.id)
             if end == "ended":
                 # The client asks for the exit code as soon as the stream ends: it must stand by then.
                 await asyncio.wait([asyncio.ensure_future(engine.execs.wait(request["id"]))], timeout=EXIT_TIME)
