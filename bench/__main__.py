@@ -44,8 +44,7 @@ def measured(works: Sequence[Work], here: World, size: Size, quick: bool) -> lis
 
 def versions(here: World) -> list[str]:
     """Of the engines that took part, and of the tools."""
-    engines = [getattr(here, name) for name in ("ours", "docker", "podman") if name in vars(here)]
-    return [*(version(engine) for engine in engines), *tool_versions()]
+    return [*(version(peer) for peer in here.known.values()), *tool_versions()]
 
 
 def complete(goals: Sequence[Goal], rows: Sequence[dict[str, Any]]) -> list[Goal]:

@@ -98,6 +98,7 @@ class World:
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self.stack = stack
+        self.known: dict[str, Peer] = {}  # one of each kind that was started
 
     @cached_property
     def ours(self) -> Peer:
@@ -121,11 +122,14 @@ class World:
 
     @cached_property
     def docker(self) -> Peer:
+        return self.new_docker()
+
+    def new_docker(self) -> Peer:
         return self.daemon("docker", (oldest_docker(),))
 
     @cached_property
     def podman(self) -> Peer:
-        return podman(self.stack)
+        return self.known.setdefault("podman", podman(self.stack))
 
     @cached_property
     def podman_crun(self) -> Peer:
@@ -158,6 +162,7 @@ class World:
         daemon = self.stack.enter_context(engine(where, kind, options=options))
         peer = Peer("ours" if kind == "sanbashi" else kind, where, cli, daemon.variables(), daemon)
         peer.load("busybox")
+        self.known.setdefault(peer.name, peer)
         return peer
 
 

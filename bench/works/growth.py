@@ -10,7 +10,7 @@ from ..weight import own
 from ..work import Figures, Measure, Row, Size, Work, timed
 from ..world import Peer, World
 
-IDLE = "memory of the engine, one container running (PSS)"
+IDLE = "memory of a new engine, one container running (PSS)"
 EACH = "memory that each running container adds (PSS)"
 STARTS = 5  # timed at each point of a curve
 
@@ -20,7 +20,7 @@ def beside(count: int) -> str:
 
 
 def weighs(count: int) -> str:
-    return f"memory of the engine, {count} containers running (PSS)"
+    return f"memory of the engine, {count} container{'s' * (count > 1)} running (PSS)"
 
 
 def among(count: int) -> str:
@@ -29,7 +29,7 @@ def among(count: int) -> str:
 
 def container_rows(size: Size) -> tuple[Row, ...]:
     starts = [Row(beside(n), plot="containers", x=n) for n in size.containers]
-    memory = [Row(weighs(n) if n > 1 else IDLE, "MB", plot="memory", x=n) for n in size.containers]
+    memory = [Row(weighs(n), "MB", plot="memory", x=n) for n in size.containers]
     return (*starts, *memory, Row(EACH, "MB"))
 
 
@@ -44,8 +44,8 @@ def containers(world: World, size: Size) -> Iterator[Mapping[str, Measure]]:
             took.append(timed(partial(peer.start, f"bench{number}")))
             if number in size.containers:
                 given[beside(number)] = took[-STARTS:]
-                given[weighs(number) if number > 1 else IDLE] = own(peer) / 1e6
-        first, many = given[IDLE], given[weighs(last)]
+                given[weighs(number)] = own(peer) / 1e6
+        first, many = given[weighs(1)], given[weighs(last)]
         assert isinstance(first, float) and isinstance(many, float)
         given[EACH] = (many - first) / (last - 1)
         peer.clear()
@@ -56,6 +56,24 @@ def containers(world: World, size: Size) -> Iterator[Mapping[str, Measure]]:
         peer.start("bench")
         peer.clear()
     yield {peer.name: partial(turn, peer) for peer in world.engines}
+
+
+@contextlib.contextmanager
+def idle(world: World, size: Size) -> Iterator[Mapping[str, Measure]]:
+    """Daemons that have done nothing yet; with one container, so that whatever a container needs is there."""
+
+    def turn(peer: Peer) -> Figures:
+        peer.start("bench", "--network", "bench")
+        weight = own(peer) / 1e6
+        peer.remove("bench")
+        return {IDLE: weight}
+
+    with contextlib.ExitStack() as stack:
+        peers = (world.ours_with(), world.new_docker(), world.podman)
+        for peer in peers:
+            peer.run("network", "create", "bench")
+            stack.callback(peer.run, "network", "rm", "bench")
+        yield {peer.name: partial(turn, peer) for peer in peers}
 
 
 def network_rows(size: Size) -> tuple[Row, ...]:
@@ -82,6 +100,7 @@ def networks(world: World, size: Size) -> Iterator[Mapping[str, Measure]]:
 
 
 WORKS = (
+    Work("memory at rest", lambda size: (Row(IDLE, "MB"),), idle, (3, 1)),
     Work("containers that grow", container_rows, containers, (1, 1)),
     Work("networks that grow", network_rows, networks, (1, 1)),
 )
