@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import StepFailed
@@ -100,10 +101,23 @@ def new_context() -> tuple[ctypes.c_void_p, int]:
     raise OSError(errno.EMFILE, "no descriptor below 1024 is free for nftables")
 
 
+@contextmanager
+def copy_of(number: int) -> Iterator[socket.socket]:
+    """A socket by a descriptor of its own, gone at the end; OSError where it is none, and then nothing stays either."""
+    copy = os.dup(number)
+    try:
+        there = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)  # it may be the end of a pipe that somebody reads until it is closed
+        raise
+    with there:
+        yield there
+
+
 def port_of(number: int) -> int:
     """The netlink port of a socket, by which the kernel tells in its notifications who changed something; 0 before it is used."""
     try:
-        with socket.socket(fileno=os.dup(number)) as there:
+        with copy_of(number) as there:
             return int(there.getsockname()[0]) if there.family == socket.AF_NETLINK else 0
     except OSError:
         return 0
@@ -112,7 +126,7 @@ def port_of(number: int) -> int:
 def is_netlink(number: int) -> bool:
     """Whether a descriptor is a netlink socket."""
     try:
-        with socket.socket(fileno=os.dup(number)) as there:
+        with copy_of(number) as there:
             return there.family == socket.AF_NETLINK
     except OSError:  # not a socket, or closed again by whoever snatched it
         return False

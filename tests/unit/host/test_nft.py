@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 
-from sanbashi.host.nft import FIXED, parse
+from sanbashi.host.nft import FIXED, is_netlink, parse, port_of
 from sanbashi.network.picture import Element
 from sanbashi.network.ruleset import INTERFACES
 
@@ -69,3 +70,17 @@ def test_the_renderer_knows_which_fields_the_fixed_table_types_as_names() -> Non
             places = tuple(i for i, word in enumerate(match[2].split(" . ")) if word.strip() in ("ifname", "iifname"))
             found.update({(family, match[1]): places} if places else {})
     assert found == INTERFACES
+
+
+def test_looking_at_a_descriptor_leaves_none() -> None:
+    """A number that was let go for the library is snatched, say for the pipe by which a program that is started tells of its failure: a copy of its
+    end that stays open has whoever reads from it wait for ever."""
+    reading, writing = os.pipe()
+    try:
+        assert not is_netlink(writing)
+        assert port_of(writing) == 0
+        os.close(writing)
+        assert os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
+    assert not is_netlink(reading)  # closed
