@@ -27,7 +27,19 @@ def is_for_host(question: wire.Question, directory: Directory) -> bool:
 
 
 def answer_host(data: bytes, question: wire.Question, directory: Directory, *, size: int, shuffle: Shuffle) -> bytes:
-    """The tail of the reply to a question of the host."""
+    """The tail of the reply to a question of the host.
+
+    With OPT where the question has one (RFC 6891): without it systemd-resolved takes us for a server that is too old for it.
+    """
+    if not question.edns:
+        return find(data, question, directory, size, shuffle)
+    options = b"\0" + wire.RECORD.pack(wire.OPT, wire.OWN_SIZE, wire.DO if question.dnssec else 0, 0)
+    tail = find(data, question, directory, size - len(options), shuffle)
+    return tail[:8] + struct.pack(">H", 1) + tail[10:] + options
+
+
+def find(data: bytes, question: wire.Question, directory: Directory, size: int, shuffle: Shuffle) -> bytes:
+    """The same without OPT."""
     if question.klass != wire.IN or not is_for_host(question, directory):
         return wire.tail(data, question.end, [], rcode=wire.REFUSED)
     if question.type == wire.PTR and (address := reverse_address(question.name)) is not None:

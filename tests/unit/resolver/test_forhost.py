@@ -103,6 +103,11 @@ def test_the_suffix_backwards_and_what_is_not_ours(directory: Directory, query: 
     assert line(directory, query(name, kind), shown) == expected
 
 
+@pytest.mark.parametrize("name", ["web01.app.sanbashi.internal", "nobody.sanbashi.internal", "example.com", "sanbashi.internal"])
+def test_edns_is_answered_with_edns(directory: Directory, query: Query, shown: Shown, name: str) -> None:
+    assert line(directory, query(name, edns=1232), shown) == line(directory, query(name), shown) + "; EDNS udp 1232"
+
+
 def test_only_the_internet_class(directory: Directory, query: Query, shown: Shown) -> None:
     assert line(directory, query("web01.sanbashi.internal", klass=3), shown) == "REFUSED qr rd ra"
 
@@ -120,6 +125,9 @@ def test_many_addresses_are_cut(query: Query, shown: Shown) -> None:
         directory.add(Names("n1", f"e{number}", (f"w{number}", "all"), (ip_address(f"10.0.0.{number}"),)))
     assert line(directory, query("all.app.sanbashi.internal"), shown).startswith("NOERROR qr tc rd ra")
     assert line(directory, query("all.app.sanbashi.internal"), shown, size=4096).count(" A ") == 60
+    for size in range(512, 560):
+        data = query("all.app.sanbashi.internal", edns=4096)
+        assert len(answer_host(data, wire.read_question(data), directory, size=size, shuffle=lambda addresses: None)) + 2 <= size
 
 
 def test_a_name_that_goes_is_gone(directory: Directory, query: Query, shown: Shown) -> None:
