@@ -24,7 +24,7 @@ for bridge in br-ae4caef21397=172.18.0.1/16 br-9fc8313c6254=172.19.0.1/16 other0
     ip link del port0
 done
 """
-HELD = "import socket; held = [socket.create_server(('', port)) for port in (8088, 8089)]; print('ready', flush=True); input()"
+HELD = "import socket, sys; held = [socket.create_server(('', port)) for port in (8088, 8089)]; print('ready', flush=True); sys.stdin.read()"
 # The recordings were made with this CLI; bytes are compared with it and with ours, with an older one the engine's own words.
 RECORDED_WITH = "28."
 RECORDINGS = ("tutorial", "network", "isolation")

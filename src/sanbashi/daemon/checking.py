@@ -45,6 +45,15 @@ def default_bridge(config: DaemonConfig) -> Iterator[str]:
         yield f"--fixed-cidr {config.fixed_cidr} is no part of {config.bip.network}, the network of --bip {config.bip}"
     if config.fixed_cidr_v6 and config.fixed_cidr_v6.version != 6:
         yield f"--fixed-cidr-v6 {config.fixed_cidr_v6} is no IPv6 network"
+    if config.bip6 and config.bip6.network.num_addresses > 1 and config.bip6.ip == config.bip6.network.network_address:
+        yield f"--bip6 {config.bip6} is the address of a network: give the bridge's own address"
+    if config.bip6 and config.fixed_cidr_v6 and not inside(config.fixed_cidr_v6, config.bip6.network):
+        yield f"--fixed-cidr-v6 {config.fixed_cidr_v6} is no part of {config.bip6.network}, the network of --bip6 {config.bip6}"
+    subnet6 = config.bip6.network if config.bip6 else config.fixed_cidr_v6
+    if config.default_gateway_v6 and subnet6 and config.default_gateway_v6 not in subnet6:
+        yield f"--default-gateway-v6 {config.default_gateway_v6} is no address of {subnet6}, the default network"
+    if (config.bip6 or config.default_gateway_v6) and not config.ipv6:
+        yield "--bip6 and --default-gateway-v6 are for a default network with IPv6: give --ipv6 too"
     if config.default_gateway and subnet and config.default_gateway not in subnet:
         yield f"--default-gateway {config.default_gateway} is no address of {subnet}, the default network"
 

@@ -38,9 +38,11 @@ class DaemonConfig:
     live_restore: bool = True
     bridge: str = "docker0"
     bip: IPInterface | None = None
+    bip6: IPInterface | None = None
     fixed_cidr: IPNetwork | None = None
     fixed_cidr_v6: IPNetwork | None = None
     default_gateway: IPAddress | None = None
+    default_gateway_v6: IPAddress | None = None
     default_address_pools: tuple[tuple[IPNetwork, int], ...] = ()
     dns: tuple[str, ...] = ()
     dns_opts: tuple[str, ...] = ()
@@ -157,9 +159,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("live-restore", "live_restore", boolean),
     Setting("bridge", "bridge", str),
     Setting("bip", "bip", ipaddress.ip_interface),
+    Setting("bip6", "bip6", ipaddress.IPv6Interface),
     Setting("fixed-cidr", "fixed_cidr", ipaddress.ip_network),
     Setting("fixed-cidr-v6", "fixed_cidr_v6", ipaddress.ip_network),
     Setting("default-gateway", "default_gateway", ipaddress.ip_address),
+    Setting("default-gateway-v6", "default_gateway_v6", ipaddress.IPv6Address),
     Setting("default-address-pool", "default_address_pools", pool, True, "default-address-pools"),
     Setting("dns", "dns", lambda t: str(ipaddress.ip_address(t)), True),
     Setting("dns-opt", "dns_opts", str, True, "dns-opts"),
@@ -203,7 +207,7 @@ IGNORED: Mapping[str, bool] = {
     "max-download-attempts": True, "no-new-privileges": False, "oom-score-adjust": True, "seccomp-profile": True, "add-runtime": True,
     "authorization-plugin": True, "cpu-rt-period": True, "cpu-rt-runtime": True, "default-cgroupns-mode": True, "default-ipc-mode": True,
     "default-shm-size": True, "init-path": True, "network-control-plane-mtu": True, "node-generic-resource": True,
-    "swarm-default-advertise-addr": True, "userns-remap": True, "rootless": False, "default-gateway-v6": True, "bip6": True,
+    "swarm-default-advertise-addr": True, "userns-remap": True, "rootless": False,
     "api-cors-header": True, "cluster-store": True, "cluster-advertise": True, "feature": True, "features": True, "builder": True,
     "validate": False,
 }  # fmt: skip

@@ -147,9 +147,10 @@ class Reconcile:
             ids={name: new_id() for name in ("bridge", "host", "none")},
             created=now(),
             bip=config.bip or next((a for a in core.network_facts.addresses.get(config.bridge, ()) if a.version == 4), None),
+            bip6=config.bip6,
             fixed_cidr=config.fixed_cidr,
             fixed_cidr_v6=config.fixed_cidr_v6,
-            default_gateways=(config.default_gateway,) if config.default_gateway is not None else (),
+            default_gateways=tuple(g for g in (config.default_gateway, config.default_gateway_v6) if g is not None),
             masquerade=config.ip_masq,
             bridge_name=config.bridge,
         )

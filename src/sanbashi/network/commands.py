@@ -74,6 +74,7 @@ def predefined_networks(
     ids: Mapping[str, str],
     created: str,
     bip: IPInterface | None = None,
+    bip6: IPInterface | None = None,
     fixed_cidr: IPNetwork | None = None,
     fixed_cidr_v6: IPNetwork | None = None,
     bridge_name: str = "docker0",
@@ -94,7 +95,7 @@ def predefined_networks(
     without = without_network(state, old.id) if old is not None else state
     new = default_bridge(
         without, facts, old, id=old.id if old else ids["bridge"], created=old.created if old else created,
-        bip=bip, fixed_cidr=fixed_cidr, fixed_cidr_v6=fixed_cidr_v6, default_gateways=default_gateways,
+        bip=bip, bip6=bip6, fixed_cidr=fixed_cidr, fixed_cidr_v6=fixed_cidr_v6, default_gateways=default_gateways,
         bridge_name=bridge_name, masquerade=masquerade,
     )  # fmt: skip
     return state if new == old else with_network(without, new)
@@ -108,13 +109,14 @@ def default_bridge(
     id: str,
     created: str,
     bip: IPInterface | None,
+    bip6: IPInterface | None,
     fixed_cidr: IPNetwork | None,
     fixed_cidr_v6: IPNetwork | None,
     default_gateways: tuple[IPAddress, ...],
     bridge_name: str,
     masquerade: bool,
 ) -> Network:
-    """The network `bridge` as the settings have it; without --bip it keeps the subnet it had."""
+    """The network `bridge` as the settings have it; without --bip and --bip6 it keeps the subnets it had."""
     adopted = bridge_name in facts.links_present
     if adopted and bridge_name == "docker0":
         raise Failed(
@@ -130,7 +132,9 @@ def default_bridge(
         requests.append(SubnetRequest(subnet=there.network, gateway=there.ip))
     elif old is not None and old.subnet4 is not None:
         requests.append(SubnetRequest(subnet=old.subnet4.subnet, gateway=old.subnet4.gateway))
-    if facts.ipv6 and fixed_cidr_v6 is not None:
+    if facts.ipv6 and bip6 is not None:
+        requests.append(SubnetRequest(subnet=bip6.network, gateway=bip6.ip, ip_range=fixed_cidr_v6))
+    elif facts.ipv6 and fixed_cidr_v6 is not None:
         requests.append(SubnetRequest(subnet=fixed_cidr_v6))
     elif facts.ipv6 and old is not None and old.subnet6 is not None:
         requests.append(SubnetRequest(subnet=old.subnet6.subnet, gateway=old.subnet6.gateway))

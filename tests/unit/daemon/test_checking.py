@@ -26,6 +26,10 @@ def check(*words: str) -> None:
         (["--bip=10.1.0.1/16", "--fixed-cidr=10.9.0.0/24"], "--fixed-cidr 10.9.0.0/24 is no part of 10.1.0.0/16"),
         (["--bip=10.1.0.1/16", "--fixed-cidr=10.0.0.0/8"], "is no part of 10.1.0.0/16"),
         (["--fixed-cidr-v6=10.0.0.0/8"], "is no IPv6 network"),
+        (["--ipv6", "--bip6=fd00::/64"], "give the bridge's own address"),
+        (["--ipv6", "--bip6=fd00::1/64", "--fixed-cidr-v6=fd01::/80"], "--fixed-cidr-v6 fd01::/80 is no part of fd00::/64"),
+        (["--ipv6", "--bip6=fd00::1/64", "--default-gateway-v6=fd01::1"], "--default-gateway-v6 fd01::1 is no address of fd00::/64"),
+        (["--bip6=fd00::1/64"], "give --ipv6 too"),
         (["--bip=10.1.0.1/16", "--default-gateway=10.3.3.3"], "--default-gateway 10.3.3.3 is no address of 10.1.0.0/16"),
         (["--registry-mirror=notaurl"], 'invalid mirror: no scheme specified for "notaurl"'),
         (["--insecure-registry=foo bar"], "insecure registry foo bar is not valid"),
@@ -46,6 +50,7 @@ def test_what_cannot_be_meant(words: list[str], sentence: str) -> None:
         ["--fixed-cidr=10.9.0.0/24"],
         ["--bip=10.1.0.0/31"],
         ["--ipv6", "--fixed-cidr-v6=fd00:1::/64"],
+        ["--ipv6", "--bip6=fd00:1::1/64", "--fixed-cidr-v6=fd00:1::/80", "--default-gateway-v6=fd00:1::9"],
         ["--registry-mirror=http://127.0.0.1:5000/", "--insecure-registry=10.0.0.0/8", "--insecure-registry=host:5000"],
     ],
 )

@@ -42,6 +42,8 @@ def test_socket_and_pid_file_follow_the_exec_root() -> None:
         (["-Hunix:///a"], "hosts", ("unix:///a",)),
         (["-H=/a"], "hosts", ("unix:///a",)),
         (["--bip", "10.0.0.1/24"], "bip", ip_interface("10.0.0.1/24")),
+        (["--bip6=fd00::1/64"], "bip6", ip_interface("fd00::1/64")),
+        (["--default-gateway-v6", "fd00::9"], "default_gateway_v6", ip_address("fd00::9")),
         (["--fixed-cidr=10.0.0.128/25"], "fixed_cidr", ip_network("10.0.0.128/25")),
         (["--ip=192.0.2.1"], "ip", ip_address("192.0.2.1")),
         (["--icc=false"], "icc", False),

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from ipaddress import IPv4Interface, ip_address, ip_interface, ip_network
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
 import pytest
 
@@ -224,6 +224,16 @@ def test_the_default_bridge_follows_the_settings_while_nobody_is_on_it() -> None
     assert str(commands.find_network(back, "bridge").subnets[0].subnet) == "10.9.0.0/24"
     busy = run(state, "c", "bridge")
     assert commands.predefined_networks(busy, FACTS, ids=ids, created="later", bip=ip_interface("10.9.0.5/24")) == busy
+
+
+def test_the_default_bridge_s_ipv6_address_and_gateway() -> None:
+    state = fresh(
+        replace(FACTS, ipv6=True), bip6=IPv6Interface("fd00:9::5/64"), fixed_cidr_v6=ip_network("fd00:9::100/120"),
+        default_gateways=(ip_address("fd00:9::fe"),),
+    )  # fmt: skip
+    joined = endpoint(run(state, "c", "bridge"), "c", "bridge")
+    assert (str(joined.ipv4), str(joined.ipv6), str(joined.gateway6)) == ("172.17.0.2/16", "fd00:9::100/64", "fd00:9::fe")
+    assert [str(s.gateway) for s in commands.find_network(state, "bridge").subnets] == ["172.17.0.1", "fd00:9::5"]
 
 
 def test_where_another_engine_holds_docker0_or_its_subnet() -> None:
