@@ -73,7 +73,7 @@ def restarted(engine: Engine) -> dict[str, float]:
     said = {what: process.communicate("\n", timeout=60)[0] for what, process in (("ping", ping), ("names", names), ("load", load))}
     pinged = re.search(PING, said["ping"])
     assert pinged, said["ping"]
-    _, vain, _ = said["names"].split()
+    vain = said["names"].split()[1]  # asked, in vain, ...
     seen = json.loads(said["load"])
     return {
         READY: took,
