@@ -140,7 +140,7 @@ def test_a_silent_server_costs_less_than_a_second_and_then_nothing(world: Any, r
     assert len(dead.seen) == 3
 
 
-def test_while_one_waits_the_others_are_answered(world: Any, reply: Make, query: Make) -> None:
+def test_while_one_waits_the_others_are_answered(world: Any, reply: Make, query: Make, eventually: Callable[[Callable[[], bool]], None]) -> None:
     """A hundred questions to a server that says nothing; another container and another name do not notice."""
     box, other = world.sandbox("a"), world.sandbox("b")
     world.server(box, HOST, lambda data: [])
@@ -151,8 +151,9 @@ def test_while_one_waits_the_others_are_answered(world: Any, reply: Make, query:
         for number in range(100):
             udp.send(query(f"n{number}.example.com"))
         result, took = seconds(lambda: world.ask(other, fine, "example.com"))
-        assert (result, world.client.status()["asking"]) == ("NOERROR 192.0.2.1", 100)
+        assert result == "NOERROR 192.0.2.1"
         assert took < 0.25
+        eventually(lambda: world.client.status()["asking"] == 100)  # it takes 32 at a time, between which others have their turn
         world.client.change([Resolver(box, ("n1",), upstreams=(HOST,), port=stuck)], [])
     assert world.client.status()["asking"] == 0
 
