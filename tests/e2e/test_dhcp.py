@@ -280,6 +280,16 @@ def test_a_container_on_a_bridge_speaks_from_its_lease_alone(on: Engine, dnsmasq
     inside(on, "web", f"ping -c1 -W2 -I {address} 10.7.0.1")
 
 
+def test_a_port_that_somebody_took_from_the_bridge_comes_back_with_its_leased_mtu(on: Engine, dnsmasq: Dnsmasq) -> None:
+    create(on, "bridge")
+    run(on, "web")
+    port = settings(on, "web")["HostInterface"]
+    on.machine.run(["ip", "link", "set", port, "nomaster"])
+    eventually(lambda: "master br0" in on.machine.run(["ip", "link", "show", port]).stdout)
+    inside(on, "web", "ping -c1 -W2 10.7.0.1")
+    assert "mtu 1400" in inside(on, "web", "ip link show eth0") and "mtu 1500" in on.machine.run(["ip", "link", "show", port]).stdout
+
+
 def test_an_address_that_is_asked_for(on: Engine, dnsmasq: Dnsmasq) -> None:
     create(on, "macvlan")
     assert run(on, "web", "--ip", "10.7.0.150") == "10.7.0.150"
@@ -301,6 +311,9 @@ def test_connect_and_disconnect(on: Engine, dnsmasq: Dnsmasq) -> None:
     on.machine.outside.run(["ping", "-c1", "-W2", address])
     on.cli("network", "disconnect", "lan", "web")
     dnsmasq.until(lambda line: f"DHCPRELEASE(lan) {address}" in line)
+    on.cli("network", "connect", "--ip", "10.7.0.151", "lan", "web")
+    assert addresses(on, "web", "eth1") == ["10.7.0.151/24"]
+    on.cli("network", "disconnect", "lan", "web")
     assert address not in inside(on, "web", "cat /etc/hosts") and "eth1" not in inside(on, "web", "ip link")
 
 

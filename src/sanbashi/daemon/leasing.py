@@ -16,7 +16,7 @@ from ..network import commands
 from ..network.lease import Lease, LeaseReport
 from ..network.leasing import leaseless, patience, uplink, with_lease, without_lease
 from ..network.model import Endpoint, Network, NetworkState
-from .core import Core, both
+from .core import Core
 
 if TYPE_CHECKING:
     from .networking import Networking
@@ -49,13 +49,13 @@ class Leasing:
         if not wanting:
             return ()
         try:
-            reports = await both(*[self.answer(container, endpoint) for endpoint in wanting])
+            leases = await all_answers([self.answer(container, endpoint) for endpoint in wanting])
         finally:
             self.abandoned.discard(container.id)
         crash_point("leased")
         new = core.state.network
-        for report in reports:
-            new = with_lease(new, report.endpoint, report.lease)
+        for endpoint, lease in zip(wanting, leases, strict=True):
+            new = with_lease(new, endpoint.id, lease)
         new = commands.publish(new, sandbox_id, core.network_facts, avoid=avoid, prefer=container.last_ports)
         part = self.networking.touched(new, sandbox_id)
         await self.networking.change(new, part)
@@ -63,8 +63,8 @@ class Leasing:
             log.info("%s has %s", container.name, told(core.state.network.endpoints[endpoint.id].lease))
         return part.sandboxes
 
-    async def answer(self, container: Container, endpoint: Endpoint) -> LeaseReport:
-        """The report of a lease that is held; Failed."""
+    async def answer(self, container: Container, endpoint: Endpoint) -> Lease:
+        """The lease of an endpoint, as soon as it is held; Failed."""
         network = self.core.state.network.networks[endpoint.network_id]
         if container.id in self.abandoned:
             raise given_up(container)
@@ -79,12 +79,12 @@ class Leasing:
             raise silence(network) from None
         finally:
             del self.waiting[endpoint.id]
-        if report.word == "refused":
+        if report.lease is None:
             raise Failed(
                 f"the DHCP server on {uplink(network)} gives {report.offered} and not {endpoint.asked4}, the address that was asked for",
                 hint="another machine may have it, or the server keeps it for one; leave --ip out to take what it gives",
             )
-        return report
+        return report.lease
 
     def give_up(self, container_id: str) -> None:
         """Nobody waits for this container's start any more: end it where it waits for a server."""
@@ -177,6 +177,17 @@ class Leasing:
             self.networking.tell("lease", network, container=endpoint.container_id, **about)
         for other in part.sandboxes:
             await self.networking.refresh_files(other)
+
+
+async def all_answers(questions: Iterable[Coroutine[Any, Any, Lease]]) -> list[Lease]:
+    """What all of them give; the first failure ends the waiting for the others."""
+    tasks = [asyncio.ensure_future(question) for question in questions]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def moved(state: NetworkState, sandbox_id: str, networking: Networking) -> NetworkState:

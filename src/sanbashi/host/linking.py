@@ -99,7 +99,8 @@ def settled(change: Gathering, netlink: Netlink, veth: Veth) -> bool:
         peer = rtnetlink.link(within, veth.peer)
         same = peer is not None and (peer.index, peer.peer, peer.mac) == (there.peer, there.index, veth.mac)
         mtu = veth.mtu or DEFAULT_MTU
-        if same and peer is not None and peer.mtu != mtu:
+        # Where only the container's end differs, its MTU is a lease's, which is not ours to undo.
+        if same and peer is not None and peer.mtu != mtu and (veth.mtu or there.mtu != mtu):
             change.send(within, [(veth, rtnetlink.set_link(veth.peer, mtu=mtu), frozenset())])
     if not same:
         change.send(netlink, [(veth, rtnetlink.del_link(veth.name), GONE)])

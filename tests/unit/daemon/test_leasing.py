@@ -325,3 +325,28 @@ def test_a_daemon_that_dies_anywhere_is_followed_by_one_that_makes_it_whole(name
                 town.check()
 
     run(work)
+
+
+def test_of_two_servers_the_one_that_refuses_ends_the_waiting_for_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = new_world(tmp_path / "data")
+    monkeypatch.setattr(towns, "FACTS", replace(towns.FACTS, links_present=frozenset({"br7", "br8"})))
+    world.kernel.bridges = frozenset({"br7", "br8"})
+
+    async def work() -> None:
+        async with lan(world, monkeypatch) as town:
+            options = {"com.docker.network.bridge.name": "br8"}
+            await town.networking.create(NetworkRequest(name="wan", ipam_driver="dhcp", ipam_options={"timeout": "600"}, options=options))
+            await town.core.put(a_container("two", EndpointWish(network="lan", ipv4=IPv4Address("10.7.0.8")), "wan"))
+            picture = world.kernel.picture
+            start = asyncio.get_running_loop().create_task(town.lifecycle.start("two"))
+            leasing = town.networking.leasing
+            while len(leasing.waiting) < 2:
+                await asyncio.sleep(0.001)
+            insisting = next(e for e in town.state.network.endpoints.values() if e.insists)
+            leasing.heard(LeaseReport(endpoint=insisting.id, word="refused", offered="10.7.0.9"))
+            with pytest.raises(Failed, match=r"gives 10\.7\.0\.9 and not 10\.7\.0\.8"):
+                await start
+            assert not leasing.waiting and world.kernel.picture == picture
+            town.check()
+
+    run(work)
