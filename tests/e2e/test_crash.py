@@ -377,3 +377,23 @@ def test_at_random_moments(daemon: Engine, standing: Standing, victim: str) -> N
     report(standing, f"{MOMENTS} moments, {victim}")
     done = daemon.cli("run", "--rm", "--net", "crashes", "busybox", "echo", "next", check=False)
     assert done.stdout == "next\n", done.text
+
+
+@pytest.mark.parametrize("verb", ["pause", "unpause"])
+def test_a_pause_that_was_cut(daemon: Engine, verb: str) -> None:
+    """Whether a container stands still is what the kernel says: what nobody was told of may be either, and must be told truly."""
+    prepared(daemon)
+    if verb == "unpause":
+        assert request(daemon, "POST", "/containers/subject/pause") == 204
+    daemon.machine.path(ARM).write_text("1 0")
+    assert request(daemon, "POST", f"/containers/subject/{verb}") == 0
+    daemon.machine.path(ARM).unlink()
+    assert daemon.process is not None
+    daemon.process.wait(30)
+    daemon.process = None
+    daemon.start()
+    assert subject(daemon)["State"]["Paused"] == (verb == "pause")
+    if verb == "pause":
+        assert request(daemon, "POST", "/containers/subject/unpause") == 204
+    assert daemon.cli("exec", "subject", "echo", "moves").stdout == "moves\n"
+    clear_subject(daemon)

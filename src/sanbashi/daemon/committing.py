@@ -16,6 +16,7 @@ from ..containers.model import Container
 from ..errors import Conflict, Invalid
 from ..host.inside import O_PATH_DIRECTORY
 from ..host.packing import END, pack
+from ..host.room import in_room
 from ..images.changes import apply_changes
 from ..images.manifest import config_of
 from ..images.model import History, Image, ImageConfig
@@ -58,7 +59,7 @@ class Committing:
         async with images.lease() as lease:
             lease.add(container.layers)
             layer = await self.layer(container, lease, pause=pause)
-            image = await asyncio.to_thread(self.image, container, layer, whole, comment, author)
+            image = await asyncio.to_thread(in_room, self.image, container, layer, whole, comment, author)
             lease.add([image.id])
             image = await images.store(image, [wish.key] if wish else [])
         self.tell(container, image, wish, comment)

@@ -20,6 +20,7 @@ from ..errors import Invalid, NotFound, SanbashiError
 from ..host.facts import HostFacts
 from ..host.keeper import KeeperClient
 from ..host.kernel import Kernel
+from ..host.room import in_room
 from ..host.snapshots import Snapshots
 from ..network.holdings import contradiction
 from ..network.indexes import reindex
@@ -111,7 +112,9 @@ class Core:
         self.state = new
         owed = {key: Change(*key, value_of(new, key)) for key in self.owed if key not in changes}
         try:
-            await self.store.commit([*owed.values(), *changes.values()])
+            # That something goes is written on a full disk too: it is the way out of that.
+            urgent = any(change.value is None for change in changes.values())
+            await self.store.commit([*owed.values(), *changes.values()], urgent=urgent)
         except SanbashiError as error:
             # Where others have built on the change meanwhile it cannot be taken back: then it is a fact.
             back = None if fact else self.with_old(old, keys)
@@ -145,16 +148,16 @@ class Core:
         """Commit changes of images, volumes and containers."""
         await self.commit(changed(self.state, changes), [(c.kind, c.id) for c in changes])
 
-    async def put(self, container: Container, *more: Key, state: State | None = None) -> Container:
-        """Save a container as it is now."""
-        await self.commit((state or self.state).with_container(container), [("container", container.id), *more])
+    async def put(self, container: Container, *more: Key, state: State | None = None, fact: bool = False) -> Container:
+        """Save a container as it is now; `fact` as in `commit`."""
+        await self.commit((state or self.state).with_container(container), [("container", container.id), *more], fact=fact)
         return container
 
     # -- hands and locks
 
     async def on_host(self, work: Callable[..., T], *args: Any) -> T:
-        """Run blocking work on a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.hands, work, *args)
+        """Run blocking work on a worker thread; Unavailable where it finds the disk full."""
+        return await asyncio.get_running_loop().run_in_executor(self.hands, in_room, work, *args)
 
     def locked(self, id_: str) -> AbstractAsyncContextManager[None]:
         """One change of one object at a time; a lock lives as long as somebody holds or awaits it."""

@@ -22,6 +22,7 @@ from ..volumes.options import local_mount
 from .config import DaemonConfig
 from .core import Core, new_id, now, whole
 from .images import Images
+from .lifecycle import remove_tree
 from .linking import check_links
 from .networking import Networking
 from .stages import stage, stages
@@ -71,15 +72,15 @@ class Creating:
         check_links(core, container)
         await core.on_host(check_binds, container.mounts)
         container = await self.with_volumes(container)
-        with stage("snapshot"):
-            await core.on_host(core.snapshots.create, id_, container.layers)
-            await core.on_host(lambda: core.container_dir(id_).mkdir(parents=True, exist_ok=True))
         try:
+            with stage("snapshot"):
+                await core.on_host(core.snapshots.create, id_, container.layers)
+                await core.on_host(lambda: core.container_dir(id_).mkdir(parents=True, exist_ok=True))
             self.reserve_name(name, id_)
             with stage("save"):
                 await core.put(container)
         except SanbashiError:
-            await core.on_host(core.snapshots.remove, id_)
+            await self.unmake(container)
             raise
         core.tell_container("create", container)
         return [*foreign, *warnings]
@@ -95,6 +96,14 @@ class Creating:
                 "and no specific platform was requested"
             ]
         return []
+
+    async def unmake(self, container: Container) -> None:
+        """Take away what was made for a container that does not come to be."""
+        core = self.core
+        await core.on_host(core.snapshots.remove, container.id)
+        await core.on_host(remove_tree, core.container_dir(container.id))
+        for name in container.anonymous_volumes:
+            await self.volumes.remove(name, force=True)
 
     def reserve_name(self, name: str, id_: str) -> str:
         """The name asked for, checked, or a random one; Conflict where another container has it."""

@@ -20,6 +20,7 @@ from ..host.inside import O_PATH_DIRECTORY, Bind, Inside, inside_container
 from ..host.looking import PathStat, pack_path, refusal, stat_path
 from ..host.packing import gathered, pack
 from ..host.registry import Stopped
+from ..host.room import in_room
 from ..host.rootfs import find_user
 from ..host.snapshots import PathChange
 from .core import Core
@@ -69,7 +70,7 @@ class Filesystems:
                 user = await asyncio.to_thread(find_user, Path(f"/proc/self/fd/{inside.root}"), container.config.user)
                 owner = (user.uid, user.gid)
             with Feed(stream, asyncio.get_running_loop()) as feed:
-                work = asyncio.ensure_future(asyncio.to_thread(extract, inside, path, feed, Extraction(owner, keep_kinds)))
+                work = asyncio.ensure_future(asyncio.to_thread(in_room, extract, inside, path, feed, Extraction(owner, keep_kinds)))
                 try:
                     await asyncio.shield(work)
                 except asyncio.CancelledError:

@@ -18,6 +18,7 @@ import msgspec
 from ..errors import Invalid, NotFound
 from ..host.authorization import Credentials
 from ..host.registry import Registry
+from ..host.room import in_room
 from ..images.changes import apply_changes
 from ..images.filters import LISTING, PRUNING, moment, parse_filters
 from ..images.history import HistoryLine, history
@@ -64,7 +65,7 @@ class Images:
 
     async def sweep(self) -> None:
         """Remove what a death half way has left. For the start, once the state is loaded."""
-        await asyncio.to_thread(self.content.sweep)
+        await asyncio.to_thread(in_room, self.content.sweep)
 
     # -- bringing
 
@@ -184,7 +185,7 @@ class Images:
                 history=(History(created=created, comment=comment),),
             )
             document = config_of(image)
-            id_ = await asyncio.to_thread(self.content.blobs.put, document)
+            id_ = await asyncio.to_thread(in_room, self.content.blobs.put, document)
             image = await self.store(msgspec.structs.replace(image, id=id_), [wish.key] if wish else [])
         progress({"status": image.id})
         self.tell("import", image.id, wish.familiar if wish else image.id, image)
@@ -286,7 +287,7 @@ class Images:
                 self.events.tell("image", "untag", owner, {"name": owner})
             elif text in gone:
                 self.events.tell("image", "delete", text, {"name": text})
-        return await asyncio.to_thread(self.content.collect, removal.deleted)
+        return await asyncio.to_thread(in_room, self.content.collect, removal.deleted)
 
     # -- giving away
 
@@ -330,7 +331,7 @@ class Images:
             with self.content.lease() as lease:
                 yield lease
         except BaseException:
-            await asyncio.shield(asyncio.to_thread(self.content.drop, lease.digests))
+            await asyncio.shield(asyncio.to_thread(in_room, self.content.drop, lease.digests))
             raise
 
     async def store(self, image: Image, names: Sequence[str]) -> Image:
@@ -368,7 +369,7 @@ class Images:
 
     async def work(self, stopped: threading.Event, call: Callable[[], T], wake: Callable[[], None] = lambda: None) -> T:
         """Run blocking work in a thread of its own; when the one who asked goes away it is stopped and waited for."""
-        task = asyncio.ensure_future(asyncio.to_thread(call))
+        task = asyncio.ensure_future(asyncio.to_thread(in_room, call))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

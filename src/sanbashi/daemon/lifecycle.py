@@ -116,7 +116,7 @@ class Lifecycle:
         if state.status in ("running", "restarting"):
             state = msgspec.structs.replace(state, status="exited", finished_at=now())
         if container.id in self.core.state.containers:
-            await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0))
+            await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0), fact=True)
             self.exits.settle(self.exits.stopped, container.id, code)
             if container.host_config.auto_remove:
                 await self.remove_whole(self.core.state.containers[container.id], volumes=True)
@@ -362,7 +362,7 @@ class Lifecycle:
     async def mark_stopped(self, container_id: str) -> Container:
         async with self.core.locked(container_id):
             container = self.core.find_container(container_id)
-            return await self.core.put(msgspec.structs.replace(container, stopped_by_user=True))
+            return await self.core.put(msgspec.structs.replace(container, stopped_by_user=True), fact=True)
 
     async def send(self, container: Container, number: int) -> None:
         """A signal to the container's first process; a paused one is thawed so that it can die."""
@@ -435,11 +435,17 @@ class Lifecycle:
             container = self.core.find_container(container.id)
             moves.check_freeze(container, frozen)
             await (self.process.pause(container) if frozen else self.process.resume(container))
+            crash_point("frozen" if frozen else "thawed")
             if frozen:
                 self.health.end(container.id)
                 container = self.health.interrupted(container)
             state = msgspec.structs.replace(container.state, status="paused" if frozen else "running")
-            container = await self.core.put(msgspec.structs.replace(container, state=state))
+            try:
+                container = await self.core.put(msgspec.structs.replace(container, state=state), fact=not frozen)
+            except SanbashiError:
+                await self.process.resume(container)
+                self.health.begin(self.core.find_container(container.id))
+                raise
             if not frozen:
                 self.health.begin(container)
         self.core.tell_container("pause" if frozen else "unpause", container)
@@ -470,7 +476,7 @@ class Lifecycle:
         core = self.core
         self.cancel_restart(container.id)
         state = msgspec.structs.replace(container.state, status="removing")
-        await core.put(msgspec.structs.replace(container, state=state))
+        await core.put(msgspec.structs.replace(container, state=state), fact=True)
         crash_point("removing")
         await core.on_host(self.remove_files, container)
         gone = self.anonymous_volumes(container) if volumes else ()

@@ -247,12 +247,12 @@ class Process:
         if container.host_config.ipc_mode == "shareable":
             await self.core.on_host(unmount, self.core.container_dir(container.id) / "shm", MNT_DETACH | UMOUNT_NOFOLLOW)
 
-    async def find(self, container: Container) -> int | None:
-        """None where it runs, else the exit code it left (255 where nothing tells)."""
+    async def find(self, container: Container) -> int | str:
+        """Its status, "running" or "paused", where it is alive, else the exit code it left (255 where nothing tells)."""
         found = await self.monitor.find(container.id, self.runtime(container))
         if found.alive and found.status in ("running", "paused"):
             self.rotation.begin(container, self.log_path(container), self.monitor.bundle(container.id) / "ctl")
-            return None
+            return found.status
         return found.exit.exit_code if found.exit is not None else 255
 
     async def remove_strays(self, alive: set[str]) -> None:

@@ -107,7 +107,10 @@ class Reconcile:
             same_boot = container.boot_id == core.boot_id
             if container.state.status in ("running", "paused"):
                 code = await self.process.find(container) if same_boot else 255
-                if code is None:
+                if isinstance(code, str):
+                    if code != container.state.status:  # a pause, or its end, that was cut before it was saved
+                        state = msgspec.structs.replace(container.state, status=code)
+                        container = await core.put(msgspec.structs.replace(container, state=state), fact=True)
                     alive.append(container)
                     continue
                 await self.process.destroy(container)
@@ -118,7 +121,7 @@ class Reconcile:
                 # A start that was reserved and never confirmed: undone, nobody was told that it runs.
                 log.info("undoing the unfinished start of %s", container.name)
                 await self.process.destroy(container)
-                await core.put(msgspec.structs.replace(container, sandbox_id=""))
+                await core.put(msgspec.structs.replace(container, sandbox_id=""), fact=True)
                 if container.host_config.auto_remove and container.state.status == "created":
                     await self.lifecycle.remove_whole(core.state.containers[container.id], volumes=True)
         return alive, ended
@@ -127,7 +130,7 @@ class Reconcile:
         container = self.lifecycle.health.interrupted(container)
         state = msgspec.structs.replace(container.state, status="exited", pid=0, exit_code=code, finished_at=now())
         container = remembering(self.core.state.network, container.sandbox_id, container) if container.sandbox_id else container
-        return await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0))
+        return await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0), fact=True)
 
     async def close_sandboxes_of(self, alive: set[str]) -> None:
         """Sandboxes whose container does not run go from the state; the kernel follows with the rest."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -22,7 +24,10 @@ from ..network.model import NetworkState
 from .rows import decode, encode
 from .state import State
 
+log = logging.getLogger("sanbashi")
+
 SCHEMA = 1
+RESERVE = 1 << 20  # bytes that are kept for the commits of a full disk
 Key = tuple[str, str]
 
 
@@ -43,6 +48,7 @@ class Work:
     expected: Mapping[Key, int]
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[int]
+    urgent: bool = False
 
 
 @dataclass
@@ -54,9 +60,18 @@ class Store:
     revision: int = 0
     work: queue.SimpleQueue[Work | None] = field(default_factory=queue.SimpleQueue)
     thread: threading.Thread | None = None
+    saving: bool = False  # the reserve is there
 
     def load(self) -> State:
         """The saved state, indexes still missing in its network part; Failed where the file is from a newer version or damaged."""
+        try:
+            return self.load_once()
+        except Unavailable:
+            if not self.spend():
+                raise
+        return self.load_once()
+
+    def load_once(self) -> State:
         with self.reading():
             self.path.touch(mode=0o600)  # containers' environments hold passwords
         with self.reading(), contextlib.closing(self.connect()) as database:
@@ -105,17 +120,49 @@ class Store:
             self.thread.join()
             self.thread = None
 
-    async def commit(self, changes: Sequence[Change], expected: Mapping[Key, int] | None = None) -> int:
-        """Write all changes or none; the new revision. Conflict where an expected revision is not the row's; Unavailable where the disk refuses."""
+    # Who wants to make room must be able to write that down: a file of our own is given up for it, and made again when there is room.
+
+    @property
+    def reserve(self) -> Path:
+        return self.path.with_name("reserve")
+
+    def spend(self) -> bool:
+        """Give the reserve up; False where there is none."""
+        try:
+            self.reserve.unlink()
+        except OSError:
+            return False
+        log.warning("the disk of %s is full: its reserve is used", self.path.parent)
+        self.saving = False
+        return True
+
+    def save_up(self) -> None:
+        """Have a reserve, as soon as there is room for it."""
+        try:
+            with self.reserve.open("xb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE)
+        except FileExistsError:
+            self.saving = True
+        except OSError:
+            self.reserve.unlink(missing_ok=True)
+        else:
+            self.saving = True
+
+    async def commit(self, changes: Sequence[Change], expected: Mapping[Key, int] | None = None, *, urgent: bool = False) -> int:
+        """Write all changes or none; the new revision. Conflict where an expected revision is not the row's; Unavailable where the disk refuses.
+
+        What is `urgent` may use the reserve of a full disk.
+        """
         loop = asyncio.get_running_loop()
         rows = [(c.kind, c.id, None if c.value is None else encode(c.value)) for c in changes]
-        work = Work(rows, expected or {}, loop, loop.create_future())
+        work = Work(rows, expected or {}, loop, loop.create_future(), urgent)
         self.work.put(work)
         return await work.done
 
     def write(self) -> None:
         """The thread: commits that wait together share one transaction."""
         database = self.connect()
+        self.save_up()
         with contextlib.closing(database):
             while (first := self.work.get()) is not None:
                 batch, last = [first], False
@@ -127,6 +174,8 @@ class Store:
                             break
                         batch.append(more)
                 self.write_batch(database, batch)
+                if not self.saving:
+                    self.save_up()
                 if last:
                     return
 
@@ -138,6 +187,10 @@ class Store:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 database.execute("ROLLBACK")
+            urgent = [work for work in batch if work.urgent]
+            if urgent and isinstance(error, sqlite3.OperationalError) and self.spend():
+                self.write_batch(database, urgent)
+                batch = [work for work in batch if not work.urgent]
             hint = f"see that {self.path.parent} has room and can be written"
             results = [Unavailable(f"cannot write the state to {self.path}: {error}", hint=hint)] * len(batch)
         for work, result in zip(batch, results, strict=True):
@@ -176,7 +229,8 @@ def prepare(database: sqlite3.Connection, path: Path) -> None:
         "CREATE TABLE IF NOT EXISTS objects "
         "(kind TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID"
     )
-    database.execute(f"PRAGMA user_version = {SCHEMA}")
+    if database.execute("PRAGMA user_version").fetchone()[0] != SCHEMA:  # a start on a full disk writes nothing
+        database.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def check_version(database: sqlite3.Connection, path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import Failed
+from .room import NO_ROOM
 
 CHUNK = 1 << 18
 STALE = 86400.0  # seconds after which a broken transfer is not resumed any more
@@ -86,11 +87,12 @@ class Blobs:
     def ingest(self, digest: str) -> Iterator[Ingest]:
         """Write a blob; what an earlier attempt left is there already. The blob stands when the block ends and its digest is right.
 
-        DigestMismatch in Docker's words where the digest is wrong (nothing is kept then). Another error keeps what came, to be resumed.
+        DigestMismatch in Docker's words where the digest is wrong (nothing is kept then, nor where the disk is full). Another error keeps what
+        came, to be resumed.
         """
         target = self.path(digest)
         partial = self.root / "ingest" / target.name
-        with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
+        with without_room(partial), os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
             ingest = Ingest(file)
             yield ingest
             if f"sha256:{ingest.digest.hexdigest()}" != digest:
@@ -133,6 +135,17 @@ class Blobs:
         for partial in (self.root / "ingest").iterdir():
             if len(partial.name) != 64 or partial.stat().st_mtime < old:
                 partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def without_room(partial: Path) -> Iterator[None]:
+    """What has filled the disk does not go on filling it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def sync_directory(directory: Path) -> None:

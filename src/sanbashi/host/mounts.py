@@ -84,6 +84,21 @@ def share(path: Path) -> None:
 
 
 def unshare_path(path: Path) -> None:
-    """Undo `share`: what is still mounted below goes with it."""
-    for point in reversed(mounted_under(path.resolve())):
-        unmount(point, MNT_DETACH | UMOUNT_NOFOLLOW)
+    """Undo `share`: what is still mounted below goes with it. A disk that somebody mounted there is not ours to take away."""
+    path = path.resolve()
+    if bound_on_itself(path, mount_lines()):
+        unmount(path, MNT_DETACH | UMOUNT_NOFOLLOW)
+
+
+def bound_on_itself(path: Path, lines: list[list[str]]) -> bool:
+    """Whether the topmost mount on `path` shows what the path showed before: the same place of the same device."""
+    over = [fields for fields in lines if (point := Path(unescape(fields[4]))) == path or point in path.parents]
+    if not over or Path(unescape(over[-1][4])) != path:
+        return False
+    *below, top = over
+    # What lay below it: the mount on the same path, else the nearest above.
+    under = max(below, key=lambda fields: len(Path(unescape(fields[4])).parts), default=None)
+    if under is None:
+        return False
+    inside = path.relative_to(unescape(under[4]))
+    return (top[2], Path(unescape(top[3]))) == (under[2], Path(unescape(under[3])) / inside)

@@ -89,11 +89,12 @@ class Snapshots:
                 raise Failed(f"the layer {diff_id} is missing", hint="remove the image and pull it again")
         first = self.first_layer(tuple(layers))
         draft = self.root / f".new-{secrets.token_hex(8)}"
-        for name in ("upper", "work", "merged"):
-            (draft / name).mkdir(parents=True)
-        copy_stat(first, draft / "upper")  # the upper directory's attributes are those of / inside
-        (draft / "layers.json").write_bytes(msgspec.json.encode(list(layers)))
-        draft.rename(self.root / container_id)
+        with drafting(draft):
+            for name in ("upper", "work", "merged"):
+                (draft / name).mkdir(parents=True)
+            copy_stat(first, draft / "upper")  # the upper directory's attributes are those of / inside
+            (draft / "layers.json").write_bytes(msgspec.json.encode(list(layers)))
+            draft.rename(self.root / container_id)
 
     def mount(self, container_id: str) -> Path:
         """Mount the container's root file system unless it is mounted; where it is. StepFailed where the kernel refuses."""
@@ -187,28 +188,39 @@ class Snapshots:
             return target
         below = [self.layers.directory(diff_id) for diff_id in reversed(layers)]
         draft = self.initial / f".new-{secrets.token_hex(8)}"
-        draft.mkdir()
-        for path, kind in INITIAL.items():
-            place = draft / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if kind == "dir":
-                place.mkdir(exist_ok=True)
-            elif kind == "file":
-                place.touch(mode=0o755)
-            else:
-                place.symlink_to(kind)
-        for directory in (*(p for p in draft.rglob("*") if p.is_dir()), draft):
-            name = directory.relative_to(draft)
-            same = next((layer / name for layer in below if (layer / name).is_dir() and not (layer / name).is_symlink()), None)
-            if same is not None:
-                copy_stat(same, directory)
-        try:
-            draft.rename(target)
-        except OSError:
-            shutil.rmtree(draft)
-            if not target.exists():
-                raise
+        with drafting(draft):
+            draft.mkdir()
+            for path, kind in INITIAL.items():
+                place = draft / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if kind == "dir":
+                    place.mkdir(exist_ok=True)
+                elif kind == "file":
+                    place.touch(mode=0o755)
+                else:
+                    place.symlink_to(kind)
+            for directory in (*(p for p in draft.rglob("*") if p.is_dir()), draft):
+                name = directory.relative_to(draft)
+                same = next((layer / name for layer in below if (layer / name).is_dir() and not (layer / name).is_symlink()), None)
+                if same is not None:
+                    copy_stat(same, directory)
+            try:
+                draft.rename(target)
+            except OSError:
+                if not target.exists():
+                    raise
+                shutil.rmtree(draft)
         return target
+
+
+@contextlib.contextmanager
+def drafting(draft: Path) -> Iterator[None]:
+    """What is made beside its place is gone where it does not get there."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
 
 
 def chain_name(layers: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sanbashi.containers.model import Container, ContainerState, Health, HealthConfig, HealthLog, Mount, MountPoint, Ulimit
 from sanbashi.containers.options import BindOptions
 from sanbashi.daemon.rows import KINDS, decode, encode
-from sanbashi.daemon.saved import SCHEMA, Change, Store
+from sanbashi.daemon.saved import RESERVE, SCHEMA, Change, Store
 from sanbashi.daemon.state import State
 from sanbashi.errors import Conflict, Failed, NotFound, Unavailable
 from sanbashi.images.model import History, Image, ImageConfig
@@ -317,10 +317,63 @@ def test_a_look_at_the_saved_state_touches_nothing(daemon_runs: bool, tmp_path: 
                 assert "state.db-wal" in before
                 assert set(Store(path).peek().volumes) == {"v"} and there() == before
         before = there()
-        assert set(before) == {"state.db"}
+        assert set(before) == {"state.db", "reserve"}
         assert set(Store(path).peek().volumes) == {"v"} and there() == before
 
     run(work)
     with pytest.raises(NotFound, match="no state is saved in"):
         Store(tmp_path / "other.db").peek()
     assert not (tmp_path / "other.db").exists()
+
+
+def test_who_makes_room_may_use_the_reserve_of_a_full_disk(tmp_path: Path) -> None:
+    class Full(Store):
+        """A store whose disk has room for nothing but what the reserve held."""
+
+        def write_one(self, database: sqlite3.Connection, work: Any) -> int | Exception:
+            if self.reserve.exists():
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().write_one(database, work)
+
+        def save_up(self) -> None:
+            if self.thread is None or not self.revision:
+                super().save_up()
+
+    async def work() -> None:
+        store = Full(tmp_path / "state.db")
+        store.load()
+        store.save_up()
+        assert store.reserve.stat().st_size == RESERVE
+        store.start()
+        try:
+            with pytest.raises(Unavailable, match="disk is full"):
+                await store.commit([Change("volume", "v", VOLUME)])
+            assert store.reserve.exists(), "only who takes away may use it"
+            assert await store.commit([Change("volume", "v", None)], urgent=True) == 1
+            assert not store.reserve.exists()
+        finally:
+            store.stop()
+        again = Store(tmp_path / "state.db")
+        again.load()
+        again.save_up()
+        assert again.reserve.stat().st_size == RESERVE, "made again when there is room"
+
+    run(work)
+
+
+def test_a_start_on_a_full_disk_reads_what_is_there(tmp_path: Path) -> None:
+    class Full(Store):
+        def connect(self) -> sqlite3.Connection:
+            if self.reserve.exists():
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().connect()
+
+    Store(tmp_path / "state.db").load()
+    store = Full(tmp_path / "state.db")
+    store.save_up()
+    assert store.load() == State() and not store.reserve.exists()
+    store.save_up()
+    store.reserve.unlink()
+    store.reserve.mkdir()  # nothing that could be given up
+    with pytest.raises(Unavailable, match="cannot read the state"):
+        store.load()

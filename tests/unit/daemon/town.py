@@ -124,10 +124,10 @@ class Ledger(Store):
         database.execute("PRAGMA synchronous=OFF")  # the machine does not crash here, and waiting for the disk is all that a commit costs
         return database
 
-    async def commit(self, changes: Sequence[Change], expected: Mapping[Key, int] | None = None) -> int:
+    async def commit(self, changes: Sequence[Change], expected: Mapping[Key, int] | None = None, *, urgent: bool = False) -> int:
         await asyncio.sleep(0)  # others go on while the real one waits for its thread
         self.world.boundary("commit", Unavailable("the disk is full"))
-        revision = await super().commit(changes, expected)
+        revision = await super().commit(changes, expected, urgent=urgent)
         self.world.boundary("committed")
         return revision
 
@@ -166,8 +166,8 @@ class Processes:
             self.world.exit_codes[container.id] = 128 + signal
             await self.on_exit(container.id, 128 + signal, False, self.runs.get(container.id, 0))
 
-    async def find(self, container: Container) -> int | None:
-        return None if self.world.processes.get(container.id) == "running" else self.world.exit_codes.get(container.id, 255)
+    async def find(self, container: Container) -> int | str:
+        return "running" if self.world.processes.get(container.id) == "running" else self.world.exit_codes.get(container.id, 255)
 
     async def remove_strays(self, alive: set[str]) -> None:
         for id_ in set(self.world.processes) - alive:
