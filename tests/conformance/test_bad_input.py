@@ -10,7 +10,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from tests.conformance.description import description
-from tests.harness import Engine, Machine, machine
+from tests.harness import Engine, Kind, Machine, machine, registry
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed: make setup")
 
@@ -169,6 +169,53 @@ def test_any_shape(clean: Engine) -> None:
     assert clean.call("GET", "/_ping")[0] == 200
 
 
+def wait_for(what: Callable[[], bool]) -> None:
+    """Until something is so; an assertion where it does not come."""
+    deadline = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+class Narrow(Engine):
+    """An engine that is started with as few descriptors as most shells give."""
+
+    def command(self) -> list[str]:
+        return ["prlimit", "--nofile=256:4096", *super().command()]
+
+
+@pytest.fixture
+def narrow(engine_kind: Kind) -> Iterator[Engine]:
+    """Such an engine with busybox, in a machine of its own."""
+    with machine() as own, registry(own) as images:
+        made = Narrow(own, engine_kind, name="narrow", options=[f"--registry-mirror={images}"])
+        try:
+            made.start()
+            made.pull("busybox")
+            yield made
+            made.clear()
+        finally:
+            made.end()
+
+
+def test_a_thousand_connections_to_a_daemon_that_was_given_few_descriptors(narrow: Engine) -> None:
+    before = narrow.descriptors()
+    held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(1000)]
+    for sock in held:
+        sock.connect(str(narrow.socket))
+    wait_for(lambda: narrow.descriptors() > 1000)
+    assert narrow.call("GET", "/_ping") == (200, "OK")
+    limits = ["sh", "-c", "ulimit -Sn; ulimit -Hn"]
+    narrow.cli("run", "-d", "--name", "box", "busybox", "sh", "-c", "ulimit -Sn; ulimit -Hn; sleep 1000")
+    assert narrow.cli("exec", "box", *limits).stdout == "256\n4096\n", "what is started has what the daemon was given"
+    assert narrow.cli("logs", "box").stdout == "256\n4096\n"
+    narrow.clear()
+    for sock in held:
+        sock.close()
+    wait_for(lambda: narrow.descriptors() <= before + 4)
+    assert not tracebacks(narrow), tracebacks(narrow)
+
+
 REQUEST = b"POST /v1.56/containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2000\r\n\r\n" + b"{" + b" " * 1500
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing is a reset
 
@@ -191,6 +238,8 @@ def test_a_thousand_connections(clean: Engine, how: str) -> None:
             if chance.random() < 0.7:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 sock.close()
+        if how == "idle" and number == 999:
+            wait_for(lambda: clean.descriptors() > 1000)
         if number % 100 == 99:
             started = time.monotonic()
             assert clean.call("GET", "/_ping") == (200, "OK")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import Invalid, SanbashiError
+from ..host.descriptors import raise_limit
 from .alone import alone
 from .checking import check_settings
 from .config import DaemonConfig, parse
@@ -72,6 +73,7 @@ async def run(config: DaemonConfig) -> int:
     manager = os.environ.pop("NOTIFY_SOCKET", "")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    raise_limit()
     with alone(config):
         engine = await build(config)
         server = await serve(engine, config)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Conflict
+from .descriptors import as_given
 from .runtime import Runtime, environment
 
 
@@ -58,7 +59,7 @@ class Waiting:
         try:
             with self._errors.open("wb") as errors:
                 self._process = subprocess.Popen(
-                    words,
+                    as_given(words),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,

@@ -21,6 +21,7 @@ from typing import Any
 from ..containers.failure import failure
 from .attachment import Attachment
 from .conmon import conmon_command, set_size, stream_words
+from .descriptors import as_given
 from .hub import Hub
 from .runtime import Runtime, environment, message
 
@@ -143,7 +144,7 @@ def begin(words: list[str], folder: Path, *, wait: bool) -> tuple[int, int]:
     pipes = [("_OCI_SYNCPIPE", its_sync), ("_OCI_STARTPIPE", its_start), *([("_OCI_ATTACHPIPE", its_attached)] if wait else [])]
     try:
         process = subprocess.Popen(
-            words,
+            as_given(words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
