@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import ipaddress
 import logging
 import select
 import socket
+import sys
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -29,6 +32,7 @@ IDLE = 600.0  # seconds that a connection may be kept without a request
 HEAD_TIME = 60.0  # seconds that a request's head may take
 # Bytes of an unread body that are read away: a unix client that is closed on in the middle of sending sees a reset instead of its answer.
 LEFTOVER = 64 << 20
+HEAD_TAKEN = 1.0  # seconds that a client of a hijacked connection may take to read the head before the stream begins
 RECHECK = 1.0  # seconds between looks at a unix client that closed its writing side only
 
 Serve = Callable[[Request], Awaitable[Answer]]
@@ -300,6 +304,7 @@ class Connection:
         try:
             raw = Raw(self.reader, self.writer, bytes(early), self.socket)
             await raw.write(given.head or head.encode())
+            await taken(self.socket)
             talking = True
             await given.talk(raw)
             if self.writer.can_write_eof():
@@ -323,6 +328,22 @@ class Connection:
 def head_of(status: int, headers: list[tuple[str, str]]) -> h11.Response:
     """A response's head with the usual reason."""
     return h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase.encode())
+
+
+async def taken(sock: Any) -> None:
+    """Until a unix client has read what was sent to it, for a moment at most.
+
+    docker-py reads the head of a hijacked connection through a buffer and goes on without it: what came along with the head was lost.
+    """
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + HEAD_TAKEN
+    while sock.family == socket.AF_UNIX and loop.time() < limit and unread(sock):
+        await asyncio.sleep(0.001)
+
+
+def unread(sock: Any) -> int:
+    """What the other end of a unix connection has not read yet, as the kernel counts it: 0 for nothing."""
+    return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def hung_up(sock: Any) -> bool:

@@ -260,6 +260,27 @@ def test_events_are_heard_from_the_head_on(run):
     run(scenario)
 
 
+def test_what_comes_after_the_head_waits_until_the_head_is_read(run):
+    """docker-py reads the head through a buffer, and loses what lies behind it there."""
+
+    async def scenario(client: Client) -> None:
+        client.engine.attachment = FakeAttachment([(1, b"hello")])
+        client.engine.state = client.engine.state.with_container(once(client))
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX) as slow:
+            slow.setblocking(False)
+            await loop.sock_connect(slow, str(client.path))
+            await loop.sock_sendall(
+                slow, b"POST /containers/web/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+            )
+            for _ in range(50):  # the server has all the time that it wants
+                await asyncio.sleep(0.001)
+            assert (await loop.sock_recv(slow, 65536)).endswith(b"\r\n\r\n")
+            assert await loop.sock_recv(slow, 65536) == frame(1, b"hello")
+
+    run(scenario)
+
+
 def test_an_upgrade_is_hijacked_and_early_bytes_are_kept(run):
     async def scenario(client: Client) -> None:
         client.engine.attachment = attachment = FakeAttachment([(1, b"hello"), (2, b"oops")], echo=True)
