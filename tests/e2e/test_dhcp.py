@@ -359,29 +359,50 @@ def short(give: str, **more: Any) -> Mapping[str, Any]:
     return {"give": give, "lease": 4, "t1": 1, "t2": 2, **more}
 
 
+def keeper_of(on: Engine) -> int:
+    """The keeper's pid inside the machine, as soon as there is one."""
+    found: list[int] = []
+
+    def there() -> bool:
+        found[:] = [pid for pid, line in on.machine.processes().items() if "keeper/__main__.py" in line and f"--exec-root {on.exec_root} " in line]
+        return len(found) == 1
+
+    eventually(there)
+    return found[0]
+
+
+def renewals_from_now(server: Obedient) -> None:
+    """What the server heard before is read, so that what it hears next is new."""
+    server.behave(**short("10.7.0.50"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lease_is_renewed_whoever_is_killed(on: Engine, obedient: Obedient, kind: str) -> None:
     """At T1 to the server itself, from the address; while the daemon is dead, after the keeper died, after both died; the address never goes."""
     obedient.behave(**short("10.7.0.50"))
     create(on, kind)
     assert run(on, "web", "--hostname", "webhost") == "10.7.0.50"
-    first = obedient.until(kind="request", have="0.0.0.0", asked="10.7.0.50", hostname="webhost")
-    identity, expires = first["id"], settings(on, "web")["DhcpLease"]["Expires"]
+    told = obedient.until(kind="request", have="0.0.0.0", asked="10.7.0.50", hostname="webhost")
+    identity, expires = told["id"], settings(on, "web")["DhcpLease"]["Expires"]
     renewed = {"kind": "request", "have": "10.7.0.50", "from": "10.7.0.50", "id": identity}
     obedient.until(**renewed)
     eventually(lambda: settings(on, "web")["DhcpLease"]["Expires"] > expires)
     on.kill()
+    renewals_from_now(obedient)
     for _ in range(3):
         obedient.until(**renewed)
     on.start()
-    keeper = [pid for pid, line in on.machine.processes().items() if "keeper" in line and str(on.exec_root) in line]
-    on.machine.run(["kill", "-9", *map(str, keeper)])
+    first = keeper_of(on)
+    on.machine.run(["kill", "-9", str(first)])
+    eventually(lambda: keeper_of(on) != first)
+    renewals_from_now(obedient)
     for _ in range(3):
         obedient.until(**renewed)
-    keeper = [pid for pid, line in on.machine.processes().items() if "keeper" in line and str(on.exec_root) in line]
+    second = keeper_of(on)
     on.kill()
-    on.machine.run(["kill", "-9", *map(str, keeper)])
+    on.machine.run(["kill", "-9", str(second)])
     on.start()
+    renewals_from_now(obedient)
     for _ in range(3):
         obedient.until(**renewed)
     assert addresses(on, "web") == ["10.7.0.50/24"] and on.address("web", "lan") == "10.7.0.50"
