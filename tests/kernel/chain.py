@@ -166,7 +166,7 @@ def request_for(subnet: str, gateway: str, first: int) -> SubnetRequest:
 
 
 def facts(*, br_netfilter: bool) -> NetworkFacts:
-    return NetworkFacts(pools=((ip_network("172.17.0.0/16"), 16),), br_netfilter=br_netfilter)
+    return NetworkFacts(pools=((ip_network("172.17.0.0/16"), 16),), br_netfilter=br_netfilter, br_netfilter6=br_netfilter)
 
 
 def address(text: str) -> str:

@@ -87,7 +87,7 @@ def cells() -> Iterator[Cell]:
         yield Cell(kind, asker, exposure, protocol, number)
 
 
-def right(cell: Cell, *, br_netfilter: bool) -> Right:
+def right(cell: Cell) -> Right:
     """What is promised: whether this question is answered."""
     closed = cell.kind in ("isolated", "internal")
     if cell.exposure == "unpublished" or (cell.kind == "routed" and cell.exposure == "published on loopback"):
@@ -104,8 +104,8 @@ def right(cell: Cell, *, br_netfilter: bool) -> Right:
         return False
     if cell.exposure == "published":
         return True
-    # The kernel drops the answer to ::1 where br_netfilter is on; everybody else is not the host's loopback.
-    return cell.asker == "host" and not (cell.family == 6 and br_netfilter)
+    # Everybody else is not the host's loopback.
+    return cell.asker == "host"
 
 
 # -- the place
@@ -269,7 +269,7 @@ def mistakes(matrix: Matrix) -> list[str]:
     """Cells that are not as promised, and refusals whose control was not answered."""
     wrong = []
     for outcome in matrix.outcomes:
-        if outcome.open != right(outcome.cell, br_netfilter=matrix.br_netfilter):
+        if outcome.open != right(outcome.cell):
             wrong.append(f"{outcome.cell}: {outcome.answer}")
         elif not outcome.open and outcome.answer not in OUT:
             wrong.append(f"{outcome.cell}: answered by another: {outcome.answer}")

@@ -23,6 +23,7 @@ def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
         ipv6=config.ipv6,
         ip6_available=facts.ipv6,
         br_netfilter=facts.br_netfilter,
+        br_netfilter6=facts.br_netfilter6,
         mtu=config.mtu,
         links_present=facts.links_present,
         links_ours=facts.links_ours,

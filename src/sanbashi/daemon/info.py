@@ -61,7 +61,7 @@ def info(core: Core, drift: Drift) -> dict[str, Any]:
         "PidsLimit": True,
         "IPv4Forwarding": True,
         "BridgeNfIptables": facts.br_netfilter,
-        "BridgeNfIp6tables": facts.br_netfilter,
+        "BridgeNfIp6tables": facts.br_netfilter6,
         "Debug": config.debug,
         "NFd": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - a count, not paths
         "OomKillDisable": facts.cgroup == 1,

@@ -43,7 +43,7 @@ class HostFacts:
 
     `on_link` those without a gateway. `resolv_conf`: the text of the host's own file, "" where there is none. `ephemeral`: first and last
     port of the kernel's range. `cgroup` is 1 or 2, `cgroup_hybrid` where v2 is mounted beside v1. `br_netfilter`: whether bridged
-    packets pass iptables and nftables of the IP families (bridge-nf-call-iptables).
+    packets pass iptables and nftables of the IP families (bridge-nf-call-iptables), `br_netfilter6`: those of IPv6 do.
     """
 
     hostname: str
@@ -64,6 +64,7 @@ class HostFacts:
     forwarding4: bool
     forwarding6: bool
     br_netfilter: bool
+    br_netfilter6: bool
     sctp: bool
     cgroup: int
     cgroup_hybrid: bool
@@ -159,6 +160,7 @@ def probe() -> HostFacts:
         forwarding4=sysctl.read("net/ipv4/ip_forward", counts) == "1",
         forwarding6=sysctl.read("net/ipv6/conf/all/forwarding", counts) == "1",
         br_netfilter=sysctl.read("net/bridge/bridge-nf-call-iptables", counts) == "1",
+        br_netfilter6=sysctl.read("net/bridge/bridge-nf-call-ip6tables", counts) == "1",
         sctp=has_sctp(),
         cgroup=2 if unified.exists() else 1,
         cgroup_hybrid=not unified.exists() and Path("/sys/fs/cgroup/unified/cgroup.controllers").exists(),

@@ -6,13 +6,15 @@ A network's policy is one element in each map: what may enter its bridge, what m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address
 
 from .leasing import has_leases
-from .model import Endpoint, IPAddress, Network, Protocol
+from .model import Endpoint, IPAddress, Network, PortBinding, Protocol
 from .names import link_local
 from .options import BridgeOptions, bridge_options, guarded
 from .picture import Element
 
+OWN6 = IPv6Address("::1")
 TRANSLATED = ("nat", "nat-unprotected")
 
 
@@ -78,17 +80,18 @@ def bridge_addresses(network: Network) -> tuple[IPAddress, ...]:
 
 
 def endpoint_elements(
-    network: Network, endpoint: Endpoint, bridges: Iterable[str], *, host_input: bool = False, direct: bool = False
+    network: Network, endpoint: Endpoint, bridges: Iterable[str], *, host_input: bool = False, direct: bool = False, own6: bool = True
 ) -> Iterator[Element]:
     """What stands for an endpoint. `bridges`: those of every network that its sandbox has joined, its own among them.
 
     `host_input`: the daemon's setting, for networks that say nothing. `direct`: what is published may be reached at the container's own address too.
+    `own6`: the kernel translates what comes to the host's own ::1.
     """
     if guarded(network, endpoint.driver_options):
         yield from ownership(endpoint, asking=has_leases(network))
     if not bridge_options(network).icc:
         yield bridging("quiet", endpoint.host_interface)
-    yield from published(endpoint)
+    yield from published(endpoint, own6=own6)
     if direct:
         yield from directly(endpoint)
     own = bridge_options(network).host_input
@@ -131,8 +134,16 @@ def ownership(endpoint: Endpoint, *, asking: bool = False) -> Iterator[Element]:
     yield bridging("guarded", port)
 
 
-def published(endpoint: Endpoint) -> Iterator[Element]:
-    """An element a port; a routed one is opened untranslated, one that the kernel cannot translate is the forwarder's."""
+def includes_own6(port: PortBinding) -> bool:
+    """Whether a port is published on ::1, alone or among all addresses."""
+    return port.host_ip in (OWN6, IPv6Address("::"))
+
+
+def published(endpoint: Endpoint, *, own6: bool = True) -> Iterator[Element]:
+    """An element a port; a routed one is opened untranslated, one that the kernel cannot translate is the forwarder's.
+
+    `own6`: see endpoint_elements. Where that is not so, ::1 stays what it is, for the forwarder, although the port is published on every address.
+    """
     for p in endpoint.ports:
         interface = endpoint.ipv4 if p.host_ip.version == 4 else endpoint.ipv6
         if interface is None:
@@ -144,7 +155,9 @@ def published(endpoint: Endpoint) -> Iterator[Element]:
             yield inet(f"opened{version}", interface.ip, p.protocol, p.container_port)
         elif p.host_ip.is_unspecified:
             yield inet(f"published{version}_any", p.protocol, p.host_port, data=target)
-        else:
+            if not own6 and version == 6 and p.protocol != "sctp":
+                yield inet("published6", OWN6, p.protocol, p.host_port, data=(OWN6, p.host_port))
+        elif own6 or p.host_ip != OWN6 or p.protocol == "sctp":
             yield inet(f"published{version}", p.host_ip, p.protocol, p.host_port, data=target)
 
 

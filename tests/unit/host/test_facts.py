@@ -30,6 +30,7 @@ FACTS = HostFacts(
     forwarding4=True,
     forwarding6=True,
     br_netfilter=False,
+    br_netfilter6=False,
     sctp=False,
     cgroup=2,
     cgroup_hybrid=False,
