@@ -101,7 +101,9 @@ def serve(*, flavour: Flavour = "recordings", port: int = 0, empty: bool = False
     if program is None:
         raise FileNotFoundError("docker-registry is not installed: apt-get install docker-registry")
     port = port or free_port()
-    with tempfile.TemporaryDirectory(prefix="registry-") as scratch:
+    # Beside the stored blobs, which are linked: /tmp may be another file system, as it is on Debian 13.
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="serving-", dir=CACHE) as scratch:
         root = Path(scratch)
         if not empty:
             shutil.copytree(stored(flavour), root / "data", copy_function=link_or_copy)

@@ -20,6 +20,7 @@ WIRE = ("192.0.2.0/24", "2001:db8::/64")
 ROUTED = ("10.20.0.0/24", "fd20::/64")
 TAGGED = ("198.51.100.0/24", "2001:db8:50::/64")
 TAG4, TAG6 = "198.51.100.1", "2001:db8:50::1"  # the neighbour, in VLAN 50
+OTHER4 = "203.0.113.1"  # and one more address of it there
 
 
 @dataclass
@@ -128,12 +129,13 @@ def test_a_vlan_that_the_network_makes(site: Site, driver: str) -> None:
     site.need("vlan", driver)
     site.world.neighbour.sh(
         "ip link add link eth0 name eth0.50 type vlan id 50; ip link set eth0.50 up; "
-        f"ip addr add {TAG4}/24 dev eth0.50; ip addr add {TAG6}/64 dev eth0.50 nodad"
+        f"ip addr add {TAG4}/24 dev eth0.50; ip addr add {OTHER4}/24 dev eth0.50; ip addr add {TAG6}/64 dev eth0.50 nodad"
     )
-    for tag, name in ((50, "tagged"), (51, "elsewhere")):
-        network = site.chain.create(name, *TAGGED, driver=driver, options={"parent": f"up0.{tag}"}, gateway=TAG4, first=64)
+    for tag, name, subnets, gateway in ((50, "tagged", TAGGED, TAG4), (51, "elsewhere", ("203.0.113.0/24",), OTHER4)):
+        network = site.chain.create(name, *subnets, driver=driver, options={"parent": f"up0.{tag}"}, gateway=gateway, first=64)
         assert not network.adopted
-    tagged, elsewhere = site.run("c1", "tagged"), site.run("c2", "elsewhere")
+    site.run("c1", "tagged")
+    site.run("c2", "elsewhere")
     one4, one6 = site.addresses("c1")
     assert site.answers(
         ("neighbour", "tcp", one4, 80),
@@ -141,8 +143,8 @@ def test_a_vlan_that_the_network_makes(site: Site, driver: str) -> None:
         ("c1", "tcp", TAG4, 80),
         ("c1", "udp", TAG6, 80),
     ) == [f"c1 {TAG4}", f"c1 {TAG6}", f"neighbour {one4}", f"neighbour {one6}"]
-    assert not site.world.ask("c2", "tcp", TAG4, 80).startswith("neighbour")
-    assert tagged is not elsewhere and '"id":50' in site.world.host.sh("ip -d -j link show up0.50").replace(" ", "")
+    assert not site.world.ask("c2", "tcp", OTHER4, 80).startswith("neighbour")
+    assert '"id":50' in site.world.host.sh("ip -d -j link show up0.50").replace(" ", "")
     assert site.is_as_wanted()
     site.stop("c1", "c2")
     site.chain.remove("tagged")

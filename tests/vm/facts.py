@@ -72,7 +72,8 @@ def eventually(true: Callable[[], bool], within: float = 60) -> bool:
 def import_busybox() -> None:
     """An image of Debian's busybox, made here: nothing is pulled."""
     sh(
-        "d=$(mktemp -d); mkdir -p $d/bin $d/tmp $d/etc; cp /bin/busybox $d/bin/; for a in $(busybox --list); do ln -sf busybox $d/bin/$a; done; "
+        "d=$(mktemp -d); mkdir -p $d/bin $d/tmp $d/etc; cp /bin/busybox $d/bin/; "
+        "for a in $(busybox --list | grep -vx busybox); do ln -sf busybox $d/bin/$a; done; "
         "tar -C $d -c . | sanbashi import --change 'CMD [\"sh\"]' - bb; rm -rf $d"
     )
 

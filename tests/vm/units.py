@@ -44,9 +44,9 @@ def check_life(address: str) -> None:
     """A restart and a connection through the published port."""
     line = Line(address, 8007)
     fact(f"{address}:8007 reaches the container", line.lives())
-    before = pid_of("web"), pid_of("other"), processes("conmon"), processes("sanbashi.keeper"), sh("systemctl show -P MainPID sanbashi")
+    before = pid_of("web"), pid_of("other"), processes("conmon"), processes("sanbashi/keeper"), sh("systemctl show -P MainPID sanbashi")
     sh("systemctl restart sanbashi.service")
-    after = pid_of("web"), pid_of("other"), processes("conmon"), processes("sanbashi.keeper"), sh("systemctl show -P MainPID sanbashi")
+    after = pid_of("web"), pid_of("other"), processes("conmon"), processes("sanbashi/keeper"), sh("systemctl show -P MainPID sanbashi")
     fact(
         "`systemctl restart` makes a new daemon, and pids of containers, monitors and keeper stay",
         before[:4] == after[:4] and before[4] != after[4],
@@ -70,8 +70,8 @@ def check_stopped_meanwhile() -> None:
         eventually(lambda: inspect("other")["State"]["Running"]) and pid_of("other") != pid,
     )
     fact("the connection lives", line.lives())
-    left = sh("systemd-cgls --no-pager -u sanbashi.service", check=False)
-    fact("monitors and keeper are in the unit's control group", left.count("conmon") == 2 and "sanbashi.keeper" in left, left)
+    left = sh("systemd-cgls --no-pager --full -u sanbashi.service", check=False)
+    fact("monitors and keeper are in the unit's control group", left.count("conmon") == 2 and "sanbashi/keeper" in left, left)
 
 
 def check_killed() -> None:
@@ -97,7 +97,7 @@ def check_without_live_restore() -> None:
     pids = pid_of("web"), pid_of("other")
     sh("systemctl stop sanbashi.service")
     fact("the containers are stopped", not any(Path(f"/proc/{pid}").exists() for pid in pids) and not processes("conmon"))
-    fact("the keeper has gone", eventually(lambda: not processes("sanbashi.keeper"), 30), processes("sanbashi.keeper"))
+    fact("the keeper has gone", eventually(lambda: not processes("sanbashi/keeper"), 30), processes("sanbashi/keeper"))
     sh("systemctl start sanbashi.service")
     fact(
         "at the start they come back by their policies",

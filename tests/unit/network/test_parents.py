@@ -122,6 +122,7 @@ def test_ipvlan_endpoints(mode: str, by_device: bool) -> None:
     items = wanted(state, HERE, sandboxes=[sandbox]).items
     link = next(i for i in items if isinstance(i, Sublink))
     assert (link.kind, link.mode, link.flag, link.mac, link.parent, link.name) == ("ipvlan", mode, "bridge", "", "eth0", "eth0")
+    assert link.announce == ((0, 0) if by_device else (3, 1000)), "an interface without ARP takes no frame"
     default = next(i for i in items if isinstance(i, Route))
     assert (default.via is None) is by_device and str(default.destination) == "0.0.0.0/0"
     with pytest.raises(Failed, match="ipvlan interfaces do not support custom mac address assignment"):

@@ -59,7 +59,8 @@ def endpoint_items(network: Network, joined: Joined, facts: NetworkFacts) -> Ite
         flag=options.flag,
         mac=endpoint.mac,
         mtu=options.mtu,
-        announce=(common.announcements, common.announce_every),
+        # Neither ARP nor neighbours where the parent routes: such an interface takes no frame, an announcement would be refused.
+        announce=(0, 0) if routes_by_device(network) else (common.announcements, common.announce_every),
     )
     yield from inner_items(network, joined, facts)
     if routes_by_device(network) and not closed(network) and not common.no_default_route:
