@@ -53,6 +53,8 @@ SAID: tuple[tuple[re.Pattern[str], str, int], ...] = (
     (re.compile(r'exec: "(.*?)": permission denied'), 'exec: "{0}": permission denied', NOT_EXECUTABLE),
     (re.compile(r"open executable: Operation not permitted"), 'exec: "{0}": is a directory', NOT_EXECUTABLE),
     (re.compile(r"open executable: Permission denied"), 'exec: "{0}": permission denied', NOT_EXECUTABLE),
+    # crun 1.21, Debian 13's
+    (re.compile(r"the path [`'\"](.+?)[`'\"] exists but it is not executable"), 'exec: "{0}": permission denied', NOT_EXECUTABLE),
     (re.compile(r"exec container process [`'\"](.+?)[`'\"]: Permission denied"), 'exec: "{0}": permission denied', NOT_EXECUTABLE),
     (re.compile(r"exec container process [`'\"](.+?)[`'\"]: No such file"), 'exec: "{0}": no such file or directory', NOT_FOUND),
     (

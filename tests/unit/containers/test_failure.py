@@ -30,6 +30,13 @@ EXEC = "OCI runtime exec failed: exec failed: unable to start container process:
             127,
         ),
         ("crun", "open executable: Operation not permitted", "/etc", 'exec: "/etc": is a directory', 126),
+        (
+            "crun",
+            "the path `/etc/passwd` exists but it is not executable: Operation not permitted",
+            "/x",
+            'exec: "/etc/passwd": permission denied',
+            126,
+        ),
         ("crun", "open executable: Permission denied", "/etc/passwd", 'exec: "/etc/passwd": permission denied', 126),
         (
             "runc",
