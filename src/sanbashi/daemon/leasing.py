@@ -32,6 +32,7 @@ class Leasing:
     networking: Networking
     latest: dict[str, LeaseReport] = field(default_factory=dict)  # by endpoint
     waiting: dict[str, asyncio.Future[LeaseReport]] = field(default_factory=dict)  # by endpoint
+    attending: dict[str, int] = field(default_factory=dict)  # container -> requests that wait for it
     abandoned: set[str] = field(default_factory=set)  # containers whose start nobody waits for any more
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     ready: bool = False  # the saved state has been taken up
@@ -98,13 +99,19 @@ class Leasing:
 
     @contextlib.contextmanager
     def attended(self, container_id: str) -> Iterator[None]:
-        """As long as the block lasts somebody waits for this container; when it is cancelled nobody does."""
+        """As long as the block lasts somebody waits for this container; when the last such block is cancelled nobody does."""
         self.abandoned.discard(container_id)
+        self.attending[container_id] = self.attending.get(container_id, 0) + 1
         try:
             yield
         except asyncio.CancelledError:
-            self.give_up(container_id)
+            if self.attending[container_id] == 1:
+                self.give_up(container_id)
             raise
+        finally:
+            self.attending[container_id] -= 1
+            if not self.attending[container_id]:
+                del self.attending[container_id]
 
     # -- what becomes of it
 

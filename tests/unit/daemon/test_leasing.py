@@ -258,6 +258,26 @@ def test_a_start_without_the_right_lease_leaves_nothing(words: str, tmp_path: Pa
     run(work)
 
 
+def test_a_start_goes_on_as_long_as_one_of_those_who_asked_for_it_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = new_world(tmp_path / "data")
+
+    async def work() -> None:
+        async with lan(world, monkeypatch) as town:
+            start = asyncio.get_running_loop().create_task(town.lifecycle.start("web"))
+            while not town.networking.leasing.waiting:
+                await asyncio.sleep(0.001)
+            second = asyncio.get_running_loop().create_task(town.lifecycle.start("web"))
+            await asyncio.sleep(0)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+            async with server(town):
+                await start
+            assert world.processes[town.container("web").id] == "running" and not town.networking.leasing.attending
+
+    run(work)
+
+
 COMMANDS: dict[str, Command] = {
     "start": lambda d: d.lifecycle.start("web"),
     "connect": lambda d: d.networking.connect("lan", "db", EndpointWish(network="lan")),
