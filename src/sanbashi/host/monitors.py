@@ -9,6 +9,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 OPTIONS = ("-c", "-b", "--exit-dir", "-l")
+NAMESPACES = ("net", "pid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +22,28 @@ class Monitored:
 
 
 def monitored() -> Iterator[Monitored]:
-    """Every container of ours or of another sanbashid in this network namespace."""
-    here = (PROC / "thread-self/ns/net").stat().st_ino
+    """Every container of ours or of another sanbashid in this network namespace.
+
+    Name and command line are any process's to choose: what another user runs, or a container on the host's network, is nobody's monitor.
+    """
+    here = place(PROC / "thread-self")
     for folder in PROC.iterdir():
         if not folder.name.isdecimal():
             continue
         try:
-            if (folder / "comm").read_text() == "conmon\n" and (folder / "ns/net").stat().st_ino == here:
+            if (folder / "comm").read_text() == "conmon\n" and place(folder) == here:
                 found = told((folder / "cmdline").read_text(errors="surrogateescape").split("\0"))
                 if found is not None:
                     yield found
         except OSError:  # ended meanwhile
             continue
+
+
+def place(process: Path) -> tuple[int, ...]:
+    """Who a process of /proc runs as, and in which network and process namespaces. OSError."""
+    # The folder's owner is root for every process that may not be dumped, which anybody can ask for; who is real, only root changes.
+    (uid,) = (line.split()[1] for line in (process / "status").read_text(errors="replace").splitlines() if line.startswith("Uid:"))
+    return (int(uid), *((process / "ns" / kind).stat().st_ino for kind in NAMESPACES))
 
 
 def told(words: Sequence[str]) -> Monitored | None:

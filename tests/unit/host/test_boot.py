@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from sanbashi.host import monitors
 from sanbashi.host.boot import FACTS, forget_other_boot
 from sanbashi.host.monitors import Monitored, told
 
@@ -43,3 +45,26 @@ def test_whose_container_a_monitor_watches() -> None:
     podman = {"-b": f"/var/lib/containers/storage/overlay-containers/{ID}/userdata", "--exit-dir": "/run/libpod/exits"}
     assert told(words(**podman)) is None
     assert told(words(**{"-c": ""})) is None
+
+
+def test_only_what_root_started_beside_the_daemon_is_a_monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may call a process conmon and give it any words: a daemon that believed it could be kept from starting."""
+
+    def process(name: str, *, comm: str = "conmon", uid: int = 0, net: str = "here", pid: str = "here") -> None:
+        folder = tmp_path / name
+        (folder / "ns").mkdir(parents=True)
+        for kind, where in (("net", net), ("pid", pid)):
+            (tmp_path / f"{kind}-{where}").touch()
+            os.link(tmp_path / f"{kind}-{where}", folder / "ns" / kind)
+        (folder / "comm").write_text(f"{comm}\n")
+        (folder / "status").write_text(f"Name:\t{comm}\nUid:\t{uid}\t0\t0\t0\nGid:\t0\t0\t0\t0\n")
+        (folder / "cmdline").write_text("\0".join([*words(**{"-c": name * 64, "-b": f"/run/x/containers/{name * 64}"}), ""]))
+
+    process("thread-self", comm="sanbashid")
+    process("1")
+    process("2", uid=1000)
+    process("3", net="elsewhere")
+    process("4", pid="of a container")
+    process("5", comm="sleep")
+    monkeypatch.setattr(monitors, "PROC", tmp_path)
+    assert [one.container_id for one in monitors.monitored()] == ["1" * 64]
