@@ -7,9 +7,10 @@ allows is a matter of its documentation ("Seccomp security profiles for Docker")
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NotRequired, TypedDict
+
+import msgspec
 
 from ..errors import Invalid
 
@@ -141,14 +142,57 @@ def architectures(machine: str) -> list[str]:
     return [native[0], *native[1]] if native is not None else []
 
 
+class Condition(TypedDict):
+    """One on an argument of a call."""
+
+    index: int
+    value: int
+    valueTwo: NotRequired[int]
+    op: str
+
+
+class Circumstances(TypedDict, total=False):
+    """Those in which a rule holds, or does not."""
+
+    caps: list[str] | None
+    arches: list[str] | None
+    minKernel: str | None
+
+
+class Rule(TypedDict):
+    name: NotRequired[str | None]
+    names: NotRequired[list[str] | None]
+    action: str
+    errnoRet: NotRequired[int | None]
+    args: NotRequired[list[Condition] | None]
+    includes: NotRequired[Circumstances | None]
+    excludes: NotRequired[Circumstances | None]
+
+
+class Architecture(TypedDict, total=False):
+    architecture: str | None
+    subArchitectures: list[str] | None
+
+
+class Profile(TypedDict):
+    """A profile in Docker's format."""
+
+    defaultAction: str
+    defaultErrnoRet: NotRequired[int | None]
+    architectures: NotRequired[list[str] | None]
+    archMap: NotRequired[list[Architecture] | None]
+    flags: NotRequired[list[str] | None]
+    listenerPath: NotRequired[str | None]
+    listenerMetadata: NotRequired[str | None]
+    syscalls: NotRequired[list[Rule] | None]
+
+
 def custom(text: str, capabilities: tuple[str, ...], machine: str, kernel: tuple[int, int]) -> dict[str, Any]:
     """A user's profile (JSON, Docker's format) with its conditions settled for this container; Invalid in Docker's words."""
     try:
-        profile = json.loads(text)
-    except json.JSONDecodeError as error:
+        profile: Mapping[str, Any] = msgspec.json.decode(text, type=Profile)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(f"Decoding seccomp profile failed: {error}") from error
-    if not isinstance(profile, dict):
-        raise Invalid("Decoding seccomp profile failed: it is not an object")
     if profile.get("architectures") and profile.get("archMap"):
         raise Invalid("both 'architectures' and 'archMap' are specified in the seccomp profile, use either 'architectures' or 'archMap'")
     result = {
@@ -164,7 +208,7 @@ def custom(text: str, capabilities: tuple[str, ...], machine: str, kernel: tuple
         if entry.get("name") and entry.get("names"):
             raise Invalid("both 'name' and 'names' are specified in the seccomp profile, use either 'name' or 'names'")
         if applies(entry, capabilities, own[2], kernel):
-            names = entry.get("names") or [entry["name"]]
+            names = entry.get("names") or filter(None, [entry.get("name")])
             more = {key: entry[key] for key in ("errnoRet", "args") if entry.get(key)}
             rules.append({"names": list(names), "action": entry["action"], **more})
     result["syscalls"] = rules

@@ -102,8 +102,29 @@ def test_a_users_seccomp_profile_is_settled_for_the_container() -> None:
     found = seccomp.custom(json.dumps(profile), ("CAP_SYS_CHROOT",), "x86_64", (5, 0))
     assert found["architectures"] == ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
     assert [rule["names"] for rule in found["syscalls"]] == [["read"], ["ptrace"]]
+    bare = seccomp.custom('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": null, "archMap": null}', (), "x86_64", (5, 0))
+    assert bare == {"defaultAction": "SCMP_ACT_ALLOW", "architectures": [], "syscalls": []}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"defaultAction": ["SCMP_ACT_ALLOW"]}',
+        '{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": "1"}',
+        '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [1]}',
+        '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [1], "action": "SCMP_ACT_ERRNO"}]}',
+        '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"]}]}',
+        '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": "0"}]}]}',
+        '{"defaultAction": "SCMP_ACT_ALLOW", "archMap": ["SCMP_ARCH_X86_64"]}',
+        '{"defaultAction": "SCMP_ACT_ALLOW", "comment": ' + "[" * 100000,
+    ],
+)
+def test_a_seccomp_profile_that_is_none_is_told_as_docker_does(text: str) -> None:
     with pytest.raises(Invalid, match="Decoding seccomp profile failed"):
-        seccomp.custom("{", (), "x86_64", (5, 0))
+        seccomp.custom(text, (), "x86_64", (5, 0))
 
 
 def test_environment_in_dockers_order() -> None:
