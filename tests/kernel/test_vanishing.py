@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import time
 from collections.abc import Iterator
 
 import pytest
 from tests.kernel.world import Place
 
+from sanbashi.host import sweeping
 from sanbashi.host.counts import Counts
 from sanbashi.host.sweeping import Sweeper
 
@@ -48,6 +51,32 @@ def test_what_the_kernel_refuses_is_told(host: Place) -> None:
     assert fine is None
     assert none is not None and "No such device" in str(none)
     assert set(indexes(host)) == {"lo"}
+
+
+class SlowToGo(socket.socket):
+    """One whose thread gets its turn again only a while after it was closed."""
+
+    def close(self) -> None:
+        super().close()
+        time.sleep(0.2)
+
+
+def test_that_nothing_could_be_asked_is_told(host: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.socketpair
+
+    def pair() -> tuple[socket.socket, socket.socket]:
+        ours, its = real()
+        return ours, SlowToGo(its.family, its.type, its.proto, its.detach())
+
+    def no_netlink(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(sweeping.socket, "socketpair", pair)  # type: ignore[attr-defined]
+    monkeypatch.setattr(sweeping, "Netlink", no_netlink)
+    sweeper = Sweeper(Counts())
+    with pytest.raises(OSError, match="Too many open files"):
+        host.do(sweeper.vanish, [indexes(host)["lo"]])
+    sweeper.finish()
 
 
 def test_the_rest_is_waited_for_at_the_end(host: Place) -> None:

@@ -57,10 +57,12 @@ class Sweeper:
 
         def delete() -> None:
             try:
-                with its, Netlink(ROUTE, self.counts) as netlink:
-                    outcome.extend(netlink.send([rtnetlink.del_link_at(index) for index in links]))
-            except OSError as error:
-                problem.append(error)
+                with its:  # closed last: who waits for that finds all there is to know
+                    try:
+                        with Netlink(ROUTE, self.counts) as netlink:
+                            outcome.extend(netlink.send([rtnetlink.del_link_at(index) for index in links]))
+                    except OSError as error:
+                        problem.append(error)
             finally:
                 with self.changed:
                     self.vanishing -= 1
