@@ -202,6 +202,8 @@ def test_a_thousand_connections_to_a_daemon_that_was_given_few_descriptors(narro
     before = narrow.descriptors()
     held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(1000)]
     for sock in held:
+        # The queue is short: who finds it full waits, and not for ever. (A time-out of Python's would not wait at all: connect(2), EAGAIN.)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(PATIENCE), 0))
         sock.connect(str(narrow.socket))
     wait_for(lambda: narrow.descriptors() > 1000)
     assert narrow.call("GET", "/_ping") == (200, "OK")
