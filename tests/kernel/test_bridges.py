@@ -172,3 +172,12 @@ def test_ports_and_the_default_route_move_with_the_gateway(site: Site) -> None:
     site.chain.disconnect("a", "c1")
     assert way() == "default via 10.81.2.1" and site.world.ask("host", "udp", "127.0.0.1", 8080) == "c1 10.81.2.1"
     assert site.world.ask("neighbour", "udp", UP4, 8080) == f"c1 {NB4}"
+
+
+def test_a_new_container_answers_its_first_question(site: Site) -> None:
+    """What was told to be up does send: the first packets of ten pairs, none of which may be lost; a lost one comes again after a second."""
+    site.chain.create("n", "10.81.1.0/24", options={MESSAGES: "0"})
+    run(site, "asker", "n")
+    for number in range(10):
+        address = run(site, f"c{number}", "n")
+        assert site.world.ask("asker", "udp", address, 80).startswith(f"c{number}")

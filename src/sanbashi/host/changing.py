@@ -296,6 +296,7 @@ PHASES: tuple[Callable[[Change], None], ...] = (
     Change.keep,
     Change.rules,
     Change.let_talk,
+    linking.await_carriers,
     Change.announce,
     Change.lease,
     Change.forget,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 
-from ..network.picture import Bridge, Veth
+from ..network.picture import Bridge, Up, Veth
 from . import rtnetlink, sysctl
 from .gathering import GONE, Gathering, Work, exists
 from .namespaces import inside
@@ -14,6 +15,7 @@ from .netlink import ROUTE, Netlink
 from .sweeping import OURS
 
 DEFAULT_MTU = 1500
+CARRIER_PATIENCE = 0.5  # seconds
 
 
 def create_bridges(change: Gathering) -> None:
@@ -112,6 +114,32 @@ def settled(change: Gathering, netlink: Netlink, veth: Veth) -> bool:
         new.insert(0, rtnetlink.set_link(veth.name, master=master))
     change.send(netlink, [(veth, message, frozenset()) for message in new])
     return True
+
+
+def await_carriers(change: Gathering) -> None:
+    """Wait until both ends of the pairs that have just been let talk send what they are given.
+
+    Of a pair the end that came up first begins its queue only when the kernel's worker for carriers gets to it, and a bridge's port forwards no
+    sooner; until then every packet is dropped, the answer to an ARP question among them, which is asked again a second later. From Linux 6.14 on a look
+    at the link has that work done at once. An end that takes longer than CARRIER_PATIENCE comes by itself.
+    """
+    begun = {up.link for up in change.adding(Up) if not up.namespace and up.endpoint}
+    veths = [veth for veth in change.adding(Veth) if veth.name in begun]
+    if not veths:
+        return
+    deadline = time.monotonic() + CARRIER_PATIENCE
+    with Netlink(ROUTE, change.hands.counts) as netlink:
+        for veth in veths:
+            await_carrier(netlink, veth.name, deadline)
+    for veth in veths:
+        with change.step(veth, *GONE), inside(change.hands.namespaces.path(veth.namespace)), Netlink(ROUTE, change.hands.counts) as within:
+            await_carrier(within, veth.peer, deadline)
+
+
+def await_carrier(netlink: Netlink, name: str, deadline: float) -> None:
+    """Look at a link until it runs, is gone, or the time (of the monotonic clock) is over."""
+    while (link := rtnetlink.link(netlink, name)) is not None and not link.running and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def delete_links(change: Gathering) -> None:

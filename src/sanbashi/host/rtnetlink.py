@@ -20,6 +20,7 @@ NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
 LINK, ADDR, RT, NEIGH = struct.Struct("=BxHiII"), struct.Struct("=BBBBi"), struct.Struct("=BBBBBBBBI"), struct.Struct("=BxxxiHBB")
 IFF_UP, LINK_ADDRESS, LINK_NAME, LINK_MTU, LINK_PEER, LINK_MASTER, LINK_INFO = 1, 1, 3, 4, 5, 10, 18
+IFF_RUNNING = 0x40  # linux/if.h
 LINK_QUEUE, LINK_ALIAS, LINK_SPEC, LINK_NETNS, LINK_EXT_MASK = 13, 20, 26, 28, 29
 SKIP_STATISTICS = 8
 INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
@@ -159,6 +160,7 @@ class Link:
     mac: str
     mtu: int
     up: bool
+    running: bool  # up, with a carrier, and its queue begun: it sends what it is given
     master: int
     peer: int
     hairpin: bool
@@ -211,6 +213,7 @@ def parse_link(body: bytes) -> Link:
         mac=found.get(LINK_ADDRESS, b"").hex(":"),
         mtu=integer(found.get(LINK_MTU)),
         up=bool(flags & IFF_UP),
+        running=bool(flags & IFF_RUNNING),
         master=integer(found.get(LINK_MASTER)),
         peer=integer(found.get(LINK_PEER)),
         hairpin=slave.get(PORT_HAIRPIN, b"\0") != b"\0",

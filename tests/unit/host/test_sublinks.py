@@ -50,7 +50,18 @@ def test_vlan_and_dummy() -> None:
 
 def link(kind: str, data: dict[int, bytes]) -> Link:
     return Link(
-        index=3, name="eth0", kind=kind, alias="sanbashi:n:e", mac="02:00:00:00:00:01", mtu=1400, up=True, master=0, peer=7, hairpin=False, data=data
+        index=3,
+        name="eth0",
+        kind=kind,
+        alias="sanbashi:n:e",
+        mac="02:00:00:00:00:01",
+        mtu=1400,
+        up=True,
+        running=True,
+        master=0,
+        peer=7,
+        hairpin=False,
+        data=data,
     )
 
 
