@@ -120,8 +120,8 @@ def await_carriers(change: Gathering) -> None:
     """Wait until both ends of the pairs that have just been let talk send what they are given.
 
     Of a pair the end that came up first begins its queue only when the kernel's worker for carriers gets to it, and a bridge's port forwards no
-    sooner; until then every packet is dropped, the answer to an ARP question among them, which is asked again a second later. From Linux 6.14 on a look
-    at the link has that work done at once. An end that takes longer than CARRIER_PATIENCE comes by itself.
+    sooner; until then every packet is dropped, the answer to an ARP question among them, which is asked again a second later. On newer kernels a
+    look at the link has that work done at once (seen on 6.18). An end that takes longer than CARRIER_PATIENCE comes by itself.
     """
     begun = {up.link for up in change.adding(Up) if not up.namespace and up.endpoint}
     veths = [veth for veth in change.adding(Veth) if veth.name in begun]
