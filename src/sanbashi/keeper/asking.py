@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from sanbashi.resolver import wire
-from sanbashi.resolver.cache import Cache, fit
+from sanbashi.resolver.cache import Aged, Cache, fit
 from sanbashi.resolver.upstreams import HEDGE, PATIENCE, ROUNDS, Upstreams
 
 from .loop import READ, WRITE, Loop, Timer
@@ -229,12 +229,12 @@ class Asking:
     def __len__(self) -> int:
         return self._count
 
+    def kept(self, group: Group, data: bytes, question: wire.Question, size: int) -> Aged | None:
+        """The answer where it is kept."""
+        return self.cache.get(group.key, data, question, self.loop.now(), size=size)
+
     def ask(self, group: Group, asked: Asked) -> None:
-        """Find the answer and hand it to `asked.reply`: now, from what is kept, or later. Every question gets one reply, if only SERVFAIL."""
-        kept = self.cache.get(group.key, asked.data, asked.question, self.loop.now(), size=asked.size)
-        if kept is not None:
-            asked.reply(kept)
-            return
+        """Ask for what is not kept, and hand the answer to `asked.reply` later. Every question gets one reply, if only SERVFAIL."""
         if self._count >= MAX_ASKS:
             most = max(self._asks.values(), key=len)
             if len(most) <= len(self._asks.get(asked.asker, ())):

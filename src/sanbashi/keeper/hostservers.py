@@ -22,10 +22,15 @@ class HostServers:
         self._seen: tuple[int, ...] | None = ()
         self._group = Group(self.KEY, Upstreams(()))
 
+    @property
+    def until(self) -> float:
+        """When the file must be looked at again; an answer given without a look may not be older."""
+        return self._looked + INTERVAL
+
     def group(self) -> Group:
         """The servers to ask; none where the file is missing or names none."""
         now = self._asking.loop.now()
-        if now - self._looked >= INTERVAL:
+        if now >= self.until:
             self._looked = now
             seen = self._look()
             if seen != self._seen:

@@ -19,14 +19,14 @@ class HostServed(Served):
 
     def __init__(self, shared: Answering, item: HostResolver) -> None:
         super().__init__(shared, Resolver(NOBODY, ()), *opened(item), None)
-        shared.host_is_told = True
+        shared.tell_host(True)
 
     def _own(self, data: bytes, question: wire.Question, size: int) -> tuple[bytes, ...]:
         return (answer_host(data, question, self._shared.directory, size=size, shuffle=shuffle),)
 
     def close(self) -> None:
         super().close()
-        self._shared.host_is_told = False
+        self._shared.tell_host(False)
 
 
 def opened(item: HostResolver) -> tuple[socket.socket, socket.socket]:

@@ -156,7 +156,7 @@ class Keeping:
             return error.errno or errno.EIO
         if self._host is not None:
             self._host.close()
-            self._answering.host_is_told = True
+            self._answering.tell_host(True)
         self._host = serving
         return 0
 

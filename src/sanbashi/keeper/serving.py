@@ -1,11 +1,13 @@
 """The resolver of one sandbox: its sockets, and the way of a question from them to a reply.
 
-The hot path is a dictionary from a question's bytes to its ready replies; only the id is patched.
+The hot path are two dictionaries from a question's bytes to its reply, one for names of ours and one for kept answers of others; only the id
+is patched.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import socket
@@ -16,6 +18,7 @@ from sanbashi.resolver import wire
 from sanbashi.resolver.answer import answer
 from sanbashi.resolver.forhost import is_for_host
 from sanbashi.resolver.names import Directory, View
+from sanbashi.resolver.prepared import Prepared, Scope
 from sanbashi.resolver.upstreams import Upstreams
 
 from .asking import Asked, Asking, Group
@@ -39,6 +42,7 @@ class Answering:
     def __init__(self, loop: Loop, asking: Asking, host: HostServers) -> None:
         self.loop, self.asking, self.host = loop, asking, host
         self.directory = Directory()
+        self.prepared = Prepared()
         self.host_is_told = False  # the host itself can ask us for the names of all networks
         self._ready: dict[View, Ready] = {}
         self._views: dict[str, dict[View, int]] = {}  # network -> views that see it -> how many sandboxes have them
@@ -64,6 +68,13 @@ class Answering:
         """The names of a network are others now: what was ready for those who see it is not."""
         for view in self._views.get(network, ()):
             self._ready[view].clear()
+        # A name of ours wins over what others say of it, and a name of any network is not asked of servers that may ask us.
+        self.prepared.clear()
+
+    def tell_host(self, told: bool) -> None:
+        """The host can ask us from now on, or not."""
+        self.host_is_told = told
+        self.prepared.clear()
 
 
 class Served:
@@ -76,6 +87,7 @@ class Served:
         self.item = item
         self._view = View.of(item)
         self._ready = shared.open(self._view)
+        self._prepared: Scope = {}
         self._group = self._own_group()
         udp.setblocking(False)
         tcp.setblocking(False)
@@ -89,6 +101,7 @@ class Served:
     def change(self, item: Resolver, namespace: int | None) -> None:
         """Go on as another item says, on the same sockets: a question is lost only if its servers are no longer to be asked."""
         before, self.item = self.item, item
+        self._shared.prepared.drop(self._prepared)
         if namespace is not None or item.upstreams != before.upstreams:
             self._leave()
             if namespace is not None:
@@ -102,13 +115,15 @@ class Served:
 
     def receive(self, events: int) -> None:
         """Answer what has come over UDP."""
-        receive_from, send_to, ready = self._receive_from, self._send_to, self._ready
+        receive_from, send_to, ready, prepared, now = self._receive_from, self._send_to, self._ready, self._prepared, self._loop.now
         try:
             for _ in range(BATCH):
                 data, client = receive_from(BUFFER)
-                replies = ready.get(data[2:])
-                if replies is not None:
+                asked = data[2:]
+                if (replies := ready.get(asked)) is not None:
                     send_to(data[:2] + next(replies), client)
+                elif (reply := prepared.get(asked)) is not None and now() < reply[0]:
+                    send_to(data[:2] + reply[1], client)
                 else:
                     self._consider(data, client)
         except OSError:  # nothing more; or the reply found no room or no way, and the client asks again
@@ -157,15 +172,21 @@ class Served:
         return answer(data, question, self._view, self._shared.directory, size=size, shuffle=shuffle)
 
     def _ask(self, data: bytes, question: wire.Question, size: int, stream: bool, reply: Callable[[bytes], None]) -> None:
-        group = self._group
+        group, until = self._group, math.inf
         if group is None and self.item.forward and self.item.follow_host:
             group = self._shared.host.group()
+            until = self._shared.host.until
             # The host's servers may ask us, who would tell them what this sandbox is not to see.
             if self._shared.host_is_told and is_for_host(question, self._shared.directory):
                 reply(wire.refusal(data, wire.NXDOMAIN, question.end))
                 return
         if group is None or not group.upstreams.servers:
             reply(wire.refusal(data, wire.SERVFAIL, question.end))
+            return
+        if (kept := self._shared.asking.kept(group, data, question, size)) is not None:
+            reply(kept.reply)
+            if question.plain and not stream:
+                self._shared.prepared.put(self._prepared, data[2:], kept.reply[2:], min(kept.until, until))
             return
         self._shared.asking.ask(group, Asked(self.item.sandbox, data, question, size, stream, reply))
 
@@ -187,6 +208,7 @@ class Served:
     def _leave(self) -> None:
         """Let go of questions under way and of answers kept for this sandbox alone."""
         self._shared.asking.leave(self.item.sandbox)
+        self._shared.prepared.drop(self._prepared)
         if self._group:
             self._shared.asking.cache.forget(self._group.key)
 

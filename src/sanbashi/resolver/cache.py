@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import wire
 
@@ -23,6 +24,13 @@ class Kept:
     section: int  # offset behind the question
 
 
+class Aged(NamedTuple):
+    """A whole reply, and until when it says the truth: then a TTL is one less, or the answer is over."""
+
+    reply: bytes
+    until: float
+
+
 class Cache:
     """Kept answers by (who was asked, question); the oldest go when it is full."""
 
@@ -33,8 +41,8 @@ class Cache:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, asked: Hashable, data: bytes, question: wire.Question, now: float, *, size: int) -> bytes | None:
-        """A whole reply to the message `data`, TTLs less by its age, cut to `size`; None where nothing fresh is kept."""
+    def get(self, asked: Hashable, data: bytes, question: wire.Question, now: float, *, size: int) -> Aged | None:
+        """The reply to the message `data`, TTLs less by its age, cut to `size`; None where nothing fresh is kept."""
         key = (asked, identity(question))
         kept = self._kept.get(key)
         if kept is None:
@@ -54,7 +62,7 @@ class Cache:
             extra = b"\0" + wire.RECORD.pack(wire.OPT, wire.OWN_SIZE, wire.DO if question.dnssec else 0, 0)
             additional = int.from_bytes(reply[10:12], "big") + 1
             reply[10:12] = additional.to_bytes(2, "big")
-        return fit(bytes(reply + extra), question, size)
+        return Aged(fit(bytes(reply + extra), question, size), min(kept.until, kept.since + age + 1))
 
     def put(self, asked: Hashable, question: wire.Question, reply: bytes, now: float) -> None:
         """Keep a server's reply if it may be kept at all: whole, NOERROR or NXDOMAIN, with a TTL."""

@@ -36,11 +36,11 @@ def test_ttl_runs_down(query: Query, shown: Shown) -> None:
     other = query("EXAMPLE.com", identity=5)
     kept = cache.get("host", other, wire.read_question(other), 110.5, size=512)
     assert kept is not None
-    assert kept[:2] == other[:2]
-    assert shown(kept) == "NOERROR qr rd ra; EXAMPLE.com. 20 A 1.2.3.4"
+    assert kept.reply[:2] == other[:2]
+    assert (shown(kept.reply), kept.until) == ("NOERROR qr rd ra; EXAMPLE.com. 20 A 1.2.3.4", 111.0)
     kept = cache.get("host", data, question, 129.0, size=512)
     assert kept is not None
-    assert shown(kept) == "NOERROR qr rd ra; example.com. 1 A 1.2.3.4; EDNS udp 1232"
+    assert (shown(kept.reply), kept.until) == ("NOERROR qr rd ra; example.com. 1 A 1.2.3.4; EDNS udp 1232", 130.0)
     assert cache.get("elsewhere", data, question, 110.0, size=512) is None
     assert cache.get("host", data, question, 130.0, size=512) is None
     assert len(cache) == 0
@@ -78,7 +78,7 @@ def test_too_long_for_this_client(query: Query, shown: Shown) -> None:
     small = query("example.com")
     kept = cache.get("host", small, wire.read_question(small), 1.0, size=512)
     assert kept is not None
-    assert shown(kept) == "NOERROR qr tc rd ra"
+    assert shown(kept.reply) == "NOERROR qr tc rd ra"
 
 
 def test_the_oldest_makes_room(query: Query) -> None:
@@ -101,4 +101,4 @@ def test_any_bytes(rest: bytes, counts: tuple[int, int, int]) -> None:
     cache = Cache()
     cache.put("host", question, reply, 0.0)
     kept = cache.get("host", data, question, 0.5, size=65535)
-    assert kept is None or wire.answers_to(kept, data, question.end)
+    assert kept is None or wire.answers_to(kept.reply, data, question.end)
