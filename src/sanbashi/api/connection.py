@@ -342,12 +342,16 @@ async def taken(sock: Any) -> None:
 
 
 def unread(sock: Any) -> int:
-    """What the other end of a unix connection has not read yet, as the kernel counts it: 0 for nothing."""
+    """What the other end of a unix connection has not read yet, as the kernel counts it: 0 for nothing, and where we have closed ours."""
+    if sock.fileno() < 0:  # asyncio closes at once when the other end left something unread
+        return 0
     return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def hung_up(sock: Any) -> bool:
     """Whether the other end of a unix connection is gone altogether, not only its writing side."""
+    if sock.fileno() < 0:
+        return True
     poll = select.poll()
     poll.register(sock.fileno(), 0)  # POLLHUP and POLLERR are always told
     return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import socket
 import stat
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -277,6 +280,30 @@ def test_what_comes_after_the_head_waits_until_the_head_is_read(run):
                 await asyncio.sleep(0.001)
             assert (await loop.sock_recv(slow, 65536)).endswith(b"\r\n\r\n")
             assert await loop.sock_recv(slow, 65536) == frame(1, b"hello")
+
+    run(scenario)
+
+
+def waiting(sock: socket.socket) -> bool:
+    """Whether something has come that was not read."""
+    return bool(int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder))
+
+
+def test_a_client_that_goes_away_with_the_head_unread_is_no_accident(run, caplog):
+    async def scenario(client: Client) -> None:
+        client.engine.attachment = attachment = FakeAttachment([(1, b"hello")])
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX) as hasty:
+            hasty.setblocking(False)
+            await loop.sock_connect(hasty, str(client.path))
+            await loop.sock_sendall(
+                hasty, b"POST /containers/web/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+            )
+            while not waiting(hasty):
+                await asyncio.sleep(0.001)
+        while client.server.connections:
+            await asyncio.sleep(0.001)
+        assert attachment.closed and "Traceback" not in caplog.text
 
     run(scenario)
 
