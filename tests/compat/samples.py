@@ -113,11 +113,18 @@ WINDOWS = {"CpuCount", "CpuPercent", "Isolation", "ArgsEscaped"}
 
 # What differs in an endpoint that is there; beside it stands everything that says no by itself.
 PARTLY = {
-    ("POST", "/build"): "by buildah, which has to be installed; remote contexts are refused; no BuildKit",
+    (
+        "POST",
+        "/build",
+    ): "by buildah, which has to be installed; remote contexts are refused; no BuildKit; `rm=0` is warned of: steps leave no containers",
     ("POST", "/images/create"): "import takes what is sent to it, not an address",
     ("GET", "/containers/{id}/logs"): "the files are in the form of the CRI (docs/logs.md), the stream is Docker's",
-    ("GET", "/images/{name}/json"): "one platform an image; `manifests` is taken and nothing of it told",
-    ("POST", "/build/prune"): "the cache is buildah's",
+    ("GET", "/images/json"): "one platform an image: with `manifests` none are told, as by Docker without its containerd store",
+    ("GET", "/images/{name}/json"): "one platform an image: with `manifests` none are told, as by Docker without its containerd store",
+    (
+        "POST",
+        "/build/prune",
+    ): "the cache is buildah's: aged from when it was made, a chain of steps goes as one; BuildKit's own filters are 400",
     ("GET", "/plugins"): "an empty list: drivers are part of the engine",
     ("GET", "/plugins/{name}/json"): "none is ever found: drivers are part of the engine",
 }

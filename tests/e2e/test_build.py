@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import docker
 import docker.errors
@@ -75,6 +76,41 @@ def test_steps_cache_and_result(clean: Engine, context: Path, program: str) -> N
     assert clean.cli("history", "--format", "{{.CreatedBy}}", "made:one").stdout.startswith("/bin/sh -c #(nop) LABEL")
     target = build(clean, program, "-q", "--target", "one", str(context)).stdout.strip()
     assert clean.cli("run", "--rm", target, "sh", "-c", "cat /word; echo $FOO").stdout == "none\nbar\n"
+
+
+def cached(engine: Engine, text: str) -> int:
+    """How many steps of a build are in the cache."""
+    return int(build(engine, "docker", "-", given=text).stdout.count(" ---> Using cache\n"))
+
+
+def test_part_of_the_cache_is_pruned(clean: Engine) -> None:
+    clean.call("POST", "/build/prune")
+    older, newer = "FROM busybox\nRUN echo 1 >/1\nENV A=1", "FROM busybox\nRUN head -c 3000000 /dev/zero >/2\nENV A=2"
+    assert (cached(clean, older), cached(clean, newer)) == (0, 0)
+    nothing: dict[str, Any] = {"CachesDeleted": None, "SpaceReclaimed": 0}
+    spaces = [f"{name}=1000000000" for name in ("reserved-space", "max-used-space", "keep-storage")]
+    for query in ('filters={"until":["24h"]}', 'filters={"label":["a=b"]}', *spaces):
+        assert clean.call("POST", f"/build/prune?{quote(query, safe='=')}") == (200, nothing), query
+    assert (cached(clean, older), cached(clean, newer)) == (2, 2)
+    files = [path.lstat() for path in (clean.root / "data" / "build" / "store").rglob("*") if not path.is_dir()]
+    size = sum({file.st_ino: file.st_size for file in files}.values())
+    status, said = clean.call("POST", f"/build/prune?reserved-space={size - 1}")
+    assert status == 200 and len(said["CachesDeleted"]) == 2 and said["SpaceReclaimed"] > 0
+    assert cached(clean, newer) == 2
+    assert cached(clean, older) == 0
+    status, said = clean.call("POST", f"/build/prune?all=1&filters={quote(json.dumps({'until': ['0s']}))}")
+    assert status == 200 and len(said["CachesDeleted"]) == 5
+    assert cached(clean, newer) == 0
+    status, said = clean.call("POST", f"/build/prune?filters={quote(json.dumps({'type': ['regular']}))}")
+    assert (status, said["message"]) == (400, "invalid filter 'type'")
+
+
+def test_containers_of_steps_are_said_not_to_stay(clean: Engine) -> None:
+    words = ["--no-cache", "-"]
+    warning = "[Warning] rm=false is not honoured: the containers of a build's steps are always removed\n"
+    assert warning in build(clean, "docker", "--rm=false", *words, given="FROM busybox\nRUN true").stdout
+    assert warning not in build(clean, "docker", *words, given="FROM busybox\nRUN true").stdout
+    assert clean.cli("ps", "-aq").stdout == ""
 
 
 @pytest.mark.parametrize("program", ["docker", sanbashi_cli()])

@@ -16,7 +16,8 @@ import msgspec
 from ..errors import Failed, Invalid, SanbashiError
 from ..host.buildah import Buildah
 from ..host.unpack import unpack
-from ..images.buildrequest import BuildRequest
+from ..images.buildcache import CacheWish
+from ..images.buildrequest import KEPT, BuildRequest
 from ..images.dockerfile import Dockerfile, parse_dockerfile
 from ..images.layout import Entry
 from ..images.manifest import image_of, parse_platform
@@ -87,6 +88,8 @@ class Builder:
             arguments = {k: v for k, v in request.arguments.items() if v is not None}
             file = parse_dockerfile(text, target=request.target, arguments=arguments)
             output = Output(report, request.quiet)
+            if request.keep_containers:
+                output.say(KEPT)
             async with self.images.lease() as lease:
                 image = await self.image(request, file, platform, scratch, lease, output)
                 if image is None:
@@ -201,12 +204,12 @@ class Builder:
             raise Invalid(f'"{text}": unknown operating system or architecture: invalid argument')
         return "" if wanted.architecture == self.images.host.architecture else str(wanted)
 
-    async def prune(self) -> tuple[list[str], int]:
-        """Throw the builder's cache away: what it held and the bytes that this frees."""
+    async def prune(self, wish: CacheWish) -> tuple[list[str], int]:
+        """Throw the builder's cache away, or as much of it as is wished: what went and the bytes that this frees."""
         if not (self.buildah.root / "store").exists():
             return [], 0
         await self.buildah.prepare()
-        return await self.buildah.prune()
+        return await self.buildah.prune(wish)
 
 
 PROCESSORS = frozenset(("amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "mips64", "loong64"))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -17,10 +18,12 @@ from pathlib import Path
 import msgspec
 
 from ..errors import Failed, Unavailable
+from ..images.buildcache import Cached, CacheWish, next_to_go
 from ..images.buildrequest import BuildRequest
 from ..images.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest
 from .runtime import search_path
 
+log = logging.getLogger("sanbashi.build")
 LINE = 1 << 20  # bytes of one line; what is longer comes in pieces
 SETTINGS = {
     "containers.conf": '[containers]\nbase_hosts_file = "none"\nhost_containers_internal_ip = "none"\n'
@@ -196,17 +199,46 @@ class Buildah:
         if self.folder("").parent.with_name(f"{self.driver}-containers").exists():
             await self.run("rm", "--all")
 
-    async def prune(self) -> tuple[list[str], int]:
-        """Throw the cache away; the ids of the images that were in it and the bytes that this frees."""
+    async def prune(self, wish: CacheWish) -> tuple[list[str], int]:
+        """Throw the cache away, or as much of it as is wished; the ids of the images that went and the bytes that this frees."""
         async with self.lock:
             if self.builds:
                 return [], 0
-            before = await asyncio.to_thread(size_of, self.root / "store")
-            ids = (await self.run("images", "--all", "--quiet", "--no-trunc")).split()
-            if ids:
+            size = before = await asyncio.to_thread(size_of, self.root / "store")
+            ids = [image.id for image in self.cached()]
+            if ids and wish.everything:
                 await self.run("rmi", "--all", "--force")
+            elif ids:
+                keep = wish.keep(before, shutil.disk_usage(self.root).free)
+                held: set[str] = set()
+                while size > keep and (image := next_to_go(self.cached(), self.parents(), wish.before, held)):
+                    # Whatever keeps one image from going keeps no other: a broken build's container is swept when the next one is begun.
+                    try:
+                        await self.run("rmi", image.id)
+                    except Failed as error:
+                        log.warning("pruning the cache of builds: %s", error.message)
+                    held.add(image.id)
+                    size = await asyncio.to_thread(size_of, self.root / "store")
+            left = {image.id for image in self.cached()}
             after = await asyncio.to_thread(size_of, self.root / "store")
-        return [i.removeprefix("sha256:") for i in dict.fromkeys(ids)], max(0, before - after)
+        return [i for i in ids if i not in left], max(0, before - after)
+
+    def cached(self) -> list[Cached]:
+        """The images of its store. What was brought here says of itself when it was made elsewhere, so the folder tells."""
+        listed = self.listed("images")
+        return [Cached(i["id"], i.get("layer", ""), self.folder(i["id"]).stat().st_mtime_ns) for i in listed if self.folder(i["id"]).exists()]
+
+    def parents(self) -> dict[str, str]:
+        """The layer below each layer of its store."""
+        return {layer["id"]: layer.get("parent", "") for layer in self.listed("layers")}
+
+    def listed(self, kind: str) -> list[dict[str, str]]:
+        """What the store's own list has of a kind; containers/storage writes one when there is the first to write."""
+        try:
+            found: list[dict[str, str]] = json.loads((self.root / "store" / f"{self.driver}-{kind}" / f"{kind}.json").read_bytes())
+        except FileNotFoundError:
+            return []
+        return found
 
 
 async def ended(process: asyncio.subprocess.Process) -> None:

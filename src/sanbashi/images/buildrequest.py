@@ -43,6 +43,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     quiet: bool = False
     no_cache: bool = False
     pull: bool = False
+    keep_containers: bool = False
     auths: Mapping[str, Mapping[str, str]] = {}
 
 
@@ -64,3 +65,4 @@ def check_builder(version: str, squash: bool, outputs: str) -> None:
 
 
 BUILDKIT = "BuildKit is not supported: set DOCKER_BUILDKIT=0 (for docker compose also COMPOSE_DOCKER_CLI_BUILD=0), which uses the classic builder"
+KEPT = "[Warning] rm=false is not honoured: the containers of a build's steps are always removed\n"

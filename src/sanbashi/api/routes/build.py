@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from ...errors import Invalid, NotSupported
+from ...images.buildcache import CacheWish
 from ...images.buildrequest import BUILDKIT, BuildRequest, Limit, check_builder, check_remote
+from ..filters import parse_filters
 from ..messages import Answer, Request, Response, Streamed, json_response
 from ..streams import progress_bits
+from ..times import parse_moment
 from ..wire import registries
 
 if TYPE_CHECKING:
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
     from ...daemon.engine import Engine
 
 T = TypeVar("T")
+# Of Docker's: the rest asks for what only BuildKit's records have.
+CACHE_FILTERS = frozenset({"until", "unused-for", "label", "label!"})
 
 
 async def build(engine: Engine, request: Request) -> Answer:
@@ -34,7 +41,7 @@ async def build(engine: Engine, request: Request) -> Answer:
 
 async def prune(engine: Engine, request: Request) -> Answer:
     """`builder prune`."""
-    deleted, freed = await engine.builder.prune()
+    deleted, freed = await engine.builder.prune(cache_wish(request, time.time_ns()))
     return json_response({"CachesDeleted": deleted or None, "SpaceReclaimed": freed})
 
 
@@ -74,8 +81,41 @@ def build_request(request: Request) -> BuildRequest:
         quiet=request.flag("q"),
         no_cache=request.flag("nocache"),
         pull=request.flag("pull"),
+        keep_containers=not request.flag("rm", True) and not request.flag("forcerm"),
         auths=registries(request.headers.get("x-registry-config", "")),
     )
+
+
+def cache_wish(request: Request, now: int) -> CacheWish:
+    """What of the cache is to go; Invalid where it cannot be told apart so.
+
+    Docker's `all` adds what is shared with images, and images share nothing with our builder's store: with it and without it is the same.
+    """
+    filters = parse_filters(request.text("filters"), CACHE_FILTERS)
+    until = [text for name in ("until", "unused-for") for text in filters.get(name, ())]
+    if "until" in filters and "unused-for" in filters:
+        raise Invalid('conflicting filters: "until" and "unused-for"')
+    if len(until) > 1:
+        raise Invalid("filters expect only one value")
+    before = parse_moment(until[0], now, "until") if until else None
+    if "label" in filters:  # which nothing in a cache has; `system prune --filter label=...` asks for it here, too
+        before = 0
+    kept = request.text("keep-storage")
+    if request.version < (1, 48):
+        return CacheWish(before=before, reserved=in_bytes("keep-storage", kept))
+    return CacheWish(
+        before=before,
+        reserved=in_bytes("reserved-space", request.text("reserved-space")) or in_bytes("keep-storage", kept),
+        most=in_bytes("max-used-space", request.text("max-used-space")),
+        least_free=in_bytes("min-free-space", request.text("min-free-space")),
+    )
+
+
+def in_bytes(name: str, text: str) -> int:
+    """A size; 0 where it is absent, Invalid in Docker's words where it is none."""
+    if text and not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        raise Invalid(f"{name} is in bytes and expects an integer, got {text}")
+    return int(text or 0)
 
 
 def decoded(request: Request, name: str, kind: type[T], default: T) -> T:
