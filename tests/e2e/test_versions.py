@@ -251,3 +251,14 @@ def test_a_container_that_runs_out_of_memory_says_so(clean: Engine) -> None:
     _, _, said = ask(clean, "GET", f"/events?since={since:.9f}&until={time.time():.9f}&{filters(type=['container'])}")
     assert [json.loads(line)["Action"] for line in said.splitlines()] == ["create", "start", "oom", "die"]
     assert clean.call("GET", "/containers/hungry/json")[1]["State"]["OOMKilled"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_a_short_command_said_is_in_its_log_when_it_was_waited_for(clean: Engine, terminal: bool) -> None:
+    """conmon writes the log out before it records the end, and nothing here may tell of an end before that."""
+    for index in range(5):
+        name = f"brief-{index}"
+        clean.call("POST", f"/containers/create?name={name}", {"Image": "busybox", "Cmd": ["seq", "400"], "Tty": terminal})
+        clean.call("POST", f"/containers/{name}/start")
+        clean.call("POST", f"/containers/{name}/wait")
+        assert clean.cli("logs", name).stdout.split() == [str(number) for number in range(1, 401)]
