@@ -91,6 +91,9 @@ def test_part_of_the_cache_is_pruned(clean: Engine) -> None:
     spaces = [f"{name}=1000000000" for name in ("reserved-space", "max-used-space", "keep-storage")]
     for query in ('filters={"until":["24h"]}', 'filters={"label":["a=b"]}', *spaces):
         assert clean.call("POST", f"/build/prune?{quote(query, safe='=')}") == (200, nothing), query
+    for program in ("docker", sanbashi_cli()):
+        said = clean.machine.run([program, "builder", "prune", "-f", "--keep-storage", "1GB"], environment=clean.variables()).stdout
+        assert "Total" in said and "0B" in said, program
     assert (cached(clean, older), cached(clean, newer)) == (2, 2)
     files = [path.lstat() for path in (clean.root / "data" / "build" / "store").rglob("*") if not path.is_dir()]
     size = sum({file.st_ino: file.st_size for file in files}.values())

@@ -150,7 +150,8 @@ def prune(call: Call) -> None:
 
     filters = {key: dict(value) for key, value in call.given.values.get("filter", {}).items()}
     ask(call, "WARNING! This will remove all build cache.")
-    answer = call.daemon.post("/build/prune", all="1", filters=filters_text(filters)) or {}
+    kept = {"keep-storage": call.given.number("keep-storage") or ""}
+    answer = call.daemon.post("/build/prune", all="1" if call.given.on("all") else "", filters=filters_text(filters), **kept) or {}
     deleted = answer.get("CachesDeleted") or []
     out("Deleted build cache objects:\n" + "".join(f"{each}\n" for each in deleted) + "\n" if deleted else "")
     out(f"Total reclaimed space: {human_size(int(answer.get('SpaceReclaimed') or 0))}\n")
