@@ -139,10 +139,8 @@ class Store:
     def save_up(self) -> None:
         """Have a reserve, as soon as there is room for it."""
         try:
-            with self.reserve.open("xb") as file:
+            with self.reserve.open("ab") as file:  # it may be there, and not whole where its making was cut
                 os.posix_fallocate(file.fileno(), 0, RESERVE)
-        except FileExistsError:
-            self.saving = True
         except OSError:
             self.reserve.unlink(missing_ok=True)
         else:

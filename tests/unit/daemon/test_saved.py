@@ -361,6 +361,13 @@ def test_who_makes_room_may_use_the_reserve_of_a_full_disk(tmp_path: Path) -> No
     run(work)
 
 
+def test_a_reserve_whose_making_was_cut_is_made_whole(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state.db")
+    store.reserve.touch()
+    store.save_up()
+    assert store.saving and store.reserve.stat().st_size == RESERVE
+
+
 def test_a_start_on_a_full_disk_reads_what_is_there(tmp_path: Path) -> None:
     class Full(Store):
         def connect(self) -> sqlite3.Connection:
