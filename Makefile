@@ -26,7 +26,8 @@ fix:  ## format, and mend what the linter can mend
 	@ruff check --fix src tests demo bench
 	@ruff format src tests demo bench
 
-test: setup  ## set-up and every test, in 30 minutes; as root
+test:  ## set-up, the peers of the bench among it, and every test, in 30 minutes; as root
+	@scripts/setup --bench
 	@$(PYTEST) tests
 
 test-kernel:  ## real packets between private namespaces; as root
