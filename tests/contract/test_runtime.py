@@ -34,6 +34,7 @@ from sanbashi.host.monitor import Created, Exit, Monitor
 from sanbashi.host.mounts import MS_BIND, MS_PRIVATE, MS_REC, libc, mount, share, unmount
 from sanbashi.host.rootfs import every_device, find_user
 from sanbashi.host.runtime import COMPILED, Runtime, Runtimes
+from sanbashi.host.standing import status_of
 from sanbashi.host.surroundings import probe_surroundings
 
 pytestmark = pytest.mark.root
@@ -455,8 +456,15 @@ def test_freezing_signals_and_processes(world: Run) -> None:
             assert len(await w.runtime.pids(container.id)) >= 1
             await w.runtime.pause(container.id)
             assert await w.runtime.state_of(container.id) == "paused"
+            # Without the runtime: a daemon that comes back to hundreds of containers starts no program for each.
+            mute = with_fields(w.runtime, program=Path("/bin/false"))
+            assert (await w.monitor.find(container.id, mute)).status == "paused"
             await w.runtime.resume(container.id)
             assert await w.runtime.state_of(container.id) == "running"
+            found = await w.monitor.find(container.id, mute)
+            assert status_of(container.id, found.pid, found.monitor_pid) == "running"
+            assert status_of(container.id, found.pid, os.getpid()) == "", "a number that another process has got"
+            assert status_of(container.id, os.getpid(), os.getppid()) == "", "a process of another group"
             await w.runtime.kill(container.id, signal.SIGTERM)
             assert (await w.ended()).exit_code == 5
             with pytest.raises(Conflict):

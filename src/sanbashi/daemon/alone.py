@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -118,10 +119,11 @@ def refuse_strangers(config: DaemonConfig, running: Iterable[Monitored]) -> None
     """Conflict where containers of a daemon with other roots go on here without it: to us all that is theirs would be left over."""
     exec_root, data = config.exec_root.resolve(), config.data_root.resolve()
     roots: dict[tuple[Path, Path | None], int] = {}
-    for one in running:
-        theirs = (one.exec_root.resolve(), one.data_root.resolve() if one.data_root else None)
+    # Containers have few roots, each of which is looked up once.
+    for (named_exec, named_data), count in Counter((one.exec_root, one.data_root) for one in running).items():
+        theirs = (named_exec.resolve(), named_data.resolve() if named_data else None)
         if theirs[0] != exec_root or theirs[1] not in (None, data):
-            roots[theirs] = roots.get(theirs, 0) + 1
+            roots[theirs] = roots.get(theirs, 0) + count
     for (their_exec, their_data), count in roots.items():
         options = f"--exec-root {their_exec}{f' --data-root {their_data}' if their_data else ''}"
         raise Conflict(

@@ -99,7 +99,7 @@ class Kernel:
             raise StepFailed(f"folder {self.namespaces.folder}", errno=error.errno or 0, stderr=str(error)) from error
         try:
             said += self.prepare_tables()
-            self.hands.guard.follow(self.nft.all())
+            self.hands.guard.follow(self.nft.bridges())
         except NftError as error:
             raise StepFailed("load the fixed tables", errno=error.errno, stderr=error.words) from error
         return (*said, *self.prepare_forwarding())

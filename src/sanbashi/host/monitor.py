@@ -26,6 +26,7 @@ from .conmon import Waiting, conmon_command, is_conmon_of, read_number, set_size
 from .hub import Hub
 from .inotify import Watch
 from .runtime import Runtime, Runtimes, message
+from .standing import status_of
 
 KILLED = 137  # what is told of a container whose monitor was killed, as Docker tells of one whose shim was
 
@@ -231,7 +232,9 @@ class Monitor:
             self._unwatch(container_id)
             return Found(False, pid, monitor_pid, exit=ended)
         if container_id in self._watched:
-            return Found(True, pid, monitor_pid, await runtime.state_of(container_id) or "running")
+            # Only what was started: until then the runtime's own record tells more than the kernel.
+            status = status_of(container_id, pid, monitor_pid) if (bundle / "started").exists() else ""
+            return Found(True, pid, monitor_pid, status or await runtime.state_of(container_id) or "running")
         if (runtime.state / container_id).exists():
             # The monitor was killed: nobody holds its streams or could tell of its end.
             await runtime.delete(container_id, force=True)

@@ -259,6 +259,10 @@ class Nft:
             return
         yield from parse(text)
 
+    def bridges(self) -> tuple[Element, ...]:
+        """The set of our bridges alone; NftError."""
+        return tuple(parse(self.run(f"list set inet {TABLE} bridges")))
+
     def all(self) -> Iterator[Element]:
         """Every element of our tables."""
         for family in FAMILIES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 
@@ -45,6 +46,20 @@ class Within:
     items: list[Item] = field(default_factory=list)
 
 
+# (index of the end in a container, index of the host's end) -> sandbox, the former
+Peers = Mapping[tuple[int, int], tuple[str, Link]]
+
+
+def peers_in(withins: Mapping[str, Within]) -> Peers:
+    """The containers' ends of veth pairs by the two indexes; of two the first, as they were looked at."""
+    found: dict[tuple[int, int], tuple[str, Link]] = {}
+    for sandbox, within in withins.items():
+        for link in within.links.values():
+            if link.kind == "veth":
+                found.setdefault((link.index, link.peer), (sandbox, link))
+    return found
+
+
 @dataclass
 class Sight:
     """One look at the kernel. `like` is what is wished: from it comes what a wish leaves to the kernel, so that the two can be compared."""
@@ -61,6 +76,7 @@ class Sight:
         items = list(self.like.values())
         inner = {place(i) for i in items if place(i)} - {""}
         withins = {sandbox: self.within(sandbox, [i for i in items if place(i) == sandbox]) for sandbox in sorted(inner)}
+        peers = peers_in(withins)
         found: list[Item] = [i for w in withins.values() for i in w.items]
         with Netlink(ROUTE, self.hands.counts) as netlink:
             for item in items:
@@ -68,7 +84,7 @@ class Sight:
                     found += [item] if self.hands.namespaces.pinned(self.hands.namespaces.path(item.sandbox)) else []
                 elif isinstance(item, Bridge | Veth | Parent):
                     link = self.link(netlink, item.name)
-                    found += [self.link_item(link, withins)] if link else []
+                    found += [self.link_item(link, peers)] if link else []
                 elif isinstance(item, Sublink):
                     found += self.sublinks_of(item.namespace, withins[item.namespace])
                 elif isinstance(item, Up) and not item.namespace:
@@ -93,7 +109,7 @@ class Sight:
             self.links[name] = rtnetlink.link(netlink, name)
         return self.links[name]
 
-    def link_item(self, link: Link, withins: Mapping[str, Within]) -> Item:
+    def link_item(self, link: Link, peers: Peers) -> Item:
         """The item that a link is."""
         wish = self.like.get(("link", "", link.name))
         if link.kind in ("vlan", "dummy"):
@@ -104,10 +120,7 @@ class Sight:
             mac = link.mac if isinstance(wish, Bridge) and wish.mac else ""
             alias = wish.alias if adopted and isinstance(wish, Bridge) else link.alias
             return Bridge(link.name, alias, mtu, adopted, mac)
-        sandbox, peer = next(
-            ((s, p) for s, w in withins.items() for p in w.links.values() if (p.index, p.peer) == (link.peer, link.index) and p.kind == "veth"),
-            ("", None),
-        )
+        sandbox, peer = peers.get((link.peer, link.index), ("", None))
         mtu = link.mtu if isinstance(wish, Veth) and wish.mtu else link.mtu if wish is None and link.mtu != DEFAULT_MTU else 0
         return Veth(
             name=link.name,
@@ -207,14 +220,18 @@ class Sight:
         wished: dict[str, list[Item]] = {}
         for item in self.like.values():
             wished.setdefault(place(item), []).append(item)
-        withins = {sandbox: self.within(sandbox, wished.get(sandbox, ())) for sandbox in sandboxes}
+        # The library writes and the daemon reads a long listing; meanwhile the namespaces are entered, one after another.
+        with ThreadPoolExecutor(1, "elements") as hand:
+            elements = hand.submit(lambda: list(hands.nft.all()))
+            withins = {sandbox: self.within(sandbox, wished.get(sandbox, ())) for sandbox in sandboxes}
+        peers = peers_in(withins)
         found: list[Item] = [Namespace(sandbox) for sandbox in sandboxes]
         found += [i for w in withins.values() for i in w.items]
         with Netlink(ROUTE, hands.counts) as netlink:
             links = list(rtnetlink.links(netlink))
             self.names = {link.index: link.name for link in links}
             ours = {link.index: link for link in links if self.is_ours(link)}
-            found += [self.link_item(link, withins) for link in ours.values()]
+            found += [self.link_item(link, peers) for link in ours.values()]
             found += [i for sandbox, w in withins.items() for i in self.sublinks_of(sandbox, w)]
             found += [Up("", link.name, endpoint=link.kind == "veth") for link in ours.values() if link.up]
             for address in rtnetlink.addresses(netlink):
@@ -226,7 +243,7 @@ class Sight:
                 if link.kind == "bridge":
                     found += [Neighbour("", link.name, n.address, n.mac) for n in rtnetlink.neighbours(netlink, link.index)]
         found += [s for i in wished.get("", ()) if isinstance(i, Sysctl) for s in self.sysctl(i)]
-        found += hands.nft.all()
+        found += elements.result()
         found += map(self.kept, hands.keeper.items())
         return Picture.of(found)
 
