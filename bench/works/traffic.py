@@ -86,7 +86,11 @@ def http(world: World, size: Size) -> Iterator[Mapping[str, Measure]]:
 
 
 def set_bridge_filter(peer: Peer, value: str) -> None:
+    """The host's setting, and a new daemon, which looks at it when it starts; containers go on meanwhile."""
+    assert peer.daemon is not None
+    peer.daemon.end()
     peer.where.run(["sysctl", "-qw", *(f"net.bridge.{name}={value}" for name in BRIDGE_FILTERS)])
+    peer.daemon.start()
 
 
 def answered(peer: Peer, url: str, patience: float = 20.0) -> None:

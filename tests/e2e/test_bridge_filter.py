@@ -1,0 +1,31 @@
+"""A host whose bridged packets pass the IP hooks (Kubernetes, another Docker): a daemon that starts there serves what is published on ::1 itself."""
+
+from __future__ import annotations
+
+import pytest
+from tests.harness import Engine, Machine, sanbashi_cli
+
+pytestmark = pytest.mark.root
+FILTERS = "net.bridge.bridge-nf-call-iptables={0} net.bridge.bridge-nf-call-ip6tables={0}"
+
+
+def filtered(where: Machine, value: int) -> None:
+    where.run(f"sysctl -qw {FILTERS.format(value)}")
+
+
+def test_ports_on_own_address_follow_the_setting_with_the_next_daemon(clean: Engine, where: Machine) -> None:
+    if not where.path("/proc/sys/net/bridge").exists():
+        pytest.skip("br_netfilter is not loaded")
+    clean.cli("network", "create", "--ipv6", "six", program=sanbashi_cli())
+    clean.cli("run", "-d", "--name", "web", "--network", "six", "-p", "8080:80", "-p", "[::1]:8081:80", "httpd:2.4", program=sanbashi_cli())
+    try:
+        for value in (0, 1, 0):
+            filtered(where, value)
+            clean.end()
+            clean.start()
+            for url in ("http://[::1]:8080/", "http://[::1]:8081/", "http://127.0.0.1:8080/", "http://[2001:db8:51::2]:8080/"):
+                said = where.run(["curl", "-sg", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "--max-time", "30", url], check=False)
+                assert "It works!" in said.stdout, f"bridge-nf-call {value}: {url}: {said}"
+            assert "It works!" in where.outside.run(["curl", "-sg", "--max-time", "10", "http://[2001:db8:51::2]:8080/"], check=False).stdout
+    finally:
+        filtered(where, 0)
