@@ -19,6 +19,7 @@ import msgspec
 from ..containers.model import Container
 from ..images.model import Image
 from ..network.model import Endpoint, Network, Sandbox
+from ..network.picture import spelled
 from ..volumes.model import Volume
 
 KINDS: Mapping[str, type] = {
@@ -39,7 +40,7 @@ Reader = Callable[[Any], Any]
 
 def encode(value: object) -> bytes:
     """The JSON of a saved object; addresses as text."""
-    return msgspec.json.encode(value, enc_hook=str)
+    return msgspec.json.encode(value, enc_hook=spelled)
 
 
 def decode(kind: str, row: bytes) -> Any:

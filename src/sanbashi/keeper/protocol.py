@@ -17,6 +17,7 @@ many descriptors belong to each added item: UDP, TCP and namespace for a new res
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -24,8 +25,8 @@ from ipaddress import IPv4Address, ip_address
 from typing import Any, cast
 
 from sanbashi.network.lease import Lease, lease_of, lease_plain
-from sanbashi.network.model import Protocol
-from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Names, Resolver, Zone
+from sanbashi.network.model import IPAddress, Protocol
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Names, Resolver, Zone, spelled
 
 LEASES = 3  # the first version that knows them
 VERSIONS = (1, 2, LEASES)  # that this side speaks; 2 knows the resolver of the host
@@ -78,7 +79,7 @@ def encode(value: Any) -> Any:
         return lease_plain(value)
     if isinstance(value, tuple):
         return [encode(part) for part in value]
-    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
+    return value if value is None or isinstance(value, (str, int, bool)) else spelled(value)
 
 
 def item_of(words: Any) -> Item:
@@ -91,11 +92,17 @@ def item_of(words: Any) -> Item:
 
 
 def _port(protocol: Protocol, address: str, port: int) -> HeldPort:
-    return HeldPort(protocol, ip_address(address), port)
+    return HeldPort(protocol, address_of(address), port)
 
 
 def _forwarder(protocol: Protocol, address: str, port: int, target: str, target_port: int) -> Forwarder:
-    return Forwarder(protocol, ip_address(address), port, ip_address(target), target_port)
+    return Forwarder(protocol, address_of(address), port, address_of(target), target_port)
+
+
+@functools.lru_cache(maxsize=1024)
+def address_of(text: str) -> IPAddress:
+    """The address that a text spells, kept: hundreds of ports name the same few. ValueError."""
+    return ip_address(text)
 
 
 def _names(network: str, endpoint: str, names: Sequence[str], addresses: Sequence[str]) -> Names:

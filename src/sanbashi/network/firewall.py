@@ -6,13 +6,13 @@ A network's policy is one element in each map: what may enter its bridge, what m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
 from .leasing import has_leases
 from .model import Endpoint, IPAddress, Network, PortBinding, Protocol
 from .names import link_local
 from .options import BridgeOptions, bridge_options, guarded
-from .picture import Element
+from .picture import Element, spelled
 
 OWN6 = IPv6Address("::1")
 TRANSLATED = ("nat", "nat-unprotected")
@@ -20,12 +20,17 @@ TRANSLATED = ("nat", "nat-unprotected")
 
 def inet(set_name: str, *fields: object, data: tuple[object, ...] = ()) -> Element:
     """An element of the inet table."""
-    return Element("inet", set_name, tuple(map(str, fields)), tuple(map(str, data)))
+    return Element("inet", set_name, tuple(map(field, fields)), tuple(map(field, data)))
 
 
 def bridging(set_name: str, *fields: object) -> Element:
     """An element of the bridge table."""
-    return Element("bridge", set_name, tuple(map(str, fields)))
+    return Element("bridge", set_name, tuple(map(field, fields)))
+
+
+def field(value: object) -> str:
+    """A field of an element as nft spells it."""
+    return spelled(value) if isinstance(value, IPv4Address | IPv6Address) else str(value)
 
 
 # -- networks

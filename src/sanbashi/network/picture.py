@@ -6,6 +6,7 @@ An Item is one thing that exists or not. `key` names it: two items of one key ca
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -442,4 +443,10 @@ def where(namespace: str) -> str:
 
 def bracketed(address: IPAddress) -> str:
     """An address as it stands before a colon and a port."""
-    return f"[{address}]" if address.version == 6 else str(address)
+    return f"[{spelled(address)}]" if address.version == 6 else spelled(address)
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def spelled(value: IPAddress | IPInterface | IPNetwork) -> str:
+    """An address as text, kept: hundreds of ports name the same few, and to spell one of IPv6 takes longer than all else of a port."""
+    return str(value)
