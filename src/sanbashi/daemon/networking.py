@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import compress
 
 import msgspec
 
@@ -18,7 +19,7 @@ from ..network.model import Endpoint, EndpointWish, Network, NetworkRequest, Net
 from ..network.names import host_interface, mac_address
 from ..network.parents import has_parent, kinds_to_probe, sharing
 from ..network.picture import Namespace, Picture
-from ..network.plan import Step, plan
+from ..network.plan import Add, Remove, Step, plan
 from ..network.ports import exposed_ports, parse_bindings
 from ..network.wanted import wanted
 from .core import Core, new_id, now, whole
@@ -78,8 +79,9 @@ class Networking:
         """Carry steps out on a worker thread."""
         steps = tuple(steps)
         if steps:
-            for step in steps:
-                log.debug("%s", step)
+            if log.isEnabledFor(logging.DEBUG):
+                for step in steps:
+                    log.debug("%s", step)
             await self.core.on_host(self.core.kernel.apply, steps)
 
     async def mend(self, part: Slice, *states: NetworkState) -> None:
@@ -286,8 +288,8 @@ class Networking:
     def steps_up(self, old: NetworkState, part: Slice) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """The steps that bring a sandbox up: first its namespace, then the rest, which the runtime's create may overlap."""
         steps = self.steps(old, self.core.state.network, part)
-        first = tuple(s for s in steps if isinstance(getattr(s, "item", None), Namespace))
-        return first, tuple(s for s in steps if s not in first)
+        first = [isinstance(s, Add | Remove) and isinstance(s.item, Namespace) for s in steps]
+        return tuple(compress(steps, first)), tuple(s for s, namespace in zip(steps, first, strict=True) if not namespace)
 
     async def close(self, container: Container, after: Container, *, unsure: bool = False) -> None:
         """Take a container's sandbox away and save the container as `after`; everything removable goes, gone already is success.
@@ -314,7 +316,8 @@ class Networking:
             seen = await core.on_host(core.kernel.observe, have | want)
             await self.apply(plan(seen, self.picture(commands.close_sandbox(core.state.network, container.sandbox_id), part)))
         crash_point("network down")
-        new = commands.close_sandbox(core.state.network, container.sandbox_id)
+        if core.state.network is not old.network:
+            new = commands.close_sandbox(core.state.network, container.sandbox_id)
         await core.commit(replace(core.state, network=new).with_container(after), keys, fact=True)
         for other in part.sandboxes:
             await self.refresh_files(other)

@@ -93,15 +93,18 @@ class Change(Gathering):
             (bridge, rtnetlink.address(kind, self.index(bridge, bridge.name), rtnetlink.link_local(mac), protocol=0), fine)
             for bridge, mac in self.fresh
         ]
-        here = [i for i in self.add if isinstance(i, Address | Neighbour | Route) or (isinstance(i, Up) and not i.endpoint)]
+        up = [u for u in self.adding(Up) if not u.endpoint]
+        here: list[Item] = [*self.adding(Address), *up, *self.adding(Neighbour), *self.adding(Route)]
         self.set_up("", here, own)
 
     def set_up_inside(self) -> None:
         """Everything within the containers' namespaces, links up included: they reach nobody before the host's end is up."""
-        kinds = (Sysctl, Mtu, Address, Up, Neighbour, Route, Resolver)
-        names = {place(i): None for i in self.add if isinstance(i, kinds) and place(i)}
-        for namespace in names:
-            items = [i for i in self.add if isinstance(i, kinds) and place(i) == namespace]
+        inner: dict[str, list[Item]] = {}
+        for kind in (Sysctl, Mtu, Address, Up, Neighbour, Route, Resolver):
+            for item in self.coming.get(kind, ()):
+                if place(item):
+                    inner.setdefault(place(item), []).append(item)
+        for namespace, items in inner.items():
             with self.entering(items[0], namespace):
                 for item in items:
                     if isinstance(item, Sysctl):
@@ -122,7 +125,7 @@ class Change(Gathering):
 
     def port_before(self, resolver: Resolver) -> int:
         """The port that the rules in the namespace name already, 0 where there are none."""
-        return next((r.port for r in self.remove if isinstance(r, Resolver) and r.key == resolver.key), 0)
+        return next((r.port for r in self.removing(Resolver) if r.key == resolver.key), 0)
 
     def rewrite_dns(self, resolver: Resolver) -> None:
         context = nft.Nft(self.hands.counts)
@@ -151,9 +154,9 @@ class Change(Gathering):
 
     def keep(self) -> None:
         """One message: what is new, what it replaces, and names that go. Ports that are given up wait until their rules are gone."""
-        add = [i for i in self.add if isinstance(i, KEPT) and not isinstance(i, Leasing)]
+        add = list(kept(self.add))
         if add:
-            now = [i for i in self.remove if isinstance(i, KEPT) and not isinstance(i, Leasing) and not self.waits(i)]
+            now = [i for i in kept(self.remove) if not self.waits(i)]
             with self.step(add[0]):
                 crash_point("before the keeper's change")
                 self.stand = self.hands.keeper.change(now, add, namespaces=self.hands.namespaces.path)
@@ -169,7 +172,7 @@ class Change(Gathering):
         return isinstance(item, HeldPort | Forwarder) and claim(item) not in self.claims
 
     def rules(self) -> None:
-        remove, add = [i for i in self.remove if isinstance(i, Element)], self.adding(Element)
+        remove, add = self.removing(Element), self.adding(Element)
         if remove or add:
             with self.guarding():
                 self.hands.guard.change(remove=remove)
@@ -222,8 +225,8 @@ class Change(Gathering):
     # -- going
 
     def release(self) -> None:
-        add = any(isinstance(i, KEPT) and not isinstance(i, Leasing) for i in self.add)
-        gone = [i for i in self.remove if isinstance(i, KEPT) and not isinstance(i, Leasing) and (not add or self.waits(i))]
+        add = any(kept(self.add))
+        gone = [i for i in kept(self.remove) if not add or self.waits(i)]
         if gone:
             with self.step(gone[0]):
                 self.hands.keeper.change(gone, (), namespaces=self.hands.namespaces.path)
@@ -308,6 +311,11 @@ PHASES: tuple[Callable[[Change], None], ...] = (
     sublinks.delete_parents,
     Change.unpin,
 )
+
+
+def kept(items: Iterable[Item]) -> Iterator[Item]:
+    """What the keeper keeps, leases aside, in order."""
+    return (i for i in items if isinstance(i, KEPT) and not isinstance(i, Leasing))
 
 
 def route_message(kind: int, r: Route, index: int) -> Message:

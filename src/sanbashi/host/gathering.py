@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
@@ -27,7 +28,7 @@ from ..network.picture import (
     Veth,
     Zone,
 )
-from ..network.plan import claim
+from ..network.plan import Add, Remove, claim
 from . import conntrack, nft
 from .announcing import Announcer
 from .counts import Counts
@@ -92,14 +93,13 @@ class Gathering:
     add: Sequence[Item]
     remove: Sequence[Item]
     flows: Collection[conntrack.Flows] = ()
-    words: Mapping[tuple[object, ...], str] = field(default_factory=dict)  # key of an item -> how its step describes itself
     fresh: list[tuple[Bridge, bytes]] = field(default_factory=list)  # bridges just made that have no link-local address yet
     resting: list[nft.Nft] = field(default_factory=list)  # contexts opened in a container's namespace, to be closed from here
     stand: tuple[Item, ...] = ()  # what the keeper keeps of it, resolvers with their ports
 
     def __post_init__(self) -> None:
-        self.added = {i.key for i in self.add}
-        self.claims = {claim(i) for i in self.add if isinstance(i, HeldPort | Forwarder)}
+        # Hundreds of published ports are hundreds of items of three kinds: gathered once, and each phase sees its own kinds alone.
+        self.coming, self.going = by_kind(self.add), by_kind(self.remove)
         # What goes with its link or namespace needs no message of its own.
         self.doomed = {i.name for i in self.removed(Veth)} | {i.name for i in self.removed(Bridge) if not i.adopted}
         self.doomed |= {i.name for i in self.removed(Parent)}
@@ -107,14 +107,34 @@ class Gathering:
         self.doomed_namespaces = {i.sandbox for i in self.removed(Namespace)}
 
     def adding(self, kind: type[T]) -> list[T]:
-        return [i for i in self.add if isinstance(i, kind)]
+        return cast(list[T], self.coming.get(kind, []))
+
+    def removing(self, kind: type[T]) -> list[T]:
+        """What goes, and what is replaced."""
+        return cast(list[T], self.going.get(kind, []))
 
     def removed(self, kind: type[T]) -> list[T]:
         """What goes for good: not what is replaced."""
-        return [i for i in self.remove if isinstance(i, kind) and cast(Item, i).key not in self.added]
+        return [i for i in self.removing(kind) if cast(Item, i).key not in self.added]
+
+    @cached_property
+    def added(self) -> set[tuple[object, ...]]:
+        """The keys of what is added."""
+        return {i.key for i in self.add}
+
+    @cached_property
+    def claims(self) -> set[tuple[object, ...]]:
+        """What the host ports that are added cannot share."""
+        return {claim(i) for i in self.add if isinstance(i, HeldPort | Forwarder)}
 
     def fail(self, item: Item, code: int, words: str, hint: str = "") -> StepFailed:
-        return StepFailed(self.words.get(item.key, str(item)), errno=code, stderr=words, hint=hint)
+        return StepFailed(self.step_of(item), errno=code, stderr=words, hint=hint)
+
+    def step_of(self, item: Item) -> str:
+        """How the step of an item describes itself; said only where one has failed."""
+        if item.key in self.added:
+            return str(Add(item))
+        return str(Remove(item)) if any(item.key == i.key for i in self.remove) else str(item)
 
     @contextmanager
     def step(self, item: Item, *fine: int) -> Iterator[None]:
@@ -143,6 +163,14 @@ class Gathering:
         with self.step(item):
             return socket.if_nametoindex(link)
         raise AssertionError
+
+
+def by_kind(items: Iterable[Item]) -> dict[type, list[Item]]:
+    """Items by their type, in order."""
+    found: dict[type, list[Item]] = {}
+    for item in items:
+        found.setdefault(type(item), []).append(item)
+    return found
 
 
 def place(item: Item) -> str:

@@ -207,7 +207,6 @@ class Kernel:
             add=[s.item for s in steps if isinstance(s, Add)],
             remove=[s.item for s in steps if isinstance(s, Remove)],
             flows=[Flows(s.protocol, s.port, s.address) for s in steps if isinstance(s, Forget)],
-            words={s.item.key: str(s) for s in steps if isinstance(s, Add | Remove)},
         )
         change.carry_out()
         return change.stand

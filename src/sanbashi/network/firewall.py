@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
+from itertools import groupby
+from operator import attrgetter
 
 from .leasing import has_leases
 from .model import Endpoint, IPAddress, Network, PortBinding, Protocol
@@ -139,9 +141,14 @@ def ownership(endpoint: Endpoint, *, asking: bool = False) -> Iterator[Element]:
     yield bridging("guarded", port)
 
 
-def includes_own6(port: PortBinding) -> bool:
-    """Whether a port is published on ::1, alone or among all addresses."""
-    return port.host_ip in (OWN6, IPv6Address("::"))
+def includes_own6(host_ip: IPAddress) -> bool:
+    """Whether what is published on an address is published on ::1, alone or among all addresses."""
+    return host_ip in (OWN6, IPv6Address("::"))
+
+
+def by_host_ip(ports: Iterable[PortBinding]) -> Iterator[tuple[IPAddress, Iterator[PortBinding]]]:
+    """Publications that are on the same address of the host beside each other: what is said of an address is found out once, not once a port."""
+    return groupby(sorted(ports, key=lambda p: p.host_ip.version), key=attrgetter("host_ip"))
 
 
 def published(endpoint: Endpoint, *, own6: bool = True) -> Iterator[Element]:
@@ -149,21 +156,24 @@ def published(endpoint: Endpoint, *, own6: bool = True) -> Iterator[Element]:
 
     `own6`: see endpoint_elements. Where that is not so, ::1 stays what it is, for the forwarder, although the port is published on every address.
     """
-    for p in endpoint.ports:
-        interface = endpoint.ipv4 if p.host_ip.version == 4 else endpoint.ipv6
+    for host_ip, ports in by_host_ip(endpoint.ports):
+        version = host_ip.version
+        interface = endpoint.ipv4 if version == 4 else endpoint.ipv6
         if interface is None:
             continue
-        version, target = p.host_ip.version, (interface.ip, p.container_port)
-        if not p.host_port:
-            if p.host_ip.is_loopback:
-                continue  # for the host alone, which reaches the container anyway
-            yield inet(f"opened{version}", interface.ip, p.protocol, p.container_port)
-        elif p.host_ip.is_unspecified:
-            yield inet(f"published{version}_any", p.protocol, p.host_port, data=target)
-            if not own6 and version == 6 and p.protocol != "sctp":
-                yield inet("published6", OWN6, p.protocol, p.host_port, data=(OWN6, p.host_port))
-        elif own6 or p.host_ip != OWN6 or p.protocol == "sctp":
-            yield inet(f"published{version}", p.host_ip, p.protocol, p.host_port, data=target)
+        everywhere, loopback, address, target = host_ip.is_unspecified, host_ip.is_loopback, spelled(host_ip), spelled(interface.ip)
+        to_own6 = not own6 and (host_ip == OWN6 or (everywhere and version == 6))
+        for p in ports:
+            port = str(p.host_port)
+            if not p.host_port:
+                if not loopback:  # for the host alone, which reaches the container anyway
+                    yield Element("inet", f"opened{version}", (target, p.protocol, str(p.container_port)))
+            elif everywhere:
+                yield Element("inet", f"published{version}_any", (p.protocol, port), (target, str(p.container_port)))
+                if to_own6 and p.protocol != "sctp":
+                    yield Element("inet", "published6", ("::1", p.protocol, port), ("::1", port))
+            elif not to_own6 or p.protocol == "sctp":
+                yield Element("inet", f"published{version}", (address, p.protocol, port), (target, str(p.container_port)))
 
 
 def gated(endpoint: Endpoint) -> Iterator[Element]:
@@ -171,13 +181,13 @@ def gated(endpoint: Endpoint) -> Iterator[Element]:
 
     What the forwarder serves is an ordinary server of the host, which that policy sees anyway.
     """
-    for p in endpoint.ports:
-        if (endpoint.ipv4 if p.host_ip.version == 4 else endpoint.ipv6) is None:
+    for host_ip, ports in by_host_ip(endpoint.ports):
+        if (endpoint.ipv4 if host_ip.version == 4 else endpoint.ipv6) is None:
             continue
-        if p.host_port and p.host_ip.is_unspecified:
-            yield inet(f"gated{p.host_ip.version}_any", p.protocol, p.host_port)
-        elif p.host_port:
-            yield inet(f"gated{p.host_ip.version}", p.host_ip, p.protocol, p.host_port)
+        if host_ip.is_unspecified:
+            yield from (inet(f"gated{host_ip.version}_any", p.protocol, p.host_port) for p in ports if p.host_port)
+        else:
+            yield from (inet(f"gated{host_ip.version}", host_ip, p.protocol, p.host_port) for p in ports if p.host_port)
 
 
 def directly(endpoint: Endpoint) -> Iterator[Element]:

@@ -11,6 +11,8 @@ from . import integers
 from .blocks import with_block, without_block
 from .model import Endpoint, IPAddress, Network, NetworkState, Sandbox, Subnet
 
+NOBODY: immutables.Map[IPAddress, str] = immutables.Map()
+
 
 def reindex(state: NetworkState) -> NetworkState:
     """The state with every index computed from its networks, sandboxes and endpoints."""
@@ -194,22 +196,31 @@ def ports_changed(state: NetworkState, before: Endpoint | None, after: Endpoint 
     old, new = before.ports if before else (), after.ports if after else ()
     if old == new:
         return state
-    ports, busy = state.host_ports, dict(state.busy_ports)
-    stay = {(p.protocol, p.host_port, p.host_ip) for p in new}
-    for p in old:
-        key = (p.protocol, p.host_port)
-        if not p.host_port or (*key, p.host_ip) in stay:
-            continue
-        holders = ports[key].delete(p.host_ip)
-        ports = ports.set(key, holders) if holders else ports.delete(key)
-        if not holders:
-            busy[p.protocol] &= ~(1 << p.host_port)
-    for p in new:
-        if p.host_port and after is not None:
+    busy = dict(state.busy_ports)
+    freed: dict[str, list[int]] = {}
+    taken: dict[str, list[int]] = {}
+    stay = set(new) if old else ()
+    with state.host_ports.mutate() as ports:
+        for p in old:
+            if not p.host_port or p in stay:
+                continue
             key = (p.protocol, p.host_port)
-            ports = ports.set(key, ports.get(key, immutables.Map()).set(p.host_ip, after.id))
-            busy[p.protocol] = busy.get(p.protocol, 0) | 1 << p.host_port
-    return replace(state, host_ports=ports, busy_ports=immutables.Map({protocol: bits for protocol, bits in busy.items() if bits}))
+            if holders := ports[key].delete(p.host_ip):
+                ports[key] = holders
+            else:
+                del ports[key]
+                freed.setdefault(p.protocol, []).append(p.host_port)
+        for p in new:
+            if p.host_port and after is not None:
+                key = (p.protocol, p.host_port)
+                ports[key] = ports.get(key, NOBODY).set(p.host_ip, after.id)
+                taken.setdefault(p.protocol, []).append(p.host_port)
+    host_ports = ports.finish()
+    for protocol, numbers in freed.items():
+        busy[protocol] &= ~integers.as_bits(numbers)
+    for protocol, numbers in taken.items():
+        busy[protocol] = busy.get(protocol, 0) | integers.as_bits(numbers)
+    return replace(state, host_ports=host_ports, busy_ports=immutables.Map({protocol: bits for protocol, bits in busy.items() if bits}))
 
 
 def linked(state: NetworkState, holder: str, targets: Iterable[str]) -> NetworkState:

@@ -6,6 +6,8 @@ the number of levels (two for a /16, seven for a /64), whatever the set holds, a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import immutables
 
 from .model import Integers
@@ -66,3 +68,11 @@ def lowest_absent(words: Integers, start: int) -> int:
 def lowest_bit(word: int) -> int:
     """The place of the lowest bit that is set; word > 0."""
     return (word & -word).bit_length() - 1
+
+
+def as_bits(numbers: Iterable[int]) -> int:
+    """One number with these bits set, each below 65,536; to set them one by one would copy thousands of bytes for each."""
+    field = bytearray(1 << 13)
+    for n in numbers:
+        field[n >> 3] |= 1 << (n & 7)
+    return int.from_bytes(field, "little")

@@ -7,9 +7,10 @@ bridge, a veth pair, a setting or a neighbour whose key is there changes it in p
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from .model import IPAddress, Protocol
 from .picture import (
@@ -75,9 +76,18 @@ LINKS = (Namespace, Bridge, Veth, Parent, Sublink)
 
 # A container's end of a veth pair comes up before its routes: they need it, and it reaches nobody before the host's end is up.
 STAGES: tuple[str, ...] = tuple(dict.fromkeys(stage for _, stage in ORDER))
-STAGE_OF: dict[type, str] = {kind: stage for kind, stage in ORDER if kind is not Up}
 RANK: dict[str, int] = {stage: rank for rank, stage in enumerate(STAGES)}
-KIND_RANK: dict[type, int] = {kind: rank for rank, (kind, _) in enumerate(ORDER)}
+# Where an item stands among those of its kind; elsewhere its line decides, so that a plan is the same every time.
+PLACES: dict[type, Callable[[Any], Any]] = {
+    # Interfaces of one container are made in the order of their names, so that ip(8) inside lists them so.
+    Veth: lambda veth: (veth.namespace, len(veth.peer), veth.peer, str(veth)),
+    # A gateway may be reached by a route of its own.
+    Route: lambda route: (route.via is not None, str(route)),
+    # A start may have a thousand of these, and to write their lines would take longer than the rest of its plan.
+    Element: attrgetter("family", "set", "fields", "data"),
+    HeldPort: lambda held: (held.address.version, int(held.address), held.port, held.protocol),
+    Forwarder: lambda served: (served.address.version, int(served.address), served.port, served.protocol),
+}
 IN_PLACE = (Bridge, Sysctl, Mtu, Neighbour, Names, Resolver, HostResolver, Leasing)
 # A client of these may send on from the same port for ever; a TCP flow ends with its socket.
 FORGOTTEN: Mapping[str, Protocol] = {"udp": "udp", "sctp": "sctp"}
@@ -96,31 +106,33 @@ def plan(have: Picture, want: Picture) -> tuple[Step, ...]:
     hanging: list[Item] = []
     for item in have:
         (hanging if hangs_on(item, links, namespaces) else standing).append(item)
-    kept = want.items.intersection(standing)
-    added = [item for item in want if item not in kept]
-    claims, wanted_keys = {claim(item) for item in added}, {item.key for item in added}
-    removed = [item for item in standing if item not in kept]
+    kept = want.items.intersection(standing) if want.items else want.items
+    # A container that starts or ends has nothing on one of the two sides, and may have thousands of items on the other.
+    added = [item for item in want if item not in kept] if kept else list(want)
+    removed = [item for item in standing if item not in kept] if kept else standing
+    beside = added if have.items else ()
+    claims, wanted_keys = {claim(item) for item in beside}, {item.key for item in beside}
     # Of what goes with its link: an endpoint falls silent before its rules go, and what is in the way of something new goes before it.
     removed += [item for item in hanging if item.key not in wanted_keys and (is_host_end(item) or claim(item) in claims)]
-    return tuple(ordered(removed, added, claims))
+    return tuple(ordered(removed, added, claims, wanted_keys))
 
 
-def ordered(removed: list[Item], added: list[Item], claims: Container[tuple[object, ...]]) -> Iterator[Step]:
-    """The steps of what goes and what comes, stage by stage."""
+def ordered(removed: list[Item], added: list[Item], claims: set[tuple[object, ...]], new_keys: set[tuple[object, ...]]) -> Iterator[Step]:
+    """The steps of what goes and what comes, stage by stage. `claims`, `new_keys`: of what comes, where anything goes."""
     going, coming = by_stage(removed), by_stage(added)
-    new_keys = {item.key for item in added}
     # A replacement in place needs no removal; other replacements, and what cannot be beside what comes, go right before it.
     for stage in ("leases", "names", "endpoint up"):
         yield from (Remove(i) for i in reversed(going[stage]) if i.key not in new_keys)
     for stage in STAGES[: RANK["rules"]]:
-        yield from (Remove(i) for i in reversed(going[stage]) if claim(i) in claims and not changes_in_place(i, new_keys))
+        if claims:
+            yield from (Remove(i) for i in reversed(going[stage]) if claim(i) in claims and not changes_in_place(i, new_keys))
         yield from map(Add, coming[stage])
     yield from map(Remove, going["rules"])
     yield from map(Add, coming["rules"])
     yield from map(Add, coming["endpoint up"])
     yield from forgotten(going["rules"], coming["rules"])
     for stage in reversed(STAGES[: RANK["rules"]]):
-        yield from (Remove(i) for i in reversed(going[stage]) if claim(i) not in claims)
+        yield from (Remove(i) for i in reversed(going[stage]) if not claims or claim(i) not in claims)
     yield from (Remove(i) for i in going["names"] if i.key in new_keys and not changes_in_place(i, new_keys))
     yield from map(Add, coming["names"])
     yield from map(Add, coming["leases"])
@@ -128,29 +140,16 @@ def ordered(removed: list[Item], added: list[Item], claims: Container[tuple[obje
 
 def by_stage(items: Iterable[Item]) -> dict[str, list[Item]]:
     """Items by stage, in the table's order, like beside like."""
-    stages: dict[str, list[Item]] = {stage: [] for stage in STAGES}
+    kinds: dict[type, list[Item]] = {}
     for item in items:
-        stages[stage_of(item)].append(item)
-    for stage in stages.values():
-        stage.sort(key=place_of)
+        kinds.setdefault(type(item), []).append(item)
+    stages: dict[str, list[Item]] = {stage: [] for stage in STAGES}
+    for kind, stage in ORDER:
+        alike = kinds.get(kind, [])
+        if kind is Up:
+            alike = [item for item in alike if is_host_end(item) == (stage == "endpoint up")]
+        stages[stage] += sorted(alike, key=PLACES.get(kind, str))
     return stages
-
-
-def place_of(item: Item) -> tuple[object, ...]:
-    """Where an item stands within its stage; the line itself decides last, so that a plan is the same every time."""
-    # Interfaces of one container are made in the order of their names, so that ip(8) inside lists them so.
-    first = (item.namespace, len(item.peer), item.peer) if isinstance(item, Veth) else ("", 0, "")
-    if isinstance(item, Route):
-        # A gateway may be reached by a route of its own.
-        first = ("", int(item.via is not None), "")
-    return KIND_RANK[type(item)], *first, str(item)
-
-
-def stage_of(item: Item) -> str:
-    """The row of ORDER that an item belongs to."""
-    if isinstance(item, Up):
-        return "endpoint up" if is_host_end(item) else "bridge up"
-    return STAGE_OF[type(item)]
 
 
 def is_host_end(item: Item) -> bool:

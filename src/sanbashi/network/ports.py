@@ -11,6 +11,7 @@ from typing import Protocol as TypingProtocol
 import immutables
 
 from ..errors import Failed, Invalid
+from .integers import as_bits
 from .model import IPAddress, NetworkFacts, NetworkState, PortBinding, PortSpec, Protocol
 from .picture import bracketed
 
@@ -64,6 +65,7 @@ def exposed_ports(words: Iterable[str]) -> tuple[tuple[int, Protocol], ...]:
     return tuple(sorted({pair for word in words for pair in parse_port(word)}, key=lambda p: (p[0], ORDER[p[1]])))
 
 
+@functools.lru_cache(maxsize=2048)  # a container's are read when it is made and at each start, and again among those that it exposes
 def parse_port(word: str) -> tuple[tuple[int, Protocol], ...]:
     """A container port or range with its protocol (tcp when not said); Invalid quoting the word."""
     number, slash, name = word.partition("/")
@@ -119,8 +121,9 @@ class Assigning:
 
     def __init__(self, state: NetworkState, facts: NetworkFacts, avoid: frozenset[tuple[str, int]], standing: Iterable[PortBinding]) -> None:
         self.state, self.facts, self.avoid = state, facts, avoid
-        self.mine: dict[tuple[str, int], set[IPAddress]] = {}
-        self.held: dict[str, int] = dict(state.busy_ports)  # a bit a port, by protocol: held by anybody, this sandbox among them
+        self.mine: dict[tuple[str, int], list[IPAddress]] = {}
+        self.held: dict[str, int] = dict(state.busy_ports)  # a bit a port, by protocol: held by anybody, this sandbox among them but for `fresh`
+        self.fresh: dict[str, list[int]] = {}  # by protocol, not in `held` yet: only who looks for an ephemeral port needs it
         self.kept_away: dict[str, int] = {}
         self.standing: dict[tuple[Protocol, IPAddress, int], list[int]] = {}
         for binding in standing:
@@ -133,10 +136,11 @@ class Assigning:
         """
         places = tuple(places)
         addresses = [p.host_ip for p in places if p.translated]
-        port = self.choose(spec, addresses) if addresses else 0
+        port = 0
         if addresses:
-            self.mine.setdefault((spec.protocol, port), set()).update(addresses)
-            self.held[spec.protocol] = self.held.get(spec.protocol, 0) | 1 << port
+            port = self.choose(spec, addresses)
+            self.mine.setdefault((spec.protocol, port), []).extend(addresses)
+            self.fresh.setdefault(spec.protocol, []).append(port)
         return tuple(PortBinding(spec.protocol, p.host_ip, port if p.translated else 0, spec.container_port) for p in places)
 
     def choose(self, spec: PortSpec, addresses: list[IPAddress]) -> int:
@@ -162,7 +166,8 @@ class Assigning:
     def next_ephemeral(self, protocol: Protocol, low: int, high: int) -> int | None:
         """The port after the highest ephemeral one in use, from the start again where that is the last; free on every address, found by bits."""
         mask = (1 << (high - low + 1)) - 1
-        held = self.held.get(protocol, 0)
+        held = self.held.get(protocol, 0) | as_bits(self.fresh.pop(protocol, ()))
+        self.held[protocol] = held
         free = mask & ~((held | self.unusable(protocol)) >> low)
         if not free:
             return None
@@ -174,7 +179,7 @@ class Assigning:
         """The ports that the host keeps for others or was found to use, a bit each; made once a protocol."""
         if protocol not in self.kept_away:
             away = (*self.facts.reserved_ports, *(port for other, port in self.avoid if other == protocol))
-            self.kept_away[protocol] = functools.reduce(lambda bits, port: bits | 1 << port, away, 0)
+            self.kept_away[protocol] = as_bits(away)
         return self.kept_away[protocol]
 
     def clash(self, protocol: Protocol, port: int, addresses: Iterable[IPAddress]) -> tuple[IPAddress, str] | None:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ..errors import Failed
 from .indexes import with_endpoint
-from .model import Endpoint, NetworkFacts, NetworkState, PortBinding, PortSpec
+from .model import Endpoint, IPAddress, NetworkFacts, NetworkState, PortBinding
 from .options import bridge_options
 from .ports import Assigning, Place, Taken, assigned_first
 
@@ -59,8 +59,10 @@ def publish(
     gateway4, gateway6 = gateway_endpoints(state, sandbox_id)
     assigning = Assigning(state, facts, avoid, standing)
     bindings: dict[str, list[PortBinding]] = {}
+    where: dict[IPAddress | None, list[tuple[Endpoint, Place]]] = {}
     for spec in sorted(sandbox.ports, key=assigned_first):
-        placed = list(places(state, spec, gateway4, gateway6, facts))
+        if (placed := where.get(spec.host_ip)) is None:
+            placed = where[spec.host_ip] = list(places(state, spec.host_ip, gateway4, gateway6, facts))
         try:
             made = assigning.assign(spec, [place for _, place in placed])
         except Taken as taken:
@@ -75,13 +77,12 @@ def publish(
 
 
 def places(
-    state: NetworkState, spec: PortSpec, gateway4: Endpoint | None, gateway6: Endpoint | None, facts: NetworkFacts
+    state: NetworkState, wanted: IPAddress | None, gateway4: Endpoint | None, gateway6: Endpoint | None, facts: NetworkFacts
 ) -> Iterator[tuple[Endpoint, Place]]:
-    """On which endpoint and host address a publication stands, for each family that it is for.
+    """On which endpoint and host address a publication on this address stands (None: wherever it may), for each family that it is for.
 
     Host IPv6 of a container without a gateway of that family goes to its IPv4 endpoint: the forwarder serves it.
     """
-    wanted = spec.host_ip
     if gateway4 is not None and publishes(state, gateway4):
         options = bridge_options(state.networks[gateway4.network_id])
         default = options.host_binding

@@ -7,10 +7,10 @@ from dataclasses import replace
 from ipaddress import IPv6Network
 
 from ...errors import Failed, Forbidden, Invalid
-from ..firewall import bridge_addresses, endpoint_elements, families, includes_own6, network_elements
+from ..firewall import bridge_addresses, by_host_ip, endpoint_elements, families, includes_own6, network_elements
 from ..ipam import default_gateway
 from ..leasing import check_network, has_leases
-from ..model import Endpoint, IPAddress, Network, NetworkFacts, NetworkState, PortBinding, Subnet
+from ..model import Endpoint, IPAddress, Network, NetworkFacts, NetworkState, Subnet
 from ..names import bridge_name, link_alias
 from ..options import bridge_options, name_servers, unknown_options
 from ..picture import Address, Bridge, Forwarder, HeldPort, Item, Neighbour, Route, Sysctl, Up, Veth
@@ -120,27 +120,28 @@ def endpoint_items(network: Network, joined: Joined, facts: NetworkFacts) -> Ite
 
 def held_ports(endpoint: Endpoint, facts: NetworkFacts) -> Iterator[Item]:
     """The host ports that the keeper holds, or forwards where the kernel cannot translate."""
-    for p in endpoint.ports:
-        if not p.host_port:
-            continue
-        target = served(endpoint, p, facts)
-        if target is not None:
-            yield Forwarder(p.protocol, p.host_ip, p.host_port, target, p.container_port)
-        else:
-            yield HeldPort(p.protocol, p.host_ip, p.host_port)
+    for host_ip, ports in by_host_ip(endpoint.ports):
+        target = served(endpoint, host_ip, facts)
+        for p in ports:
+            if not p.host_port:
+                continue
+            # There is no forwarding of SCTP in user space; the port is held all the same.
+            if target is not None and p.protocol != "sctp":
+                yield Forwarder(p.protocol, host_ip, p.host_port, target, p.container_port)
+            else:
+                yield HeldPort(p.protocol, host_ip, p.host_port)
 
 
-def served(endpoint: Endpoint, port: PortBinding, facts: NetworkFacts) -> IPAddress | None:
-    """Where the forwarder has to lead a host port: what comes over IPv6 to an IPv4-only container, what comes to ::1 where br_netfilter is on.
+def served(endpoint: Endpoint, host_ip: IPAddress, facts: NetworkFacts) -> IPAddress | None:
+    """Where the forwarder has to lead ports of a host address: IPv6 of an IPv4-only container, and what comes to ::1 where br_netfilter is on.
 
     br_netfilter translates an answer back to ::1 while it is still on the bridge, and the kernel takes nothing for ::1 that comes from a link.
     """
-    # There is no forwarding of SCTP in user space; the port is held all the same.
-    if port.host_ip.version != 6 or port.protocol == "sctp":
+    if host_ip.version != 6:
         return None
     if endpoint.ipv6 is None:
         return endpoint.ipv4.ip if endpoint.ipv4 is not None else None
-    return endpoint.ipv6.ip if facts.br_netfilter6 and includes_own6(port) else None
+    return endpoint.ipv6.ip if facts.br_netfilter6 and includes_own6(host_ip) else None
 
 
 BRIDGE = Driver(
