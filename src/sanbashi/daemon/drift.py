@@ -7,13 +7,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import SanbashiError, StepFailed
-from ..host.acceptance import accept, withdraw
-from ..host.counts import Counts
-from ..host.foreign import foreign_drops
+from ..errors import SanbashiError
+from ..host.acceptance import withdraw
 from ..host.watching import Noticed, Watch
 from ..network.model import NetworkState
 from ..network.picture import Element
@@ -21,6 +19,7 @@ from ..network.plan import plan
 from ..network.wanted import everything
 from .core import Core, now
 from .networking import Networking, Slice
+from .others import look_at_others
 
 log = logging.getLogger("sanbashi.drift")
 
@@ -75,7 +74,7 @@ class Drift:
             # What a daemon left that had the setting and was killed.
             for chain in await self.core.on_host(withdraw, self.core.kernel.nft):
                 log.info("took our rule out of chain %s", chain)
-        await self.look_at_others()
+        await look_at_others(self.core)
 
     async def close(self) -> None:
         """Watch no more, and take our rules out of the tables of others."""
@@ -234,24 +233,7 @@ class Drift:
             while self.look_again:
                 self.look_again = False
                 await asyncio.sleep(FOREIGN_REST if self.core.network_facts.host_input else GATHER)
-                await self.look_at_others()
+                await look_at_others(self.core)
                 await asyncio.sleep(FOREIGN_REST)
         finally:
             self.looking = False
-
-    async def look_at_others(self) -> None:
-        """Which chains drop what we forward; our rule in them where that is asked for; clients of gated ports meet a changed policy anew."""
-        core = self.core
-        drops = await core.on_host(foreign_drops, Counts())
-        if core.config.foreign_accept and drops:
-            for sentence in await core.on_host(accept, core.kernel.nft, drops):
-                log.warning("%s", sentence)
-            drops = await core.on_host(foreign_drops, Counts())
-        for drop in drops:
-            if drop not in core.facts.foreign_drops:
-                log.warning("%s", drop)
-        core.facts = replace(core.facts, foreign_drops=drops)
-        try:
-            await core.on_host(core.kernel.forget_admitted)
-        except StepFailed as error:
-            log.debug("%s", error.message)

@@ -17,10 +17,16 @@ from typing import Any
 from ..network.ruleset import TABLE
 from .counts import Counts
 from .nft import FAMILIES, TERSE, Nft, NftError
+from .passing import Way, verdict
 
 GUARD = "sanbashi_guard"  # host/guard.py
 COMMENT = "sanbashi"  # of the one rule of ours that may stand in a chain of others: host/acceptance.py
+POLICY = "policy"
 JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
+# As long as no network is known: what leaves the default network's containers, and what comes to their published ports.
+USUAL = (Way(come="docker0"), Way(go="docker0", translated=True))
+# Stands while firewalld reloads, and lets known flows pass; no command mends that, and it is over in a moment.
+RELOADING = "firewalld_policy_drop"
 LEGACY = {"ip": (Path("/proc/net/ip_tables_names"), "iptables-legacy"), "ip6": (Path("/proc/net/ip6_tables_names"), "ip6tables-legacy")}
 
 
@@ -40,8 +46,8 @@ class ForeignDrop:
         return f"chain {self.chain} ({self.owner}) drops forwarded packets: {self.because}; to let containers be reached run: {self.command}"
 
 
-def foreign_drops(counts: Counts) -> tuple[ForeignDrop, ...]:
-    """The foreign chains of this namespace that drop forwarded traffic, in the order of the tables."""
+def foreign_drops(counts: Counts, ways: Sequence[Way] = USUAL) -> tuple[ForeignDrop, ...]:
+    """The foreign chains of this namespace that drop what is forwarded on one of our ways, in the order of the tables."""
     with Nft(counts) as nft:
         try:
             chains = [c["chain"] for c in listing(nft, "list chains") if "chain" in c]
@@ -49,8 +55,8 @@ def foreign_drops(counts: Counts) -> tuple[ForeignDrop, ...]:
             return tuple(legacy_drops())
         found = []
         for chain in chains:
-            if chain.get("hook") == "forward" and chain["family"] in ("ip", "ip6", "inet", "bridge") and not ours(chain):
-                drop = judge(nft, chain, chains)
+            if chain.get("hook") == "forward" and chain["family"] in ("ip", "ip6", "inet", "bridge") and not ours(chain) and not passing_by(chain):
+                drop = judge(nft, chain, chains, ways)
                 found += [drop] if drop else []
     return (*found, *legacy_drops())
 
@@ -66,50 +72,28 @@ def ours(chain: dict[str, Any]) -> bool:
     return chain["table"] in (TABLE, GUARD) and chain["family"] in FAMILIES
 
 
-def judge(nft: Nft, chain: dict[str, Any], chains: Iterable[dict[str, Any]]) -> ForeignDrop | None:
-    """What a base chain of the forward hook does to a packet that none of its rules knows."""
+def passing_by(chain: dict[str, Any]) -> bool:
+    """Whether a chain stands for a moment only."""
+    return bool(chain["table"] == RELOADING)
+
+
+def judge(nft: Nft, chain: dict[str, Any], chains: Iterable[dict[str, Any]], ways: Sequence[Way]) -> ForeignDrop | None:
+    """What a base chain of the forward hook does to new packets on our ways; None where all may pass, as far as can be told."""
     names = {c["name"] for c in chains if (c["family"], c["table"]) == (chain["family"], chain["table"])}
     place = f"{chain['family']} {chain['table']} {chain['name']}"
     try:
         rules = [r["rule"] for r in listing(nft, f"list table {chain['family']} {chain['table']}") if "rule" in r]
     except NftError:  # gone meanwhile, or written in words that this library does not know
         rules = []
-    fate = verdict(chain["name"], rules)
-    if fate in ("drop", "reject"):
-        because = f"its last rule is {fate}"
-    elif not fate and chain.get("policy") == "drop":
-        because = "its policy is drop"
-    else:
+    fates = {way: verdict(chain["name"], rules, way) or (POLICY if chain.get("policy") == "drop" else "") for way in ways}
+    stopped = {way: fate for way, fate in fates.items() if fate in ("drop", "reject", POLICY)}
+    if not stopped:
         return None
+    fate = next(iter(stopped.values()))
+    because = "its policy is drop" if fate == POLICY else f"its last rule is {fate}"
     owner = owner_of(chain, names)
     passed = any(r["chain"] == chain["name"] and r.get("comment") == COMMENT for r in rules)
-    return ForeignDrop(place, owner, because, command(owner, chain), passed)
-
-
-def verdict(chain: str, rules: Sequence[dict[str, Any]], within: frozenset[str] = frozenset()) -> str:
-    """What the rules of a table do to every packet that enters a chain: the first that has no condition decides, "" where none does."""
-    for rule in rules:
-        if rule["chain"] != chain:
-            continue
-        kind, target = unconditional(rule.get("expr", []))
-        if kind in ("jump", "goto") and target not in within:
-            kind = verdict(target, rules, within | {chain})
-            if not kind and unconditional(rule["expr"])[0] == "goto":
-                return ""
-        if kind in ("accept", "drop", "reject"):
-            return kind
-        if kind == "return":
-            return ""
-    return ""
-
-
-def unconditional(expressions: Sequence[dict[str, Any]]) -> tuple[str, str]:
-    """The verdict of a rule that has no condition and the chain it names, ("", "") for any other rule."""
-    kinds = [next(iter(e)) for e in expressions]
-    if kinds and all(k in ("counter", "log", "comment") for k in kinds[:-1]):
-        last = expressions[-1][kinds[-1]]
-        return kinds[-1], last.get("target", "") if kinds[-1] in ("jump", "goto") else ""
-    return "", ""
+    return ForeignDrop(place, owner, because, command(owner, chain, tuple(stopped)), passed)
 
 
 def owner_of(chain: dict[str, Any], names: Iterable[str]) -> str:
@@ -123,13 +107,13 @@ def owner_of(chain: dict[str, Any], names: Iterable[str]) -> str:
     return "iptables" if (chain["table"], chain["name"]) == ("filter", "FORWARD") and chain["family"] != "inet" else "nftables"
 
 
-def command(owner: str, chain: dict[str, Any]) -> str:
-    """One command that lets forwarded packets pass that chain."""
+def command(owner: str, chain: dict[str, Any], ways: Sequence[Way] = USUAL) -> str:
+    """One command that lets forwarded packets on these ways pass that chain."""
     tool = "ip6tables" if chain["family"] == "ip6" else "iptables"
     if owner == "ufw":
         return "ufw default allow routed"
     if owner == "firewalld":
-        return "firewall-cmd --permanent --zone=trusted --add-interface=docker0 && firewall-cmd --reload"
+        return firewalld_command(ways)
     if owner == "Docker":
         return f"{tool} -I DOCKER-USER -j ACCEPT"
     if owner == "iptables":
@@ -137,6 +121,16 @@ def command(owner: str, chain: dict[str, Any]) -> str:
     if chain.get("policy") == "drop":
         return f"nft 'add chain {chain['family']} {chain['table']} {chain['name']} {{ policy accept; }}'"
     return f"nft insert rule {chain['family']} {chain['table']} {chain['name']} accept"
+
+
+def firewalld_command(ways: Sequence[Way]) -> str:
+    """Our bridges into the zone from which everything may go; a policy for what comes to one of them untranslated, where it may."""
+    links = sorted({link for way in ways for link in (way.come, way.go) if link and not link.startswith("br-")} | {"docker0"})
+    steps = [f"--zone=trusted {' '.join(f'--add-interface={link}' for link in (*links, 'br-+'))}"]
+    if any(way.go and not way.translated for way in ways):
+        policy = "--policy=sanbashi"
+        steps += ["--new-policy=sanbashi", f"{policy} --add-ingress-zone=ANY", f"{policy} --add-egress-zone=trusted", f"{policy} --set-target=ACCEPT"]
+    return " && ".join((*(f"firewall-cmd --permanent {step}" for step in steps), "firewall-cmd --reload"))
 
 
 def legacy_drops() -> Iterator[ForeignDrop]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sanbashi.host.foreign import ForeignDrop, command, owner_of, verdict
+from sanbashi.host.foreign import ForeignDrop, command, owner_of
+from sanbashi.host.passing import Way, verdict
 
 MATCH: dict[str, Any] = {"match": {}}
 
@@ -31,6 +32,75 @@ MATCH: dict[str, Any] = {"match": {}}
 )
 def test_the_first_rule_without_a_condition_decides(rules: list[tuple[Any, ...]], fate: str) -> None:
     assert verdict("f", [{"chain": chain, "expr": list(expressions)} for chain, *expressions in rules]) == fate
+
+
+def rule(chain: str, *expressions: Any) -> dict[str, Any]:
+    return {"chain": chain, "expr": list(expressions)}
+
+
+def on(key: str, operator: str, value: object, kind: str = "meta") -> dict[str, Any]:
+    return {"match": {"op": operator, "left": {kind: {"key": key}}, "right": value}}
+
+
+# As firewalld 1.3 writes them, docker0 and br-+ in its zone `trusted`.
+FIREWALLD = [
+    rule("f", on("state", "==", {"set": ["established", "related"]}, "ct"), {"accept": None}),
+    rule("f", on("status", "in", "dnat", "ct"), {"accept": None}),
+    rule("f", on("iifname", "==", "lo"), {"accept": None}),
+    rule("f", on("state", "in", "invalid", "ct"), {"drop": None}),
+    rule("f", {"jump": {"target": "zones"}}),
+    rule("f", {"reject": {"type": "icmpx"}}),
+    rule("zones", on("iifname", "==", "br-*"), {"goto": {"target": "trusted"}}),
+    rule("zones", on("iifname", "==", "docker0"), {"goto": {"target": "trusted"}}),
+    rule("zones", {"goto": {"target": "public"}}),
+    rule("trusted", {"jump": {"target": "allow"}}),
+    rule("trusted", {"accept": None}),
+    rule("allow", on("oifname", "==", "docker0"), {"accept": None}),
+    rule("public", {"jump": {"target": "empty"}}),
+    rule("public", {"reject": {"type": "icmpx"}}),
+]
+
+
+@pytest.mark.parametrize(
+    ("way", "fate"),
+    [
+        (Way(come="docker0"), "accept"),
+        (Way(come="br-0123456789ab"), "accept"),
+        (Way(come="mine"), "reject"),
+        (Way(go="mine", translated=True), "accept"),
+        (Way(go="br-0123456789ab"), "reject"),
+        (Way(), "reject"),
+    ],
+)
+def test_what_a_condition_says_of_our_bridges_counts(way: Way, fate: str) -> None:
+    assert verdict("f", FIREWALLD, way) == fate
+
+
+@pytest.mark.parametrize(
+    ("condition", "fate"),
+    [
+        (on("iifname", "==", {"set": ["eth0", "docker0"]}), "drop"),
+        (on("iifname", "!=", "docker0"), ""),
+        (on("iifname", "!=", "eth0"), "drop"),
+        (on("oifname", "==", "eth0"), ""),
+        (on("state", "in", ["new", "invalid"], "ct"), "drop"),
+        (on("mark", "==", 7), ""),
+    ],
+)
+def test_a_drop_counts_only_where_it_surely_applies(condition: dict[str, Any], fate: str) -> None:
+    assert verdict("f", [rule("f", condition, {"drop": None})], Way(come="docker0")) == fate
+
+
+def test_firewalld_is_told_every_bridge_and_what_is_reached_untranslated() -> None:
+    chain = {"family": "inet", "table": "firewalld", "name": "filter_FORWARD", "policy": "accept"}
+    first = "firewall-cmd --permanent --zone=trusted --add-interface=docker0"
+    assert command("firewalld", chain) == f"{first} --add-interface=br-+ && firewall-cmd --reload"
+    said = command("firewalld", chain, (Way(come="mine"), Way(go="br-0123456789ab")))
+    assert said == (
+        f"{first} --add-interface=mine --add-interface=br-+ && firewall-cmd --permanent --new-policy=sanbashi"
+        " && firewall-cmd --permanent --policy=sanbashi --add-ingress-zone=ANY && firewall-cmd --permanent --policy=sanbashi"
+        " --add-egress-zone=trusted && firewall-cmd --permanent --policy=sanbashi --set-target=ACCEPT && firewall-cmd --reload"
+    )
 
 
 @pytest.mark.parametrize(

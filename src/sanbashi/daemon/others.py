@@ -1,0 +1,51 @@
+"""The tables of others: which chains drop what we forward, and our one rule in them where that is asked for."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from ..errors import StepFailed
+from ..host.acceptance import accept
+from ..host.counts import Counts
+from ..host.foreign import USUAL, foreign_drops
+from ..host.passing import ANY, Way
+from ..network.firewall import entering
+from ..network.leasing import has_leases
+from ..network.model import NetworkState
+from ..network.options import bridge_options
+from .core import Core
+
+log = logging.getLogger("sanbashi.drift")
+
+
+async def look_at_others(core: Core) -> None:
+    """Which chains drop what we forward; our rule in them where that is asked for; clients of gated ports meet a changed policy anew."""
+    ways = our_ways(core.state.network) or USUAL
+    if core.config.foreign_accept:
+        # Whatever may drop some day gets the rule: a network that comes later has a bridge of another name.
+        ways += (ANY,)
+    drops = await core.on_host(foreign_drops, Counts(), ways)
+    if core.config.foreign_accept and drops:
+        for sentence in await core.on_host(accept, core.kernel.nft, drops):
+            log.warning("%s", sentence)
+        drops = await core.on_host(foreign_drops, Counts(), ways)
+    for drop in drops:
+        if drop not in core.facts.foreign_drops:
+            log.warning("%s", drop)
+    core.facts = replace(core.facts, foreign_drops=drops)
+    try:
+        await core.on_host(core.kernel.forget_admitted)
+    except StepFailed as error:
+        log.debug("%s", error.message)
+
+
+def our_ways(state: NetworkState) -> tuple[Way, ...]:
+    """On which ways our networks let new packets go: out of their bridges, to published ports, untranslated to a container."""
+    ways = []
+    for network in state.networks.values():
+        if network.driver == "bridge" and not has_leases(network):
+            verdict = entering(network, bridge_options(network))
+            ways += [] if network.internal else [Way(come=network.bridge)]
+            ways += [] if verdict == "drop" else [Way(go=network.bridge, translated=verdict == "goto into_nat")]
+    return tuple(ways)
