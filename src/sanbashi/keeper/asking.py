@@ -1,9 +1,7 @@
-"""Questions asked of other servers for the containers, each from a socket of its own: random port, random id, errors that concern it alone."""
+"""Questions asked of other servers for the containers: whom at once, whom a little later, and whose answer is taken."""
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
@@ -11,13 +9,12 @@ from sanbashi.resolver import wire
 from sanbashi.resolver.cache import Aged, Cache, fit
 from sanbashi.resolver.upstreams import HEDGE, PATIENCE, ROUNDS, Upstreams
 
-from .loop import READ, WRITE, Loop, Timer
-from .namespaces import inside, scope
+from .latecomers import Latecomers
+from .loop import Loop, Timer
 from .streams import NO_ROOM
+from .tries import Try
 
 MAX_ASKS = 1024  # under way in all; more are REFUSED, as Docker does
-PORT = 53
-BUFFER = 65535
 
 Reply = Callable[[bytes], None]
 
@@ -43,153 +40,137 @@ class Asked:
     reply: Reply
 
 
-class Try:
-    """One server asked once; `out` is what is still to be sent over TCP, `got` what has come."""
-
-    __slots__ = ("got", "out", "query", "server", "socket")
-
-    def __init__(self, server: str, query: bytes, opened: socket.socket) -> None:
-        self.server, self.query, self.socket = server, query, opened
-        self.out = len(query).to_bytes(2, "big") + query
-        self.got = bytearray()
-
-
 class Ask:
-    """One question under way: servers are tried in order, the next after a while or at once on a failure, until one answers."""
+    """One question under way. An answer is taken at once if no server whose word counts before is waited for, else when that one has had its time."""
 
     def __init__(self, asking: Asking, group: Group, asked: Asked) -> None:
         self._asking, self._loop, self._group, self.asked = asking, asking.loop, group, asked
-        self._servers = group.upstreams.order(self._loop.now())
-        self._waiting = [server for _ in range(1 if asked.stream else ROUNDS) for server in self._servers]
-        self._tries: dict[int, Try] = {}
+        self._way = group.upstreams.way(self._loop.now())
+        later = [server for server in self._way.order if server not in self._way.at_once]
+        self._waiting = later + list(self._way.order) * (0 if asked.stream else ROUNDS - 1)
+        self._tries: dict[Try, None] = {}
+        self._asked: set[str] = set()
         self._count = 0
+        self._answers: dict[str, bytes] = {}  # that are held back
+        self._failed: list[str] = []  # servers that said that they cannot tell
         self._failure = b""
+        self._since = self._loop.now()
         self._deadline = self._loop.later(PATIENCE, self._give_up)
         self._hedge: Timer | None = None
+        self._held: Timer | None = None
 
-    def next(self) -> None:
+    def start(self) -> None:
+        sent = [self._try(server) for server in self._way.at_once]
+        if not any(sent):
+            self._next()
+        elif self._waiting:
+            self._set_hedge()
+
+    def _next(self) -> None:
         """Ask the next server; when none is left and none can still answer, the client is told of the failure."""
         if self._hedge:
             self._hedge.cancel()
         while self._waiting:
-            server = self._waiting.pop(0)
-            try:
-                self._try(server)
-            except OSError as error:
-                if error.errno in NO_ROOM:
-                    break
-                self._unreachable(server)
-            except ValueError:  # not an address
-                self._unreachable(server)
-            else:
+            if self._try(self._waiting.pop(0)):
+                if self._waiting:
+                    self._set_hedge()
                 return
-        if not self._tries:
+        if not self._tries and not self._answers:
             self._finish(self._failure or self._refusal(wire.SERVFAIL))
 
-    def _try(self, server: str) -> None:
-        """Ask this server, and set the time for the one after it; OSError, ValueError."""
-        query = os.urandom(2) + self.asked.data[2:]
-        opened = self._open(server, query)
-        tried = Try(server, query, opened)
-        self._tries[opened.fileno()] = tried
-        if self.asked.stream:
-            self._loop.watch(opened.fileno(), WRITE, lambda events: self._stream(tried))
-        else:
-            self._loop.watch(opened.fileno(), READ, lambda events: self._datagram(tried))
-        # Each round waits twice as long as the one before it: a server that is slow is not helped by more questions.
-        delay = HEDGE * 2 ** (self._count // len(self._servers))
+    def _set_hedge(self) -> None:
+        """The time for the next server: early where it was not asked yet, else later each round: more questions do not help a slow one."""
+        early = self._way.patience
+        if self._waiting[0] in self._asked or early >= HEDGE:
+            self._hedge = self._loop.later(HEDGE * 2 ** ((self._count - 1) // len(self._way.order)), self._next)
+            return
+
+        def due() -> None:
+            if not self._waiting or self._group.upstreams.spend():
+                self._next()
+            else:
+                self._hedge = self._loop.later(HEDGE - early, self._next)
+
+        self._hedge = self._loop.later(early, due)
+
+    def _try(self, server: str) -> bool:
+        """Ask this server; False where it cannot be asked."""
+        self._asked.add(server)
         self._count += 1
-        self._hedge = self._loop.later(delay, self.next) if self._waiting else None
-
-    def _open(self, server: str, query: bytes) -> socket.socket:
-        """A socket to the server, the question sent where it is UDP; OSError, ValueError."""
-        kind = socket.SOCK_STREAM if self.asked.stream else socket.SOCK_DGRAM
-        with inside(self._group.namespace):
-            family, address, interface = scope(server)
-            opened = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+        data, question = self.asked.data, self.asked.question
         try:
-            opened.connect((address, PORT) if family == socket.AF_INET else (address, PORT, 0, interface))
-            if not self.asked.stream:
-                opened.send(query)
-        except BlockingIOError:
-            return opened  # TCP connects in its own time; a datagram for which there is no room is lost
-        except OSError:
-            opened.close()
-            raise
-        return opened
+            tried = Try(self._loop, server, data, question.end, self._group.namespace, stream=self.asked.stream, heard=self._heard)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._waiting.clear()
+            else:
+                self._unreachable(server)
+            return False
+        except ValueError:  # not an address
+            self._unreachable(server)
+            return False
+        self._tries[tried] = None
+        return True
 
-    def _datagram(self, tried: Try) -> None:
-        try:
-            reply = tried.socket.recv(BUFFER)
-        except BlockingIOError:
-            return
-        except OSError:  # port unreachable, no route
-            self._failed(tried)
-            return
-        self._judge(tried, reply)
-
-    def _stream(self, tried: Try) -> None:
-        try:
-            if tried.out:
-                tried.out = tried.out[tried.socket.send(tried.out) :]
-                if not tried.out:
-                    self._loop.want(tried.socket.fileno(), READ)
-                return
-            data = tried.socket.recv(BUFFER)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._failed(tried)
-            return
-        tried.got += data
-        if len(tried.got) >= 2 and len(tried.got) >= 2 + int.from_bytes(tried.got[:2], "big"):
-            self._judge(tried, bytes(tried.got[2 : 2 + int.from_bytes(tried.got[:2], "big")]))
-        elif not data:
-            self._failed(tried)
-
-    def _judge(self, tried: Try, reply: bytes) -> None:
-        """Take a server's reply, or leave it aside where it answers something else: it may be forged, and the true one still come."""
-        question = self.asked.question
-        if not wire.answers_to(reply, tried.query, question.end):
-            if self.asked.stream:
-                self._failed(tried)
-            return
-        rcode = reply[3] & 15
-        if rcode not in (wire.NOERROR, wire.NXDOMAIN):
-            self._failure = reply if reply[4:6] != b"\0\0" else self._refusal(rcode)
-            self._end(tried)
-            self._skip(tried.server)
-            return
-        self._group.upstreams.answered(tried.server)
-        for earlier in self._tries.values():
-            if earlier is tried:
-                break
-            if earlier.server != tried.server:
-                self._silent(earlier.server)
-        self._asking.cache.put(self._group.key, question, reply, self._loop.now())
-        self._finish(reply)
-
-    def _failed(self, tried: Try) -> None:
+    def _heard(self, tried: Try, reply: bytes | None) -> None:
         self._end(tried)
-        self._unreachable(tried.server)
-        self._skip(tried.server)
-
-    def _skip(self, server: str) -> None:
-        """Go on without a server that has said no."""
+        server = tried.server
         self._waiting = [other for other in self._waiting if other != server]
-        self.next()
+        if reply is None:
+            self._unreachable(server)
+        elif (rcode := reply[3] & 15) not in (wire.NOERROR, wire.NXDOMAIN):
+            self._failure = reply if reply[4:6] != b"\0\0" else self._refusal(rcode)
+            self._failed.append(server)
+        else:
+            self._group.upstreams.answered(server, self._loop.now() - tried.since)
+            self._answers[server] = reply
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take the answer of the server whose word counts most, or go on waiting."""
+        best = next((server for server in self._way.order if server in self._answers), None)
+        if best is None:
+            if not self._tries or (self._waiting and self._waiting[0] not in self._asked):
+                self._next()
+            return
+        reply, before = self._answers[best], self._way.order[: self._way.order.index(best)]
+        awaited = {tried.server for tried in self._tries}.union(self._waiting).intersection(before)
+        # That a name has an address can be said by anybody; that it has none, a server that knows less says too.
+        left = self._since + (self._way.patience if has_answers(reply) else HEDGE) - self._loop.now()
+        if left <= 0 or not awaited:
+            self._take(reply, before)
+            return
+        for timer in (self._hedge, self._held):
+            if timer:
+                timer.cancel()
+        self._held = self._loop.later(left, self._settle)
+        if not awaited & self._asked:
+            self._next()
+
+    def _take(self, reply: bytes, before: tuple[str, ...]) -> None:
+        """This is the answer; what the others did is noted, and those that were asked and said nothing are listened to for a moment."""
+        upstreams, latecomers = self._group.upstreams, self._asking.latecomers
+        for server in self._failed:
+            latecomers.miss(upstreams, server)
+        silent = {tried.server: tried for tried in self._tries if tried.server not in self._answers}
+        for server, tried in silent.items():
+            if server in before:
+                upstreams.waited(server)
+            if self.asked.stream:
+                latecomers.miss(upstreams, server)
+            elif server in before or server in self._way.at_once:
+                del self._tries[tried]
+                latecomers.take(tried, upstreams, self.asked.asker)
+        self._asking.cache.put(self._group.key, self.asked.question, reply, self._loop.now())
+        self._finish(reply)
 
     def _unreachable(self, server: str) -> None:
         if self._group.upstreams.unreachable(server, self._loop.now()):
-            self._asking.log(f"name server {server} cannot be reached: it is asked last for a while")
-
-    def _silent(self, server: str) -> None:
-        if self._group.upstreams.silent(server, self._loop.now()):
-            self._asking.log(f"name server {server} does not answer: it is asked last for a while")
+            self._asking.log(f"name server {server} cannot be reached: it is asked last until it is well")
 
     def _give_up(self) -> None:
-        for server in {tried.server for tried in self._tries.values()}:
-            self._silent(server)
+        for server in {tried.server for tried in self._tries}:
+            self._asking.latecomers.miss(self._group.upstreams, server)
         self._finish(self._failure or self._refusal(wire.SERVFAIL))
 
     def refuse(self) -> None:
@@ -199,9 +180,8 @@ class Ask:
         return wire.refusal(self.asked.data, rcode, self.asked.question.end)
 
     def _end(self, tried: Try) -> None:
-        del self._tries[tried.socket.fileno()]
-        self._loop.forget(tried.socket.fileno())
-        tried.socket.close()
+        del self._tries[tried]
+        tried.close()
 
     def _finish(self, reply: bytes) -> None:
         self.close()
@@ -209,10 +189,10 @@ class Ask:
 
     def close(self) -> None:
         """End without a word."""
-        self._deadline.cancel()
-        if self._hedge:
-            self._hedge.cancel()
-        for tried in list(self._tries.values()):
+        for timer in (self._deadline, self._hedge, self._held):
+            if timer:
+                timer.cancel()
+        for tried in list(self._tries):
             self._end(tried)
         self._asking.ended(self)
 
@@ -223,6 +203,7 @@ class Asking:
     def __init__(self, loop: Loop, log: Callable[[str], None]) -> None:
         self.loop, self.log = loop, log
         self.cache = Cache()
+        self.latecomers = Latecomers(loop, log)
         self._asks: dict[Hashable, dict[Ask, None]] = {}
         self._count = 0
 
@@ -244,7 +225,7 @@ class Asking:
         ask = Ask(self, group, asked)
         self._asks.setdefault(asked.asker, {})[ask] = None
         self._count += 1
-        ask.next()
+        ask.start()
 
     def ended(self, ask: Ask) -> None:
         mine = self._asks[ask.asked.asker]
@@ -257,3 +238,8 @@ class Asking:
         """A sandbox is gone: nobody waits for its answers."""
         for ask in list(self._asks.get(asker, ())):
             ask.close()
+        self.latecomers.leave(asker)
+
+
+def has_answers(reply: bytes) -> bool:
+    return bool(wire.counts(reply)[2])
