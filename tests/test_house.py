@@ -22,7 +22,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "containers": ("errors", "network.model", "images.model", "volumes.model"),
     "dhcp": ("errors", "network.lease"),
     "resolver": ("errors", "network.model", "network.picture"),
-    "keeper": ("errors", "resolver", "dhcp", "network.lease", "network.model", "network.picture"),
+    "keeper": ("errors", "resolver", "dhcp", "network.lease", "network.model", "network.picture", "network.spelling"),
     "host": (
         "errors",
         "network.lease",
@@ -30,6 +30,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "network.picture",
         "network.plan",
         "network.ruleset",
+        "network.spelling",
         "containers",
         "images",
         "volumes",

@@ -16,7 +16,8 @@ from ..network.model import EndpointWish
 from ..network.plan import plan
 from .core import Core, new_id, now
 from .files import host_resolv_conf
-from .networking import Networking, Slice
+from .loop import Slice, touched
+from .networking import Networking
 
 log = logging.getLogger("sanbashi.build")
 
@@ -40,15 +41,15 @@ class BuildNetworks:
     async def joined(self, mode: str, extra_hosts: Sequence[str]) -> AsyncIterator[Joined]:
         """The network `mode` ("" or default: the default bridge; host, none, container:X, or a network's name) for as long as the block lasts."""
         id_ = new_id()
-        hosts = tuple(f"--add-host={name}:{address}" for name, address in self.networking.extra_hosts(extra_hosts))
+        hosts = tuple(f"--add-host={name}:{address}" for name, address in self.networking.sandboxes.extra_hosts(extra_hosts))
         if mode in ("host", "none"):
             yield Joined((f"--network={mode}", *hosts), id_)
             return
         name = "bridge" if mode in ("", "default") else mode
         host = HostConfig(network_mode=name, extra_hosts=tuple(extra_hosts))
         if mode.startswith("container:"):
-            other = self.networking.shared_with(Container(id=id_, name="", created="", config=Config(), host_config=host, image_id=""))
-            flags = (f"--network=ns:{self.networking.namespace_path(other)}", *self.resolver(other.sandbox_id))
+            other = self.networking.sandboxes.shared_with(Container(id=id_, name="", created="", config=Config(), host_config=host, image_id=""))
+            flags = (f"--network=ns:{self.networking.sandboxes.namespace_path(other)}", *self.resolver(other.sandbox_id))
             yield Joined((*flags, *hosts) if other.host_config.network_mode != "host" else ("--network=host", *hosts), id_)
             return
         try:
@@ -64,8 +65,8 @@ class BuildNetworks:
             image_id="",
             networks=((name, EndpointWish(network=name)),),
         )
-        new, sandbox_id = self.networking.reserve(container)
-        opening = asyncio.ensure_future(self.networking.change(new, self.networking.touched(new, sandbox_id)))
+        new, sandbox_id = self.networking.sandboxes.reserve(container)
+        opening = asyncio.ensure_future(self.networking.loop.change(new, touched(new, sandbox_id)))
         try:
             try:
                 await asyncio.shield(opening)
@@ -92,11 +93,11 @@ class BuildNetworks:
         if sandbox_id not in old.sandboxes:
             return
         part = Slice(sandboxes=[sandbox_id])
-        have, want = self.networking.picture(old, part), self.networking.picture(commands.close_sandbox(old, sandbox_id), part)
+        have, want = self.networking.loop.picture(old, part), self.networking.loop.picture(commands.close_sandbox(old, sandbox_id), part)
         try:
-            await self.networking.apply(plan(have, want))
+            await self.networking.loop.apply(plan(have, want))
         except SanbashiError as error:
             log.warning("taking down the network of a build: %s; looking at what is there", error)
-            await self.networking.apply(plan(await core.on_host(core.kernel.observe, have | want), want))
+            await self.networking.loop.apply(plan(await core.on_host(core.kernel.observe, have | want), want))
         keys = part.keys(old)
         await core.commit(replace(core.state, network=commands.close_sandbox(core.state.network, sandbox_id)), keys)

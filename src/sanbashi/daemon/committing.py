@@ -72,13 +72,13 @@ class Committing:
         with Loader(self.images.content, lease, stopped) as loader:
             file = loader.scratch / "layer"
             if frozen:
-                frozen = await self.lifecycle.stand_still(container.id)
+                frozen = await self.lifecycle.freezing.stand_still(container.id)
             try:
                 upper = self.core.snapshots.directories(container.id).upper
                 digest = await self.images.work(stopped, lambda: loader.write(Written(upper), file))
             finally:
                 if frozen:
-                    await self.lifecycle.move_on(container.id)
+                    await self.lifecycle.freezing.move_on(container.id)
             if file.stat().st_size == len(END):
                 return None
             return await self.images.work(stopped, lambda: loader.layer(file, digest, "", lambda message: None))

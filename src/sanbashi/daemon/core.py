@@ -24,7 +24,7 @@ from ..host.room import in_room
 from ..host.snapshots import Snapshots
 from ..network.holdings import contradiction
 from ..network.indexes import reindex
-from ..network.model import NetworkFacts
+from ..network.model import Network, NetworkFacts
 from .config import DaemonConfig
 from .events import Events
 from .saved import Change, Key, Store, changed, changes_between, value_of
@@ -196,6 +196,10 @@ class Core:
             container.id,
             {**container.config.labels, "image": container.config.image, "name": container.name, **attributes},
         )
+
+    def tell_network(self, action: str, network: Network, **attributes: str) -> None:
+        """Announce an event of a network with Docker's attributes."""
+        self.events.tell("network", action, network.id, {"name": network.name, "type": network.driver, **attributes})
 
 
 @dataclass

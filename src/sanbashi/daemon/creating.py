@@ -22,9 +22,9 @@ from ..volumes.options import local_mount
 from .config import DaemonConfig
 from .core import Core, new_id, now, whole
 from .images import Images
-from .lifecycle import remove_tree
 from .linking import check_links
 from .networking import Networking
+from .removing import remove_tree
 from .stages import stage, stages
 from .volumes import Volumes
 

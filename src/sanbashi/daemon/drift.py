@@ -18,7 +18,8 @@ from ..network.picture import Element
 from ..network.plan import plan
 from ..network.wanted import everything
 from .core import Core, now
-from .networking import Networking, Slice
+from .loop import Slice
+from .networking import Networking
 from .others import look_at_others
 
 log = logging.getLogger("sanbashi.drift")
@@ -206,13 +207,13 @@ class Drift:
         """What is there of a slice to what the state says, while nobody else changes it; a failure is logged and the rest goes on."""
         core = self.core
         async with core.locked(id_):
-            scope = self.networking.picture(core.state.network, part)
+            scope = self.networking.loop.picture(core.state.network, part)
             for state in states:
-                scope |= self.networking.picture(state, part)
+                scope |= self.networking.loop.picture(state, part)
             try:
                 have = await core.on_host(core.kernel.observe, scope)
-                steps = plan(have, self.networking.picture(core.state.network, part))
-                await self.networking.apply(steps)
+                steps = plan(have, self.networking.loop.picture(core.state.network, part))
+                await self.networking.loop.apply(steps)
             except SanbashiError as error:
                 log.error("what somebody changed could not be mended: %s", error.message)
                 return

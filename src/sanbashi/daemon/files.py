@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 
 from ..containers.model import Container
-from ..errors import Unavailable
+from ..errors import SanbashiError, Unavailable
 from ..network.hostfiles import hosts_of, resolv_conf_of
 from .core import Core
+
+log = logging.getLogger("sanbashi.network")
 
 
 def host_resolv_conf() -> str:
@@ -35,6 +38,17 @@ def write_files(core: Core, container: Container, *, starts: bool = False) -> No
         write_all(core, container, folder, starts=starts)
     except OSError as error:
         raise Unavailable(f"cannot write the files of {container.name}: {error}", hint=f"see that {folder} has room and can be written") from error
+
+
+async def refresh_files(core: Core, sandbox_id: str) -> None:
+    """Write a running container's hosts and resolv.conf anew, in place; that they cannot be written undoes nothing."""
+    sandbox = core.state.network.sandboxes.get(sandbox_id)
+    if sandbox is not None and sandbox.container_id in core.state.containers:
+        container = core.state.containers[sandbox.container_id]
+        try:
+            await core.on_host(write_files, core, container)
+        except SanbashiError as error:
+            log.error("the files of %s: %s", container.name, error.message)
 
 
 def write_all(core: Core, container: Container, folder: Path, *, starts: bool) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Collection, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..containers.model import Container
 from ..errors import Failed, SanbashiError
@@ -15,11 +15,10 @@ from ..host.crash import crash_point
 from ..network import commands
 from ..network.lease import Lease, LeaseReport
 from ..network.leasing import leaseless, patience, uplink, with_lease, without_lease
-from ..network.model import Endpoint, Network, NetworkState
+from ..network.model import Endpoint, Network, NetworkFacts, NetworkState
 from .core import Core
-
-if TYPE_CHECKING:
-    from .networking import Networking
+from .files import refresh_files
+from .loop import Loop, touched
 
 log = logging.getLogger("sanbashi.leases")
 
@@ -29,7 +28,7 @@ class Leasing:
     """What the keeper has told of leases, and who waits for one. Everything here runs on the loop's thread."""
 
     core: Core
-    networking: Networking
+    loop: Loop
     latest: dict[str, LeaseReport] = field(default_factory=dict)  # by endpoint
     waiting: dict[str, asyncio.Future[LeaseReport]] = field(default_factory=dict)  # by endpoint
     attending: dict[str, int] = field(default_factory=dict)  # container -> requests that wait for it
@@ -58,8 +57,8 @@ class Leasing:
         for endpoint, lease in zip(wanting, leases, strict=True):
             new = with_lease(new, endpoint.id, lease)
         new = commands.publish(new, sandbox_id, core.network_facts, avoid=avoid, prefer=container.last_ports)
-        part = self.networking.touched(new, sandbox_id)
-        await self.networking.change(new, part)
+        part = touched(new, sandbox_id)
+        await self.loop.change(new, part)
         for endpoint in wanting:
             log.info("%s has %s", container.name, told(core.state.network.endpoints[endpoint.id].lease))
         return part.sandboxes
@@ -167,11 +166,11 @@ class Leasing:
         if report.word == "bound" and report.lease is not None and report.lease != before:
             new = commands.publish(with_lease(state, endpoint.id, report.lease), endpoint.sandbox_id, self.core.network_facts)
         elif report.word in ("lost", "refused") and endpoint.ipv4 is not None:
-            new = moved(without_lease(state, endpoint.id), endpoint.sandbox_id, self.networking)
+            new = moved(without_lease(state, endpoint.id), endpoint.sandbox_id, self.core.network_facts)
         else:
             return
-        part = self.networking.touched(new, endpoint.sandbox_id)
-        await self.networking.change(new, part)
+        part = touched(new, endpoint.sandbox_id)
+        await self.loop.change(new, part)
         lease = new.endpoints[endpoint.id].lease
         if lease is not None and before is not None and lease.address == before.address:
             log.debug("%s keeps %s", endpoint.container_name, told(lease))
@@ -181,9 +180,9 @@ class Leasing:
             because = f": {reason}" if reason else ""
             log.warning("%s on network %s has %s now%s%s", endpoint.container_name, network.name, told(lease), was, because)
             about = {"address": str(lease.address) if lease is not None else "", "reason": reason}
-            self.networking.tell("lease", network, container=endpoint.container_id, **about)
+            self.core.tell_network("lease", network, container=endpoint.container_id, **about)
         for other in part.sandboxes:
-            await self.networking.refresh_files(other)
+            await refresh_files(self.core, other)
 
 
 async def all_answers(questions: Iterable[Coroutine[Any, Any, Lease]]) -> list[Lease]:
@@ -197,11 +196,11 @@ async def all_answers(questions: Iterable[Coroutine[Any, Any, Lease]]) -> list[L
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def moved(state: NetworkState, sandbox_id: str, networking: Networking) -> NetworkState:
+def moved(state: NetworkState, sandbox_id: str, facts: NetworkFacts) -> NetworkState:
     """The state with a sandbox's ports where its gateway is now; where it has none they stay held until there is an address again."""
     if not any(commands.gateway_endpoints(state, sandbox_id)):
         return state
-    return commands.publish(state, sandbox_id, networking.core.network_facts)
+    return commands.publish(state, sandbox_id, facts)
 
 
 def told(lease: Lease | None) -> str:

@@ -15,6 +15,8 @@ from ..network.links import linked_endpoints, parse_link
 from ..network.model import PREDEFINED
 from ..network.ports import exposed_ports
 from .core import Core, whole
+from .files import refresh_files
+from .loop import touched
 from .networking import Networking
 
 # Docker's own switch: since 29 the words are written only where the daemon's environment has it.
@@ -49,8 +51,8 @@ class Linking:
                 return
             kept = replace(sandbox, host_links=tuple(link for link in sandbox.host_links if link[0] != alias))
             new = with_sandbox(core.state.network, kept)
-            await self.networking.change(new, self.networking.touched(new, sandbox.id), after)
-            await self.networking.refresh_files(sandbox.id)
+            await self.networking.loop.change(new, touched(new, sandbox.id), after)
+            await refresh_files(self.core, sandbox.id)
 
 
 def check_links(core: Core, container: Container) -> None:

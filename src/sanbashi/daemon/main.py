@@ -88,7 +88,7 @@ async def run(config: DaemonConfig) -> int:
         await ended.wait()
         tell_systemd(manager, "STOPPING=1")
         log.info("going down; containers %s", "go on running" if config.live_restore else "are stopped")
-        engine.lifecycle.closing = True
+        engine.lifecycle.restarts.closing = True
         engine.events.close()
         await server.close()
         await engine.reconcile.shut_down()

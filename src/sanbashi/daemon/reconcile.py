@@ -24,10 +24,12 @@ from ..network.plan import Add, Remove, Step, plan
 from ..network.wanted import everything
 from .core import Core, new_id, now
 from .drift import Drift
-from .lifecycle import STOP_TIMEOUT, Lifecycle
-from .networking import Networking, Slice
+from .lifecycle import Lifecycle
+from .loop import Slice
+from .networking import Networking
 from .process import Process
 from .remembered import remembering
+from .stopping import STOP_TIMEOUT
 
 log = logging.getLogger("sanbashi.reconcile")
 
@@ -67,7 +69,7 @@ class Reconcile:
         # Last and by itself: a port that is taken is no reason to leave containers without a network.
         for_host = [s for s in steps if isinstance(s, Add | Remove) and isinstance(s.item, HostResolver)]
         try:
-            await self.networking.apply(s for s in steps if s not in for_host)
+            await self.networking.loop.apply(s for s in steps if s not in for_host)
         except SanbashiError as error:
             # A container that may do so can make its own namespace unfit; the others are not to suffer for it.
             log.error("start-up: %s; going on one by one", error.message)
@@ -85,7 +87,7 @@ class Reconcile:
     async def serve_host(self, steps: Sequence[Step]) -> None:
         """Let the host ask for names of containers; where that cannot be, the log and `info` say so and everything else goes on."""
         try:
-            await self.networking.apply(steps)
+            await self.networking.loop.apply(steps)
         except SanbashiError as error:
             self.core.problems = (*self.core.problems, ": ".join(filter(None, (error.message, error.hint))))
             log.error("%s", self.core.problems[-1])
@@ -95,8 +97,8 @@ class Reconcile:
         for container in list(self.core.state.containers.values()):
             if container.state.status == "removing":
                 await self.process.destroy(container)
-                await self.networking.close(container, msgspec.structs.replace(container, sandbox_id=""))
-                await self.lifecycle.remove_whole(self.core.state.containers[container.id], volumes=container.host_config.auto_remove)
+                await self.networking.sandboxes.close(container, msgspec.structs.replace(container, sandbox_id=""))
+                await self.lifecycle.removing.remove_whole(self.core.state.containers[container.id], volumes=container.host_config.auto_remove)
 
     async def take_stock(self) -> tuple[list[Container], list[tuple[Container, int]]]:
         """The containers that still run, and those that ended while nobody looked with their exit codes; both saved."""
@@ -123,7 +125,7 @@ class Reconcile:
                 await self.process.destroy(container)
                 await core.put(msgspec.structs.replace(container, sandbox_id=""), fact=True)
                 if container.host_config.auto_remove and container.state.status == "created":
-                    await self.lifecycle.remove_whole(core.state.containers[container.id], volumes=True)
+                    await self.lifecycle.removing.remove_whole(core.state.containers[container.id], volumes=True)
         return alive, ended
 
     async def saved_as_exited(self, container: Container, code: int) -> Container:
@@ -230,7 +232,7 @@ class Reconcile:
         """Go down: with live restore everything goes on, else the containers are stopped as dockerd does."""
         core = self.core
         await self.drift.close()
-        for task in [*self.tasks, *self.networking.leasing.tasks, *self.lifecycle.restarts.values()]:
+        for task in [*self.tasks, *self.networking.leasing.tasks, *self.lifecycle.restarts.tasks.values()]:
             task.cancel()
         self.lifecycle.health.close()
         if not core.config.live_restore:
@@ -238,7 +240,7 @@ class Reconcile:
             # Each has its own time, as with `stop`; --shutdown-timeout is for what hangs nevertheless.
             own = [STOP_TIMEOUT if c.config.stop_timeout is None else c.config.stop_timeout for c in running]
             longest = None if any(seconds < 0 for seconds in own) else max([core.config.shutdown_timeout, *(seconds + 5 for seconds in own)])
-            stops = [self.lifecycle.stop_running(c, None, "", by_user=False) for c in running]
+            stops = [self.lifecycle.stopping.stop_running(c, None, "", by_user=False) for c in running]
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.gather(*stops, return_exceptions=True), longest)
         idle = not any(c.state.running for c in core.state.containers.values())

@@ -17,7 +17,9 @@ from ..network.ports import exposed_ports, parse_bindings
 from ..network.publishing import cannot_connect, gateway_endpoints
 from ..network.updating import NetworkChange, update_network, with_ports
 from .core import Core, whole
-from .networking import Networking, Slice
+from .files import refresh_files
+from .loop import Slice, touched
+from .networking import Networking
 
 log = logging.getLogger("sanbashi.network")
 
@@ -38,11 +40,11 @@ class Rewiring:
         async with self.holding(commands.find_network(core.state.network, ref)) as part:
             id_ = next(iter(part.networks))
             new, network, warnings = update_network(core.state.network, id_, change, core.network_facts)
-            await self.networking.change(new, part)
+            await self.networking.loop.change(new, part)
         for sandbox in part.sandboxes:
-            await self.networking.refresh_files(sandbox)
+            await refresh_files(self.core, sandbox)
         log.info("network %s: changed %s", network.name, ", ".join([*change.labels, *change.options]) or "nothing")
-        self.networking.tell("update", network)
+        self.core.tell_network("update", network)
         return warnings
 
     @asynccontextmanager
@@ -84,7 +86,7 @@ class Rewiring:
                 for attempt in range(PORT_ATTEMPTS):
                     new = with_ports(core.state.network, container.sandbox_id, specs, exposed, core.network_facts, avoid=avoid)
                     try:
-                        await self.networking.change(new, self.networking.touched(new, container.sandbox_id), after)
+                        await self.networking.loop.change(new, touched(new, container.sandbox_id), after)
                         break
                     except PortTaken as taken:
                         busy = taken.item.protocol, taken.item.port

@@ -19,7 +19,7 @@ import msgspec
 from ..containers.model import Container
 from ..images.model import Image
 from ..network.model import Endpoint, Network, Sandbox
-from ..network.picture import spelled
+from ..network.spelling import spelled
 from ..volumes.model import Volume
 
 KINDS: Mapping[str, type] = {

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from sanbashi.errors import Failed
 from sanbashi.keeper.protocol import reason
-from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, bracketed
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item
+from sanbashi.network.spelling import bracketed
 
 from .holders import clashes, holder
 

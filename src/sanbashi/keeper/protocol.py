@@ -26,7 +26,8 @@ from typing import Any, cast
 
 from sanbashi.network.lease import Lease, lease_of, lease_plain
 from sanbashi.network.model import IPAddress, Protocol
-from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Names, Resolver, Zone, spelled
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Names, Resolver, Zone
+from sanbashi.network.spelling import spelled
 
 LEASES = 3  # the first version that knows them
 VERSIONS = (1, 2, LEASES)  # that this side speaks; 2 knows the resolver of the host

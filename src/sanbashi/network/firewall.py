@@ -14,7 +14,8 @@ from .leasing import has_leases
 from .model import Endpoint, IPAddress, Network, PortBinding, Protocol
 from .names import link_local
 from .options import BridgeOptions, bridge_options, guarded
-from .picture import Element, spelled
+from .picture import Element
+from .spelling import spelled
 
 OWN6 = IPv6Address("::1")
 TRANSLATED = ("nat", "nat-unprotected")

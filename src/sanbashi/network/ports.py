@@ -13,7 +13,7 @@ import immutables
 from ..errors import Failed, Invalid
 from .integers import as_bits
 from .model import IPAddress, NetworkFacts, NetworkState, PortBinding, PortSpec, Protocol
-from .picture import bracketed
+from .spelling import bracketed
 
 PROTOCOLS: Mapping[str, Protocol] = {"tcp": "tcp", "udp": "udp", "sctp": "sctp"}
 ORDER: Mapping[Protocol, int] = {"tcp": 0, "udp": 1, "sctp": 2}

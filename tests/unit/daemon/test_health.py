@@ -14,7 +14,6 @@ import pytest
 
 from sanbashi.containers.health import LONGEST, SECOND
 from sanbashi.containers.model import ExecConfig, Health, HealthConfig
-from sanbashi.daemon.health import HealthChecks
 from sanbashi.errors import Failed
 
 from .town import Daemon, World, a_container, daemon
@@ -82,7 +81,7 @@ async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Health
     """A daemon with one container, web, that runs and has a check."""
     async with daemon(World(tmp_path / "data"), monkeypatch) as town:
         probes = Probes()
-        town.lifecycle.health = HealthChecks(town.core, cast(Any, probes), sleep=probes.sleep)
+        town.lifecycle.health.execs, town.lifecycle.health.sleep = cast(Any, probes), probes.sleep
         web = a_container("web", "bridge")
         await town.core.put(msgspec.structs.replace(web, config=msgspec.structs.replace(web.config, healthcheck=check)))
         await town.lifecycle.start("web")

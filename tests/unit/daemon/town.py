@@ -20,7 +20,7 @@ import pytest
 from tests.fakes import Crash, FakeKernel
 
 from sanbashi.containers.model import Config, Container, HostConfig, HostPort
-from sanbashi.daemon import leasing, lifecycle, networking
+from sanbashi.daemon import freezing, leasing, lifecycle, loop, removing, sandboxes, starting
 from sanbashi.daemon.config import DaemonConfig
 from sanbashi.daemon.core import Core
 from sanbashi.daemon.health import HealthChecks
@@ -224,9 +224,8 @@ class Daemon:
 
 def daemon_in(world: World, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     """A daemon that has loaded the world's saved state and done nothing yet."""
-    monkeypatch.setattr(lifecycle, "crash_point", world.crash_point)
-    monkeypatch.setattr(networking, "crash_point", world.crash_point)
-    monkeypatch.setattr(leasing, "crash_point", world.crash_point)
+    for module in (freezing, leasing, lifecycle, loop, removing, sandboxes, starting):
+        monkeypatch.setattr(module, "crash_point", world.crash_point)
     world.folder.mkdir(exist_ok=True)
     store = Ledger(world.folder / "state.db")
     store.world = world

@@ -1,0 +1,104 @@
+"""The loop for the network: new state -> reserve -> wanted -> plan -> apply, or back; it costs what the change touches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from ..containers.model import Container
+from ..errors import SanbashiError
+from ..host.crash import crash_point
+from ..network.links import linking_to
+from ..network.model import NetworkState
+from ..network.picture import Picture
+from ..network.plan import Step, plan
+from ..network.wanted import wanted
+from .core import Core
+from .saved import Key
+
+log = logging.getLogger("sanbashi.network")
+
+
+@dataclass
+class Slice:
+    """The part of the network's state that one change touches."""
+
+    networks: Collection[str] = ()
+    sandboxes: Collection[str] = ()
+
+    def keys(self, *states: NetworkState) -> list[Key]:
+        """The rows that can have changed."""
+        found: list[Key] = [("network", n) for n in self.networks] + [("sandbox", s) for s in self.sandboxes]
+        for state in states:
+            found += [("endpoint", e) for s in self.sandboxes for e in state.sandbox_endpoints.get(s, ())]
+        return found
+
+
+def touched(state: NetworkState, sandbox_id: str) -> Slice:
+    """A sandbox and those that link to its container."""
+    sandbox = state.sandboxes.get(sandbox_id)
+    linking = linking_to(state, sandbox) if sandbox else ()
+    others = {state.endpoints[i].sandbox_id if i in state.endpoints else i for i in linking}
+    return Slice(sandboxes=(sandbox_id, *sorted(others - {sandbox_id})))
+
+
+@dataclass
+class Loop:
+    """Makes the kernel what a new state says."""
+
+    core: Core
+
+    def picture(self, state: NetworkState, part: Slice) -> Picture:
+        """What the kernel should hold for a slice of a state."""
+        networks = [n for n in part.networks if n in state.networks]
+        sandboxes = [s for s in part.sandboxes if s in state.sandboxes]
+        return wanted(state, self.core.network_facts, networks=networks, sandboxes=sandboxes)
+
+    def steps(self, old: NetworkState, new: NetworkState, part: Slice) -> tuple[Step, ...]:
+        """From what we last wrote to what is wanted now."""
+        return plan(self.picture(old, part), self.picture(new, part))
+
+    async def apply(self, steps: Iterable[Step]) -> None:
+        """Carry steps out on a worker thread."""
+        steps = tuple(steps)
+        if steps:
+            if log.isEnabledFor(logging.DEBUG):
+                for step in steps:
+                    log.debug("%s", step)
+            await self.core.on_host(self.core.kernel.apply, steps)
+
+    async def mend(self, part: Slice, *states: NetworkState) -> None:
+        """Make the kernel what the saved state says for a slice, whatever is there now; the way back after a failure."""
+        scope = self.picture(self.core.state.network, part)
+        for state in states:
+            scope |= self.picture(state, part)
+        have = await self.core.on_host(self.core.kernel.observe, scope)
+        await self.apply(plan(have, self.picture(self.core.state.network, part)))
+
+    async def change(self, new: NetworkState, part: Slice, container: Container | None = None) -> None:
+        """Reserve, apply, and on failure go back: one change of the network from the present state to `new`."""
+        core, old = self.core, self.core.state
+        keys = part.keys(old.network, new)
+        state = replace(old, network=new)
+        if container is not None:
+            state = state.with_container(container)
+            keys.append(("container", container.id))
+        crash_point("before reserve")
+        await core.commit(state, keys)
+        crash_point("reserved")
+        try:
+            await self.apply(self.steps(old.network, new, part))
+        except SanbashiError as error:
+            back = core.with_old(old, keys)
+            if back is None:
+                log.warning("%s; others hold by now what was given up, so the change stands", error.message)
+                await self.mend(part, old.network, new)
+            else:
+                try:
+                    await core.commit(back, keys)
+                finally:
+                    # Where the store refuses even that, the change stands, and then all of it.
+                    await self.mend(part, old.network, new)
+                raise
+        crash_point("applied")

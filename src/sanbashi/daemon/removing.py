@@ -1,0 +1,72 @@
+"""A stopped container's removal, which a crash half way does not undo: its files, its anonymous volumes, its row."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ..containers.model import Container
+from ..host.crash import crash_point
+from ..host.volume_mounts import remove_volume
+from .core import Core
+from .exits import Exits
+from .process import Process
+from .restarts import Restarts
+
+
+@dataclass
+class Removing:
+    """Removes what has stopped."""
+
+    core: Core
+    process: Process
+    exits: Exits
+    restarts: Restarts
+
+    async def remove_whole(self, container: Container, *, volumes: bool) -> None:
+        """Remove a stopped container, marked first so that a crash half way is finished at the next start."""
+        core = self.core
+        self.restarts.cancel(container.id)
+        state = msgspec.structs.replace(container.state, status="removing")
+        await core.put(msgspec.structs.replace(container, state=state), fact=True)
+        crash_point("removing")
+        await core.on_host(self.remove_files, container)
+        gone = self.anonymous_volumes(container) if volumes else ()
+        for name in gone:
+            await core.on_host(remove_volume, core.config.data_root / "volumes" / name)
+        crash_point("files gone")
+        new = core.state.without_container(container.id)
+        for name in gone:
+            new = new.without_volume(name)
+        await core.commit(new, [("container", container.id), *(("volume", n) for n in gone)])
+        self.process.release(container.id)
+        self.restarts.forget(container.id)
+        core.tell_container("destroy", container)
+        self.exits.settle(self.exits.removed, container.id, container.state.exit_code)
+
+    def anonymous_volumes(self, container: Container) -> tuple[str, ...]:
+        """The container's own anonymous volumes that nobody else mounts."""
+        if not container.anonymous_volumes:
+            return ()
+        used = {m.name for c in self.core.state.containers.values() if c.id != container.id for m in c.mounts}
+        return tuple(n for n in container.anonymous_volumes if n in self.core.state.volumes and n not in used)
+
+    def remove_files(self, container: Container) -> None:
+        self.core.snapshots.unmount(container.id)
+        self.core.snapshots.remove(container.id)
+        remove_tree(self.core.container_dir(container.id))
+        remove_tree(self.core.bundle_dir(container.id))
+
+
+def remove_tree(path: os.PathLike[str]) -> None:
+    """Remove a folder; gone already is success."""
+    shutil.rmtree(path, ignore_errors=False, onerror=gone_is_fine)
+
+
+def gone_is_fine(function: Any, path: str, failure: Any) -> None:
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]

@@ -1,0 +1,201 @@
+"""One start: reserve, namespace, links and runtime side by side, confirm; and the way back where a step fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Collection
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from ..containers.health import first_health
+from ..containers.model import Container, ContainerState
+from ..errors import Failed, SanbashiError
+from ..host.crash import crash_point
+from ..host.gathering import BridgeFull
+from ..host.taken import PortTaken
+from ..network.plan import Step
+from .core import Core, both, now
+from .exits import Exits
+from .files import refresh_files, write_files
+from .health import HealthChecks
+from .loop import touched
+from .networking import Networking
+from .process import Process
+from .removing import Removing
+from .saved import Key
+from .stages import stage, stages
+
+PORT_ATTEMPTS = 10  # as Docker: how often another ephemeral port is tried when the host has the chosen one
+
+
+@dataclass
+class Starting:
+    """Brings containers up whose lock is held."""
+
+    core: Core
+    networking: Networking
+    process: Process
+    health: HealthChecks
+    exits: Exits
+    removing: Removing
+
+    async def bring_up(self, container: Container) -> None:
+        """Start a container whose lock is held; on failure everything is as before and the container says why."""
+        before = container
+        avoid: frozenset[tuple[str, int]] = frozenset()
+        try:
+            for attempt in range(PORT_ATTEMPTS):
+                try:
+                    with stages("start", before.id):
+                        container = await self.bring_up_once(before, avoid)
+                    break
+                except Occupied as taken:
+                    if attempt == PORT_ATTEMPTS - 1 or not taken.another:
+                        raise taken.error from None
+                    avoid |= {(taken.protocol, taken.port)}
+        except SanbashiError as error:
+            self.process.release(container.id)
+            await self.note_failed_start(before, error)
+            raise
+        self.core.tell_container("start", container)
+        self.health.begin(container)
+
+    async def note_failed_start(self, container: Container, error: SanbashiError) -> None:
+        """State.Error and the exit code of a start that failed."""
+        code = getattr(error, "exit_code", 128)
+        state = msgspec.structs.replace(container.state, error=error.message, exit_code=code, pid=0, status=container.state.status)
+        if state.status in ("running", "restarting"):
+            state = msgspec.structs.replace(state, status="exited", finished_at=now())
+        if container.id in self.core.state.containers:
+            await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0), fact=True)
+            self.exits.settle(self.exits.stopped, container.id, code)
+            if container.host_config.auto_remove:
+                await self.removing.remove_whole(self.core.state.containers[container.id], volumes=True)
+
+    async def bring_up_once(self, container: Container, avoid: frozenset[tuple[str, int]]) -> Container:
+        core = self.core
+        if container.sandbox_id:
+            # What a start left that could not be undone, because the disk was full, say.
+            await self.undo_start(container)
+            container = msgspec.structs.replace(container, sandbox_id="")
+        self.process.hasten()
+        with stage("reserve"):
+            first, rest, container = await self.reserve(container, avoid)
+        try:
+            pinned = asyncio.ensure_future(self.pin(first))
+            (pid, monitor_pid), stale = await both(self.create(container, pinned), self.wire(pinned, container, rest, avoid))
+            for sandbox in stale:
+                # What an address that came meanwhile is written into; the runtime only binds the files.
+                await refresh_files(self.core, sandbox)
+            crash_point("created")
+            with stage("start", runtime=True):
+                await self.process.start(container)
+            crash_point("started")
+            health = first_health(container.config, container.state.health)
+            state = ContainerState(status="running", pid=pid, started_at=now(), finished_at=container.state.finished_at, health=health)
+            with stage("confirm"):
+                confirmed = await core.put(msgspec.structs.replace(container, state=state, monitor_pid=monitor_pid, boot_id=core.boot_id))
+        except SanbashiError as error:
+            told = self.explained(error, container)  # before the sandbox goes, with what was asked for
+            await self.undo_start(container)
+            raise told from error
+        crash_point("confirmed")
+        return confirmed
+
+    async def pin(self, steps: tuple[Step, ...]) -> None:
+        """The network namespace, for which the runtime and the links wait."""
+        with stage("namespace"):
+            await self.networking.loop.apply(steps)
+        crash_point("namespace")
+
+    async def create(self, container: Container, pinned: Awaitable[None]) -> tuple[int, int]:
+        """The files and the process, which waits for `start`: (pid, conmon's pid)."""
+        with stage("files"):
+            await self.write_files(container)
+        return await self.process.create(container, self.networking.sandboxes.namespace_path(container), pinned)
+
+    async def wire(
+        self, pinned: Awaitable[None], container: Container, steps: tuple[Step, ...], avoid: frozenset[tuple[str, int]]
+    ) -> Collection[str]:
+        """Links, rules and names, while the runtime makes the container; then the addresses from outside, which the links must be there for.
+
+        The sandboxes whose files have to be written anew.
+        """
+        await pinned
+        with stage("network"):
+            await self.networking.loop.apply(steps)
+        try:
+            return await self.networking.leasing.acquire(container, avoid)
+        except PortTaken:
+            raise
+        except SanbashiError as error:
+            raise self.prefixed(error) from error
+
+    async def reserve(self, container: Container, avoid: frozenset[tuple[str, int]]) -> tuple[tuple[Step, ...], tuple[Step, ...], Container]:
+        """Reserve addresses, names and ports; the steps that make them true and the container that holds them."""
+        core, mode = self.core, container.host_config.network_mode
+        if mode.startswith("container:"):
+            self.networking.sandboxes.shared_with(container)
+            return (), (), await core.put(container)
+        await self.networking.sandboxes.settled(*(wish.network_id or name for name, wish in container.networks))
+        old = core.state
+        try:
+            new, sandbox_id = self.networking.sandboxes.reserve(container, avoid)
+        except SanbashiError as error:
+            raise self.prefixed(error) from error
+        container = msgspec.structs.replace(container, sandbox_id=sandbox_id)
+        part = touched(new, sandbox_id)
+        keys: list[Key] = [*part.keys(old.network, new), ("container", container.id)]
+        crash_point("before reserve")
+        await core.commit(replace(old, network=new).with_container(container), keys)
+        crash_point("reserved")
+        first, rest = self.networking.sandboxes.steps_up(old.network, part)
+        for endpoint_id in core.state.network.sandbox_endpoints.get(sandbox_id, ()):
+            endpoint = core.state.network.endpoints[endpoint_id]
+            self.core.tell_network("connect", core.state.network.networks[endpoint.network_id], container=container.id)
+        return first, rest, container
+
+    async def write_files(self, container: Container) -> None:
+        """The files that the container sees through bind mounts, and those of the containers that link to it."""
+        sandbox_id = container.sandbox_id
+        if sandbox_id:
+            await self.core.on_host(lambda: write_files(self.core, container, starts=True))
+            for other in touched(self.core.state.network, sandbox_id).sandboxes:
+                if other != sandbox_id:
+                    await refresh_files(self.core, other)
+
+    async def undo_start(self, container: Container) -> None:
+        """Take away what a failed start left, in the reverse order."""
+        await self.process.destroy(container)
+        await self.networking.sandboxes.close(container, msgspec.structs.replace(container, sandbox_id=""), unsure=True)
+
+    def explained(self, error: SanbashiError, container: Container) -> SanbashiError:
+        """A failure of the start in Docker's words: the network's get their prefix, the runtime's have their own."""
+        if isinstance(error, PortTaken):
+            protocol, port = error.item.protocol, error.item.port
+            words = f"driver failed programming external connectivity on endpoint {container.name} ({container.id}): {error.message}"
+            return Occupied(protocol, port, self.may_move(container, protocol, port), self.prefixed(Failed(words, hint=error.hint)))
+        if isinstance(error, BridgeFull):
+            network = next((n.name for n in self.core.state.network.networks.values() if n.bridge == error.link.master), error.link.master)
+            words = f"failed to create endpoint {container.name} on network {network}: {error.message}"
+            return self.prefixed(Failed(words, hint=error.hint))
+        return error
+
+    def may_move(self, container: Container, protocol: str, port: int) -> bool:
+        """Whether another host port would do for this publication: an ephemeral one or one of a range."""
+        sandbox = self.core.state.network.sandboxes.get(container.sandbox_id)
+        specs = sandbox.ports if sandbox else ()
+        return any(s.protocol == protocol and (s.host_port == 0 or s.host_port <= port <= s.host_port_end) for s in specs)
+
+    @staticmethod
+    def prefixed(error: SanbashiError) -> SanbashiError:
+        return type(error)(f"failed to set up container networking: {error.message}", hint=error.hint)
+
+
+class Occupied(SanbashiError):
+    """A host port that a process outside took; `another`: a different one would do."""
+
+    def __init__(self, protocol: str, port: int, another: bool, error: SanbashiError) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.protocol, self.port, self.another, self.error = protocol, port, another, error

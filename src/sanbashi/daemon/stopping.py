@@ -1,0 +1,96 @@
+"""Signals to containers: stop, with patience, and kill."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import msgspec
+
+from ..containers import lifecycle as moves
+from ..containers.model import Container
+from ..containers.signals import signal_number
+from ..errors import NotModified
+from .core import Core, whole
+from .exits import Exits
+from .process import Process
+from .restarts import Restarts
+
+STOP_TIMEOUT = 10
+SIGKILL = 9
+
+
+@dataclass
+class Stopping:
+    """Ends what runs."""
+
+    core: Core
+    process: Process
+    exits: Exits
+    restarts: Restarts
+
+    @whole
+    async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
+        """`stop`: the stop signal, then after `timeout` seconds SIGKILL; NotModified where it does not run."""
+        container = self.core.find_container(ref)
+        if not container.state.running:
+            raise NotModified("container already stopped")
+        await self.stop_running(container, timeout, signal)
+        self.core.tell_container("stop", container)
+
+    async def stop_running(self, container: Container, timeout: int | None, signal: str, *, by_user: bool = True) -> None:
+        if container.state.status == "restarting":
+            async with self.core.locked(container.id):
+                self.restarts.cancel(container.id)
+                current = self.core.find_container(container.id)
+                if current.state.status == "restarting":
+                    await self.core.put(
+                        msgspec.structs.replace(current, stopped_by_user=True, state=msgspec.structs.replace(current.state, status="exited"))
+                    )
+                    return
+        gone = self.exits.wait(self.exits.stopped, container.id)
+        if by_user:
+            container = await self.mark_stopped(container.id)
+        if not container.state.running:
+            return
+        wanted = signal or container.config.stop_signal or "SIGTERM"
+        if timeout is None:
+            timeout = container.config.stop_timeout if container.config.stop_timeout is not None else STOP_TIMEOUT
+        number = signal_number(wanted)
+        await self.send(container, number)
+        if number == SIGKILL:
+            await gone
+            return
+        try:
+            await asyncio.wait_for(asyncio.shield(gone), None if timeout < 0 else timeout)
+        except TimeoutError:
+            await self.send(container, SIGKILL)
+            await gone
+
+    async def mark_stopped(self, container_id: str) -> Container:
+        async with self.core.locked(container_id):
+            container = self.core.find_container(container_id)
+            return await self.core.put(msgspec.structs.replace(container, stopped_by_user=True), fact=True)
+
+    async def send(self, container: Container, number: int) -> None:
+        """A signal to the container's first process; a paused one is thawed so that it can die."""
+        if container.state.status == "paused":
+            await self.process.resume(container)
+        await self.process.kill(container, number)
+        self.core.tell_container("kill", container, signal=str(number))
+
+    @whole
+    async def kill(self, ref: str, signal: str = "KILL") -> None:
+        """`kill`: any signal; SIGKILL and the stop signal keep the restart policy from acting."""
+        container = self.core.find_container(ref)
+        number = signal_number(signal or "KILL")
+        moves.check_running(container, "kill")
+        if container.state.status == "restarting":
+            await self.stop_running(container, 0, "")
+            return
+        if number in (SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
+            await self.mark_stopped(container.id)
+        gone = self.exits.wait(self.exits.stopped, container.id) if number == SIGKILL else None
+        await self.send(container, number)
+        if gone is not None:
+            await asyncio.wait_for(gone, 10)
