@@ -276,9 +276,7 @@ class Daemon:
 
     def post(self, path: str, body: "Any" = None, **query: "Any") -> "Any":
         """POST of a JSON body; the answer decoded, None where it is empty."""
-        from sanbashi.cli.gotemplate.encode import encode
-
-        text = self.request("POST", path, query, None if body is None else encode(body)).text()
+        text = self.request("POST", path, query, None if body is None else json_of(body)).text()
         if not text.strip():
             return None
         from sanbashi.cli.json_text import decode
@@ -296,11 +294,29 @@ class Daemon:
         return response.wire
 
 
-def filters_text(filters: "dict[str, dict[str, bool]]") -> str:
-    """Filters as the API takes them; empty for none."""
+def json_of(value: "Any") -> str:
+    """JSON on one line, as gotemplate.encode writes it, which is loaded only for what is unusual in the body of a request."""
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return "true" if value else "false"
+    kind = type(value)
+    if kind is str and value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return f'"{value}"'
+    if kind is int:
+        return str(value)
+    if kind is list or kind is tuple:
+        return "[" + ",".join(map(json_of, value)) + "]"
+    if kind is dict:
+        return "{" + ",".join([f"{json_of(key)}:{json_of(value[key])}" for key in sorted(value)]) + "}"
     from sanbashi.cli.gotemplate.encode import encode
 
-    return encode(filters) if filters else ""
+    return encode(value)
+
+
+def filters_text(filters: "dict[str, dict[str, bool]]") -> str:
+    """Filters as the API takes them; empty for none."""
+    return json_of(filters) if filters else ""
 
 
 def named(kind: str, name: str) -> str:

@@ -3,7 +3,6 @@
 from _json import make_scanner
 
 from sanbashi.cli.failure import Failure
-from sanbashi.cli.gotemplate.values import Number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,13 +23,6 @@ class _Context:
     memo: "dict[str, str]" = {}  # noqa: RUF012
 
 
-class _NumberContext(_Context):
-    """Numbers stay text, as Go's UseNumber keeps them."""
-
-    parse_float = Number
-    parse_int = Number
-
-
 def decode(text: str, *, numbers_as_text: bool = False) -> "Any":
     """The value; Failure where the text is no JSON."""
     return decode_next(text, 0, numbers_as_text=numbers_as_text)[0]
@@ -40,7 +32,11 @@ def decode_next(text: str, at: int, *, numbers_as_text: bool = False) -> "tuple[
     """The value that begins at `at` (white space skipped) and where it ends; Failure where there is none."""
     while at < len(text) and text[at] in " \t\r\n":
         at += 1
-    context: Any = _NumberContext() if numbers_as_text else _Context()
+    context: Any = _Context()
+    if numbers_as_text:  # as Go's UseNumber keeps them
+        from sanbashi.cli.gotemplate.values import Number
+
+        context.parse_float = context.parse_int = Number
     scan = make_scanner(context)
     try:
         value: Any

@@ -1,7 +1,7 @@
 """exec."""
 
 from sanbashi.cli import values
-from sanbashi.cli.client import escape, named
+from sanbashi.cli.client import escape, json_of, named
 from sanbashi.cli.command import Call, Command
 from sanbashi.cli.failure import Failure, Unreachable
 from sanbashi.cli.output import STDIN, STDOUT, is_terminal, lookup, terminal_size
@@ -52,11 +52,10 @@ def exec_(call: Call) -> int:
 
 def attached(call: Call, identity: str, start: "dict[str, Any]", *, stdin: bool, keys: str) -> int:
     """Stays until the command has ended."""
-    from sanbashi.cli.gotemplate.encode import encode
     from sanbashi.cli.interactive import Detached, Session, Signals, resizer
 
     daemon, tty = call.daemon, bool(start["Tty"])
-    wire = daemon.hijack(f"/exec/{escape(identity)}/start", {}, encode(start))
+    wire = daemon.hijack(f"/exec/{escape(identity)}/start", {}, json_of(start))
     resize = resizer(daemon, f"/exec/{identity}") if tty and is_terminal(STDIN) else None
     signals = Signals(("WINCH",)) if resize else None
     if resize:

@@ -1,12 +1,11 @@
 """run and create."""
 
 from sanbashi.cli import values
-from sanbashi.cli.client import Daemon, escape
+from sanbashi.cli.client import Daemon, escape, json_of
 from sanbashi.cli.command import PROGRAM, Call, Command
 from sanbashi.cli.create_request import body_of
 from sanbashi.cli.failure import DaemonError, Failure
 from sanbashi.cli.flags import Given
-from sanbashi.cli.gotemplate.encode import encode
 from sanbashi.cli.imagename import parsed
 from sanbashi.cli.mounts import parse_mount
 from sanbashi.cli.output import STDERR, STDOUT, err, out, terminal_size
@@ -72,7 +71,7 @@ def create_container(daemon: Daemon, given: Given, body: "dict[str, Any]") -> st
     body["HostConfig"]["ConsoleSize"] = list(terminal_size(STDOUT))
     if given.text("pull") == "always":
         pull(daemon, given, image)
-    text = encode(body)
+    text = json_of(body)
     try:
         answer = daemon.request("POST", "/containers/create", query, text).json()
     except DaemonError as problem:
