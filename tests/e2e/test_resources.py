@@ -137,6 +137,14 @@ def test_volumes_that_are_mounted(run: Run, clean: Engine) -> None:
     source.rmdir()
 
 
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_a_file_is_mounted_read_only(clean: Engine, runtime: str) -> None:
+    """Over a file of the image and where there is none, by -v and by --mount."""
+    words = ("-v", "/etc/hostname:/new:ro", "--mount", "type=bind,source=/etc/hostname,target=/etc/passwd,readonly")
+    read = "cmp /new /etc/passwd && ! echo x 2>/dev/null >/new && ! echo x 2>/dev/null >/etc/passwd && echo read"
+    assert clean.cli("run", "--rm", "--runtime", runtime, *words, "busybox", "sh", "-c", read).stdout == "read\n"
+
+
 def test_a_volume_made_by_a_mount(clean: Engine) -> None:
     mount = "type=volume,src=given,dst=/m,volume-label=k=v,volume-opt=type=tmpfs,volume-opt=device=tmpfs,volume-opt=o=size=1m"
     assert clean.cli("run", "--rm", "--mount", mount, "busybox", "stat", "-f", "-c", "%T", "/m").stdout == "tmpfs\n"

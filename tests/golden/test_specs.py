@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +90,12 @@ CASES: dict[str, tuple[Config, HostConfig, Placement, ContainerFacts]] = {
     "mounts": (
         Config(cmd=("sh",), volumes={"/var/lib/data": {}}),
         HostConfig(
-            binds=("/srv/www:/var/www:ro", "/srv:/srv:rshared", "cache:/cache"),
+            binds=("/srv/www:/var/www:ro", "/srv/conf:/etc/conf:ro", "/srv:/srv:rshared", "cache:/cache"),
             mounts=(Mount(type="tmpfs", target="/scratch", tmpfs_options=TmpfsOptions(size_bytes=1048576, mode=0o1777)),),
             tmpfs={"/run": "exec,size=1m"},
             shm_size=1 << 20,
         ),
-        PLACE,
+        replace(PLACE, leaves=frozenset(("/srv/conf",))),
         V2,
     ),
     "bind-over-proc-of-ours": (SHELL, HostConfig(binds=("/srv/hosts:/etc/hosts", "/srv/shm:/dev/shm")), PLACE, V2),

@@ -11,7 +11,7 @@ from . import seccomp
 from .capabilities import granted
 from .environment import environment
 from .facts import ContainerFacts, Device
-from .model import Container, ExecConfig, HostConfig
+from .model import Container, ExecConfig, HostConfig, MountPoint
 from .mounts import CREATE_SOURCE, depth, tmpfs_options
 from .resources import Numbers, resources
 from .security import UNCONFINED, Security, parse_security
@@ -29,8 +29,9 @@ class Placement:
     """What the edge prepared for one start. Paths are the host's.
 
     `network` is the namespace's path, None to stay in the host's; `own_network` whether it is this container's alone. `files`: what is bound
-    over files of the image, destination -> source (/etc/hosts and its like). `ipc`, `pid`: namespaces to join, "" for one's own.
-    `shm`: a directory that becomes /dev/shm, "" for one's own. `devices`: --device, or all of the host's where privileged.
+    over files of the image, destination -> source (/etc/hosts and its like). `leaves`: sources of mounts that are no directories.
+    `ipc`, `pid`: namespaces to join, "" for one's own. `shm`: a directory that becomes /dev/shm, "" for one's own. `devices`: --device, or
+    all of the host's where privileged.
     """
 
     rootfs: str
@@ -38,6 +39,7 @@ class Placement:
     own_network: bool = True
     hostname: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    leaves: frozenset[str] = frozenset()
     user: User = ROOT
     ipc: str = ""
     pid: str = ""
@@ -225,7 +227,8 @@ def mounts(container: Container, placement: Placement, facts: ContainerFacts, se
     for destination, source in placement.files.items():
         users.append(mount(destination, "bind", source, "rbind", "rprivate", *(["ro"] if host.readonly_rootfs else [])))
     for point in container.mounts:
-        users.append(user_mount(point.type, point.source, point.destination, point.rw, point.propagation, point.options, facts))
+        recursive = facts.kernel >= RECURSIVE_READ_ONLY and point.source not in placement.leaves
+        users.append(user_mount(point, recursive=recursive))
     for destination, text in (host.tmpfs or {}).items():
         users.append(mount(posixpath.normpath(destination), "tmpfs", "tmpfs", *tmpfs_options(text)))
     if host.init and facts.init:
@@ -240,17 +243,16 @@ def mount(destination: str, kind: str, source: str, *options: str) -> dict[str, 
     return {"destination": destination, "type": kind, "source": source, "options": list(options)}
 
 
-def user_mount(
-    kind: str, source: str, destination: str, writable: bool, propagation: str, options: tuple[str, ...], facts: ContainerFacts
-) -> dict[str, Any]:
-    """A MountPoint; read-only is recursive where the kernel can, as Docker has it."""
-    if kind == "tmpfs":
-        return mount(destination, "tmpfs", "tmpfs", *options, *([] if writable else ["ro"]))
+def user_mount(point: MountPoint, *, recursive: bool) -> dict[str, Any]:
+    """A MountPoint; read-only is `recursive` where the kernel can, as Docker has it, and there is something below: crun 1.8 asks for a directory."""
+    options = point.options
+    if point.type == "tmpfs":
+        return mount(point.destination, "tmpfs", "tmpfs", *options, *([] if point.rw else ["ro"]))
     # A volume's own options may say ro where the container asked for no such thing; crun clears what the mount below has.
-    plain = "ro" in options or facts.kernel < RECURSIVE_READ_ONLY
-    words = ["ro"] if writable and "ro" in options else [] if writable else ["ro" if plain else "rro"]
+    words = ["ro"] if point.rw and "ro" in options else [] if point.rw else ["rro" if recursive and "ro" not in options else "ro"]
     own = [word for word in options if word not in (CREATE_SOURCE, "ro", "rro", "bind")]
-    return mount(destination, "bind", source, "bind" if "bind" in options else "rbind", propagation or "rprivate", *words, *own)
+    kind = "bind" if "bind" in options else "rbind"
+    return mount(point.destination, "bind", point.source, kind, point.propagation or "rprivate", *words, *own)
 
 
 def system_mounts(host: HostConfig, placement: Placement, facts: ContainerFacts, security: Security) -> list[dict[str, Any]]:

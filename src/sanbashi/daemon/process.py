@@ -33,7 +33,7 @@ from .volume_mounts import VolumeMounts
 
 log = logging.getLogger("sanbashi.process")
 
-PARTS = "parts"  # of volumes, bound in the container's folder
+PARTS = "parts"  # of volumes and images, bound in the container's folder
 FILES = {"/etc/hostname": "hostname", "/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf"}
 
 
@@ -106,7 +106,7 @@ class Process:
             placed = msgspec.structs.replace(container, mounts=self.with_parts(container))
             ipc, shm = self.joined(container.host_config.ipc_mode, "ipc"), self.shm(container)
             try:
-                placement = self.placement(container, rootfs, namespace, shared, ipc=ipc, shm=shm)
+                placement = self.placement(placed, rootfs, namespace, shared, ipc=ipc, shm=shm)
                 written = spec(placed, placement, self.facts)
             except (Conflict, Invalid, NotFound) as error:
                 # As Docker has it: the request to start was right, what the container was made of is not.
@@ -151,7 +151,7 @@ class Process:
                 self.core.events.tell("volume", action, point.name, about)
 
     def with_parts(self, container: Container) -> tuple[MountPoint, ...]:
-        """The container's mounts, those of a part of a volume from where that part is bound; blocking."""
+        """The container's mounts, those of a part of a volume or an image from where that part is bound; blocking."""
         parts = self.core.container_dir(container.id) / PARTS
         placed = []
         for number, point in enumerate(container.mounts):
@@ -162,7 +162,7 @@ class Process:
         return tuple(placed)
 
     def placement(self, container: Container, rootfs: Path, namespace: str, shared: Container | None, *, ipc: str, shm: str) -> Placement:
-        """Blocking."""
+        """Where everything is; the container's mounts are ready. Blocking."""
         host = container.host_config
         folder = self.core.container_dir((shared or container).id)
         files = {inside: str(folder / name) for inside, name in FILES.items() if (folder / name).exists()}
@@ -172,6 +172,7 @@ class Process:
             own_network=bool(namespace) and shared is None,
             hostname=shared.config.hostname if shared else "",
             files=files,
+            leaves=frozenset(p.source for p in container.mounts if p.type != "tmpfs" and not Path(p.source).is_dir()),
             user=find_user(rootfs, container.config.user, host.group_add or ()),
             ipc=ipc,
             pid=self.joined(host.pid_mode, "pid"),
