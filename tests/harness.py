@@ -362,11 +362,12 @@ class Engine:
         return self.machine.run(line, check=check, timeout=timeout, environment=self.variables())
 
     def call(self, method: str, path: str, body: Any = None, *, timeout: float = 120) -> tuple[int, Any]:
-        """One request of the API from here: (status, parsed JSON or text)."""
+        """One request of the API from here: (status, parsed JSON or text). A body of bytes is an archive."""
         connection = Unix(str(self.socket), timeout)
         with contextlib.closing(connection):
-            content = None if body is None else json.dumps(body)
-            connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
+            content = body if body is None or isinstance(body, bytes) else json.dumps(body)
+            kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
+            connection.request(method, path, content, {"Content-Type": kind} if content else {})
             answer = connection.getresponse()
             text = answer.read().decode()
         with contextlib.suppress(ValueError):

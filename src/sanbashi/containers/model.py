@@ -188,7 +188,10 @@ class HostConfig(Wire, frozen=True, kw_only=True, rename="pascal"):
 
 
 class MountPoint(Wire, frozen=True, kw_only=True, rename="pascal"):
-    """A mount as it stands (inspect's Mounts). `type` bind, volume or tmpfs; `propagation` rprivate and friends."""
+    """A mount as it stands (inspect's Mounts). `type` bind, volume, tmpfs or image; `propagation` rprivate and friends.
+
+    The `name` of an image's mount is the image as the user named it.
+    """
 
     type: str
     name: str = ""
@@ -199,8 +202,10 @@ class MountPoint(Wire, frozen=True, kw_only=True, rename="pascal"):
     rw: bool = msgspec.field(default=True, name="RW")
     propagation: str = ""
     copy_up: bool = msgspec.field(default=False, name="-copy-up")  # fill an empty volume from the image
-    subpath: str = msgspec.field(default="", name="-subpath")  # the part of the volume that is mounted, "" for all of it
+    subpath: str = msgspec.field(default="", name="-subpath")  # the part of the volume or image that is mounted, "" for all of it
     options: tuple[str, ...] = msgspec.field(default=(), name="-options")  # further mount options (tmpfs size, mode)
+    image_id: str = msgspec.field(default="", name="-image")  # of an image's mount: which one it was at creation,
+    layers: tuple[str, ...] = msgspec.field(default=(), name="-layers")  # and its layers, which stay as long as the container
 
 
 class HealthLog(Wire, frozen=True, kw_only=True, rename="pascal"):
@@ -270,6 +275,11 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<Container {self.name} {self.id[:12]} {self.state.status}>"
+
+    @property
+    def stands_on(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """(image id, layers) of its own image, then of those that are mounted in it."""
+        return ((self.image_id, self.layers), *((m.image_id, m.layers) for m in self.mounts if m.type == "image"))
 
 
 class ExecConfig(Wire, frozen=True, kw_only=True, rename="pascal"):

@@ -1,6 +1,7 @@
 """What is mounted into a container: -v, --mount, the image's VOLUMEs and --volumes-from become MountPoints; Docker's sentences for what is wrong.
 
-A bind's source is made where it is missing only for -v (`create_source`); the edge does so, and it fills empty volumes (`copy_up`).
+Volumes and images are looked up later: here a mount has the name that the user gave. A bind's source is made where it is missing only for -v
+(`create_source`); the edge does so, and it fills empty volumes (`copy_up`).
 """
 
 from __future__ import annotations
@@ -111,9 +112,7 @@ def check_destination(path: str, prefix: str) -> None:
 def mounted(mount: Mount) -> MountPoint:
     """One --mount."""
     prefix = f'invalid mount config for type "{mount.type}"'
-    if mount.type not in ("bind", "volume", "tmpfs"):
-        if mount.type in ("image", "npipe", "cluster"):
-            raise Invalid(f"{prefix}: this engine has no mounts of this type")
+    if mount.type not in ("bind", "volume", "tmpfs", "image"):
         raise Invalid(f"{prefix}: mount type unknown")
     if not mount.target:
         raise Invalid(f"{prefix}: field Target must not be empty")
@@ -142,14 +141,20 @@ def mounted(mount: Mount) -> MountPoint:
             copy_up=not volume.no_copy and not volume.subpath,
             subpath=volume.subpath,
         )
+    if mount.type == "image":
+        if not mount.source:
+            raise Invalid(f"{prefix}: field Source must not be empty")
+        subpath = mount.image_options.subpath if mount.image_options else ""
+        check_subpath(subpath, prefix)
+        return MountPoint(type="image", name=mount.source, destination=clean, rw=False, propagation="rprivate", subpath=subpath)
     if mount.source:
         raise Invalid(f"{prefix}: field Source must not be specified")
     return MountPoint(type="tmpfs", destination=clean, rw=not mount.read_only, options=tmpfs_words(mount.tmpfs_options or TmpfsOptions(), prefix))
 
 
 def check_subpath(subpath: str, prefix: str) -> None:
-    """The part of a volume that is mounted lies in it."""
-    if subpath.startswith("/") or ".." in subpath.split("/") or "\0" in subpath:
+    """The part of a volume or an image that is mounted lies in it."""
+    if subpath.startswith("/") or posixpath.normpath(subpath).split("/")[0] == ".." or "\0" in subpath:
         raise Invalid(f"{prefix}: subpath must be a relative path within the volume")
 
 

@@ -100,4 +100,5 @@ class Content:
 
 def used_layers(state: State) -> Collection[str]:
     """The diff ids that images and containers of a state stand on."""
-    return {d for image in state.images.values() for d in image.diff_ids} | {d for c in state.containers.values() for d in c.layers}
+    standing = (layers for c in state.containers.values() for _, layers in c.stands_on)
+    return {d for image in state.images.values() for d in image.diff_ids}.union(*standing)

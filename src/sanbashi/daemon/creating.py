@@ -71,7 +71,7 @@ class Creating:
         self.check_wishes(container)
         check_links(core, container)
         await core.on_host(check_binds, container.mounts)
-        container = await self.with_volumes(container)
+        container = await self.with_mounts(container)
         try:
             with stage("snapshot"):
                 await core.on_host(core.snapshots.create, id_, container.layers)
@@ -158,11 +158,16 @@ class Creating:
             except Invalid as error:
                 raise Invalid(f"invalid config for network {name}: {error.message}", hint=error.hint) from error
 
-    async def with_volumes(self, container: Container) -> Container:
-        """The container with its volumes made: named ones where absent, anonymous ones for the image's and -v /path."""
+    async def with_mounts(self, container: Container) -> Container:
+        """The container with its images found and its volumes made: named ones where absent, anonymous ones for the image's and -v /path."""
         mounts: list[MountPoint] = []
         anonymous: list[str] = []
-        for mount in container.mounts:
+        # Those that may not be there first: a volume that was made for nothing stays.
+        images = {n: self.with_image(container.id, n, mount) for n, mount in enumerate(container.mounts) if mount.type == "image"}
+        for number, mount in enumerate(container.mounts):
+            if number in images:
+                mounts.append(images[number])
+                continue
             if mount.type != "volume":
                 mounts.append(mount)
                 continue
@@ -176,6 +181,14 @@ class Creating:
                 msgspec.structs.replace(mount, name=volume.name, source=volume.mountpoint, driver="local", options=(*mount.options, *words))
             )
         return msgspec.structs.replace(container, mounts=tuple(mounts), anonymous_volumes=tuple(anonymous))
+
+    def with_image(self, container_id: str, number: int, mount: MountPoint) -> MountPoint:
+        """The mount of an image, found now unless it is another container's (--volumes-from); NotFound in Docker's words."""
+        place = str(self.core.snapshots.image_place(container_id, number))
+        if mount.image_id:
+            return msgspec.structs.replace(mount, source=place)
+        image = self.images.resolve(mount.name)
+        return msgspec.structs.replace(mount, source=place, image_id=image.id, layers=image.diff_ids)
 
 
 def volume_wishes(container: Container, destination: str) -> tuple[dict[str, str], dict[str, str]]:

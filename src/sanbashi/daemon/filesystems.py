@@ -112,11 +112,17 @@ class Filesystems:
         sources = self.binds(container) if binds else []
         inner = ExitStack()
         stack.push_async_callback(asyncio.to_thread, inner.close)
-        return await asyncio.to_thread(inner.enter_context, inside_container(lambda: core.snapshots.mount(container.id), sources))
+
+        def mount_root() -> Path:
+            if binds:
+                core.snapshots.mount_images(container.mounts)
+            return core.snapshots.mount(container.id)
+
+        return await asyncio.to_thread(inner.enter_context, inside_container(mount_root, sources))
 
     def binds(self, container: Container) -> list[Bind]:
-        """Its volumes and binds, the outer ones first, and the files of the network."""
-        found = [Bind(m.source, m.destination, m.rw) for m in container.mounts if m.type in ("bind", "volume")]
+        """Its volumes, binds and images, the outer ones first, and the files of the network."""
+        found = [Bind(m.source, m.destination, m.rw, m.subpath) for m in container.mounts if m.type != "tmpfs"]
         folder = self.core.container_dir(container.id)
         taken = {b.destination for b in found}
         return found + [Bind(str(folder / name), inside) for inside, name in FILES.items() if inside not in taken]

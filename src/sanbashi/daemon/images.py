@@ -267,7 +267,7 @@ class Images:
         for id_ in list(self.state().images):
             state = self.state()
             image = state.images.get(id_)
-            used = {c.image_id for c in state.containers.values()} | {i.parent for i in state.images.values()}
+            used = {i for c in state.containers.values() for i, _ in c.stands_on} | {i.parent for i in state.images.values()}
             if image is None or id_ in used or not wanted.takes(image):
                 continue
             removal = remove(state.images, state.containers.values(), image, "", force=True)

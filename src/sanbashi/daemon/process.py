@@ -97,6 +97,7 @@ class Process:
 
         def prepare() -> None:
             rootfs = core.snapshots.mount(container.id)
+            core.snapshots.mount_images(container.mounts)
             make_sources(container.mounts)
             if container.host_config.ipc_mode == "shareable":
                 mount_shm(core.container_dir(container.id) / "shm", container.host_config.shm_size)

@@ -45,13 +45,27 @@ def openat2(directory: int, path: str, flags: int, mode: int = 0, *, resolve: in
     raise OSError(code, os.strerror(code), path)
 
 
+def open_part(whole: Path, subpath: str) -> int:
+    """A descriptor of what `subpath` names below `whole`; Failed in Docker's words where it is not there or leads out."""
+    root = os.open(whole, O_PATH_DIRECTORY)
+    try:
+        return openat2(root, subpath, os.O_PATH, resolve=RESOLVE_BENEATH)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise Failed(f"path concatenation escapes the base directory, base: {whole}, subpath: {subpath}") from error
+        raise Failed(f"cannot access path {whole / subpath}: {(error.strerror or '').lower()}") from error
+    finally:
+        os.close(root)
+
+
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A mount of a container; `source` is the host's."""
+    """A mount of a container; `source` is the host's, and `subpath` the part of it that is mounted, "" for all of it."""
 
     source: str
     destination: str
     writable: bool = True
+    subpath: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,13 @@ def inside_container(mount_root: Callable[[], Path], binds: Sequence[Bind]) -> I
 
 def put(inside: Inside, bind: Bind) -> None:
     """Bind one mount; what it is mounted on is made where it is missing, as the runtime does at a start."""
+    if bind.subpath:
+        part = open_part(Path(bind.source), bind.subpath)
+        try:
+            put(inside, Bind(f"/proc/self/fd/{part}", bind.destination, bind.writable))
+        finally:
+            os.close(part)
+        return
     source = Path(bind.source)
     if not source.exists():
         return

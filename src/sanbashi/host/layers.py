@@ -63,12 +63,17 @@ class Layers:
     def has(self, diff_id: str) -> bool:
         return (self.path(diff_id) / "note.json").exists()
 
+    def check(self, diff_id: str) -> None:
+        """Failed where a layer is missing."""
+        if not self.has(diff_id):
+            raise missing(diff_id)
+
     def note(self, diff_id: str) -> Note:
         """What is known of a layer; Failed where it is missing."""
         try:
             return msgspec.json.decode((self.path(diff_id) / "note.json").read_bytes(), type=Note)
         except FileNotFoundError as error:
-            raise Failed(f"the layer {diff_id} is missing", hint="remove the image and pull it again") from error
+            raise missing(diff_id) from error
 
     def unpack(self, source: Source, *, consumed: Callable[[int], None] = lambda size: None) -> Draft:
         """Unpack a blob beside the store; publish or discard the draft."""
@@ -149,3 +154,8 @@ class Layers:
                 raise Failed(f"cannot bring layers to the disk: {os.strerror(number)}")
         finally:
             os.close(descriptor)
+
+
+def missing(diff_id: str) -> Failed:
+    """What is said of a layer that is not there."""
+    return Failed(f"the layer {diff_id} is missing", hint="remove the image and pull it again")

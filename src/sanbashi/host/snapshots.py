@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import secrets
 import shutil
 import stat
-import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 import msgspec
 
-from ..errors import Failed, SanbashiError
+from ..containers.model import MountPoint
+from ..errors import Failed
 from ..images.layers import chain_ids
 from .layers import Layers
-from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount, unmount
+from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, unmount
+from .overlay import is_mounted, mount_images, mount_overlay, unmount_images
 from .unpack import OPAQUE
 
-libc = ctypes.CDLL(None, use_errno=True)
-CLONE_FS = 0x200  # linux/sched.h
-PAGE = 4096
-# What the kernel or the administrator may have as other defaults, and what `changes` could not read: renames by reference, copied metadata alone.
-OPTIONS = "index=off,redirect_dir=off,metacopy=off"
 # What every container finds though its image may lack it: mount points and the file that says "in a container". A link's target, or its kind.
 INITIAL = {
     "proc": "dir",
@@ -69,7 +64,7 @@ class Directories:
 
 
 class Snapshots:
-    """DATA_ROOT/snapshots/<container id>/{layers.json,upper,work,merged}. Safe to call from several threads, one call a container at a time."""
+    """DATA_ROOT/snapshots/<container id>/{layers.json,upper,work,merged,images/<number>}; for several threads, one call a container at a time."""
 
     def __init__(self, data_root: Path) -> None:
         self.root = data_root / "snapshots"
@@ -85,8 +80,7 @@ class Snapshots:
     def create(self, container_id: str, layers: Sequence[str]) -> None:
         """Make the writable directory of a container over the layers (diff ids, lowest first); Failed where one is missing."""
         for diff_id in layers:
-            if not self.layers.has(diff_id):
-                raise Failed(f"the layer {diff_id} is missing", hint="remove the image and pull it again")
+            self.layers.check(diff_id)
         first = self.first_layer(tuple(layers))
         draft = self.root / f".new-{secrets.token_hex(8)}"
         with drafting(draft):
@@ -99,20 +93,26 @@ class Snapshots:
     def mount(self, container_id: str) -> Path:
         """Mount the container's root file system unless it is mounted; where it is. StepFailed where the kernel refuses."""
         merged = self.path(container_id)
-        if self.is_mounted(merged):
+        if is_mounted(merged):
             return merged
         layers = self.layers_of(container_id)
-        lower = ":".join([f"i/{self.first_layer(layers).name}", *(self.layers.link(diff_id) for diff_id in reversed(layers))])
+        lower = [f"i/{self.first_layer(layers).name}", *(self.layers.link(diff_id) for diff_id in reversed(layers))]
         own = f"../snapshots/{container_id}"
-        options = f"lowerdir={lower},upperdir={own}/upper,workdir={own}/work,{OPTIONS}"
-        if len(options) >= PAGE:
-            raise Failed(f"the image has too many layers for one overlay mount: {len(layers)}")
-        within(self.layers.root, "overlay", merged, options)
+        mount_overlay(self.layers.root, merged, lower, f"upperdir={own}/upper,workdir={own}/work")
         return merged
 
+    def image_place(self, container_id: str, number: int) -> Path:
+        """Where the image that is a container's mount of that number is mounted while it is used."""
+        return self.root / container_id / "images" / str(number)
+
+    def mount_images(self, points: Iterable[MountPoint]) -> None:
+        """Mount the images among a container's mounts."""
+        mount_images(self.layers, points)
+
     def unmount(self, container_id: str) -> None:
-        """Unmount the container's root file system; not mounted is well. Whoever still stands in it keeps it until he leaves."""
+        """Unmount the container's root file system and images; not mounted is well. Whoever still stands in it keeps it until he leaves."""
         unmount(self.path(container_id), MNT_DETACH | UMOUNT_NOFOLLOW)
+        unmount_images(self.root / container_id / "images")
 
     def remove(self, container_id: str) -> None:
         """Unmount and delete the container's writable directory; gone already is well."""
@@ -174,13 +174,6 @@ class Snapshots:
         except FileNotFoundError as error:
             raise Failed(f"the file system of container {container_id[:12]} is missing", hint="remove the container and create it again") from error
 
-    def is_mounted(self, merged: Path) -> bool:
-        """Whether an overlay stands on a directory: it has a device number of its own."""
-        try:
-            return merged.stat().st_dev != merged.parent.stat().st_dev
-        except FileNotFoundError:
-            return False
-
     def first_layer(self, layers: tuple[str, ...]) -> Path:
         """The layer between image and container with INITIAL in it; one for all containers of an image, made when first wanted."""
         target = self.initial / chain_name(layers)
@@ -235,29 +228,6 @@ def copy_stat(source: Path, target: Path) -> None:
     shutil.copystat(source, target)
     with contextlib.suppress(OSError):
         os.removexattr(target, OPAQUE)
-
-
-def within(directory: Path, kind: str, target: Path, options: str) -> None:
-    """Mount with relative paths in the options: a thread of its own has the directory as its own working directory."""
-    failure: list[SanbashiError | OSError] = []
-
-    def work() -> None:
-        try:
-            if libc.unshare(CLONE_FS) != 0:
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number))
-            os.chdir(directory)
-            mount(kind, target, kind, 0, options)
-        except (SanbashiError, OSError) as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work, name="mount")
-    thread.start()
-    thread.join()
-    if failure and isinstance(failure[0], OSError):
-        raise Failed(f"cannot mount {target}: {failure[0]}") from failure[0]
-    if failure:
-        raise failure[0]
 
 
 def walk(directory: Path) -> Iterator[os.DirEntry[str]]:

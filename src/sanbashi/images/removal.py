@@ -46,7 +46,7 @@ class Removal:
         self.deleted.append(image)
         self.lines.append(("Deleted", image.id))
         used = {chain for other in self.images.values() for chain in chain_ids(other.diff_ids)}
-        used |= {chain for container in self.containers for chain in chain_ids(container.layers)}
+        used |= {chain for container in self.containers for _, layers in container.stands_on for chain in chain_ids(layers)}
         self.lines += [("Deleted", chain) for chain in reversed(chain_ids(image.diff_ids)) if chain not in used]
 
 
@@ -132,8 +132,8 @@ def has_children(images: Mapping[str, Image], image_id: str) -> bool:
 
 
 def first_user(containers: Iterable[Container], image_id: str, *, running: bool = False) -> Container | None:
-    """A container that uses an image."""
-    return next((c for c in containers if c.image_id == image_id and (c.state.running or not running)), None)
+    """A container that uses an image, as its own or mounted in it."""
+    return next((c for c in containers if any(i == image_id for i, _ in c.stands_on) and (c.state.running or not running)), None)
 
 
 def short(image_id: str) -> str:
@@ -143,5 +143,5 @@ def short(image_id: str) -> str:
 
 def unused_layers(doomed: Iterable[Image], images: Iterable[Image], containers: Iterable[Container]) -> tuple[str, ...]:
     """The diff ids that only doomed images have, in order."""
-    kept = {d for i in images for d in i.diff_ids} | {d for c in containers for d in c.layers}
+    kept = {d for i in images for d in i.diff_ids} | {d for c in containers for _, layers in c.stands_on for d in layers}
     return tuple(dict.fromkeys(d for i in doomed for d in i.diff_ids if d not in kept))

@@ -6,7 +6,7 @@ import pytest
 
 from sanbashi.containers.model import Config, Container, HostConfig, Mount, MountPoint
 from sanbashi.containers.mounts import bind, mount_points, tmpfs_options
-from sanbashi.containers.options import BindOptions, TmpfsOptions, VolumeOptions
+from sanbashi.containers.options import BindOptions, ImageOptions, TmpfsOptions, VolumeOptions
 from sanbashi.containers.request import nobody
 from sanbashi.errors import Invalid, NotFound
 
@@ -85,6 +85,10 @@ def test_outer_mounts_come_first() -> None:
         ),
         (Mount(type="bind", source="/a", target="/a", volume_options=VolumeOptions()), "field VolumeOptions must not be specified"),
         (Mount(type="volume", target="/a", volume_options=VolumeOptions(subpath="a")), "must not set Subpath when using anonymous volumes"),
+        (Mount(type="image", target="/a"), 'invalid mount config for type "image": field Source must not be empty'),
+        (Mount(type="image", source="x", target="/a", bind_options=BindOptions()), "field BindOptions must not be specified"),
+        (Mount(type="image", source="x", target="/a", image_options=ImageOptions(subpath="/b")), "subpath must be a relative path within the volume"),
+        (Mount(type="cluster", source="x", target="/a"), 'invalid mount config for type "cluster": mount type unknown'),
         (Mount(type="tmpfs", target="/a", tmpfs_options=TmpfsOptions(options=(("bogus",),))), "invalid option: bogus"),
         (Mount(type="tmpfs", target="/a", tmpfs_options=TmpfsOptions(options=(("a", "b", "c"),))), "invalid option array length"),
     ],

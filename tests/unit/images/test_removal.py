@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from sanbashi.containers.model import Config, Container, ContainerState, HostConfig
+from sanbashi.containers.model import Config, Container, ContainerState, HostConfig, MountPoint
 from sanbashi.errors import Conflict
 from sanbashi.images.layers import chain_ids
 from sanbashi.images.model import Image
@@ -94,3 +95,15 @@ def test_an_unnamed_parent_goes_with_its_last_child() -> None:
 
 def test_layers_of_containers_are_used() -> None:
     assert unused_layers([image(layers=(A, B, C))], [], [container()]) == (C,)
+
+
+def test_an_image_that_is_mounted_is_in_use() -> None:
+    """The container is another image's; what it mounts stays, and with force the layers do."""
+    one, two = image(ONE, "web:1", layers=(A, B)), image(TWO, "tools:1", layers=(A, C))
+    point = MountPoint(type="image", destination="/tools", image_id=TWO, layers=(A, C))
+    user = replace(container(ONE), mounts=(point,))
+    assert "container cccccccccccc is using its referenced image 222222222222" in refusal([two, one], "tools:1", user)
+    assert lines([two, one], "tools:1", user, force=True) == ["Untagged: tools:1", f"Deleted: {TWO}"]
+    assert unused_layers([two], [one], [user]) == ()
+    running = replace(user, state=ContainerState(status="running"))
+    assert "image is being used by running container" in refusal([two, one], "", running, force=True)
