@@ -37,6 +37,50 @@ def test_a_wish_for_a_network_that_is_gone_can_be_taken_back(clean: Engine) -> N
     assert list(networks_of(clean, "web")) == ["bridge"]
 
 
+@pytest.mark.parametrize("way", ["flags", "connect"])
+def test_interfaces_are_in_the_order_of_the_request(clean: Engine, program: str, way: str) -> None:
+    """Not in that of the names or the subnets; and so again after a stop, with the same addresses."""
+    for network in ("alpha", "middle", "zeta"):
+        clean.cli("network", "create", network)
+    if way == "flags":
+        clean.cli("create", "--name", "web", "--network", "zeta", "--network", "alpha", "--network", "middle", *SLEEP, program=program)
+    else:
+        clean.cli("create", "--name", "web", "--network", "zeta", *SLEEP, program=program)
+        for network in ("alpha", "middle"):
+            clean.cli("network", "connect", network, "web", program=program)
+
+    def interfaces() -> list[tuple[str, str]]:
+        rows = [line.split() for line in clean.cli("exec", "web", "ip", "-o", "-4", "addr").stdout.splitlines()]
+        return sorted((row[1], row[3].partition("/")[0]) for row in rows if row[1] != "lo")
+
+    clean.cli("start", "web")
+    found = networks_of(clean, "web")
+    assert interfaces() == [(f"eth{n}", found[name]["IPAddress"]) for n, name in enumerate(("zeta", "alpha", "middle"))]
+    before = interfaces()
+    clean.cli("stop", "-t0", "web")
+    clean.cli("start", "web")
+    assert interfaces() == before
+
+
+def test_a_failed_start_leaves_the_wishes_as_they_were(clean: Engine) -> None:
+    """moby 51758: a port that is taken at the start. All stays wished, nothing of the attempt is left, the next start has all."""
+    clean.cli("network", "create", "--subnet", "10.77.0.0/24", "one")
+    clean.cli("network", "create", "two")
+    clean.cli("run", "-d", "--name", "holder", "-p", "8080:80", *SLEEP)
+    clean.cli("create", "--name", "web", "--network", "one", "--ip", "10.77.0.9", "--network-alias", "bee", "-p", "8080:80", *SLEEP)
+    clean.cli("network", "connect", "--alias", "cee", "two", "web")
+    before, standing = networks_of(clean, "web"), clean.machine.traces()
+    refused = clean.cli("start", "web", check=False)
+    assert refused.exit == 1 and "Bind for 0.0.0.0:8080 failed: port is already allocated" in refused.stderr
+    assert networks_of(clean, "web") == before and list(before) == ["one", "two"]
+    assert not clean.machine.left(standing)
+    clean.cli("rm", "-f", "holder")
+    clean.cli("start", "web")
+    after = networks_of(clean, "web")
+    assert after["one"]["IPAddress"] == "10.77.0.9" and (after["one"]["Aliases"], after["two"]["Aliases"]) == (["bee"], ["cee"])
+    assert clean.cli("port", "web").stdout.startswith("80/tcp -> 0.0.0.0:8080")
+
+
 def test_who_joins_again_gets_the_lowest_address_and_who_stops_keeps_theirs(clean: Engine) -> None:
     clean.cli("network", "create", "--subnet", "10.77.0.0/24", "net")
     clean.cli("run", "-d", "--name", "first", "--network", "net", *SLEEP)

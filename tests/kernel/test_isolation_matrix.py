@@ -9,6 +9,7 @@ from tests.kernel.matrix import Cell, Matrix, Outcome, cells, counted, mistakes,
 from tests.kernel.matrix_docker import DockerRun, compared
 
 pytestmark = pytest.mark.root
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "isolation.md"
 
 
 @pytest.mark.timeout(120)
@@ -18,6 +19,8 @@ def test_every_cell(tmp_path: Path, br_netfilter: bool) -> None:
     print(f"\n{counted(matrix)}\n\n{table(matrix)}")
     assert mistakes(matrix) == []
     assert len(matrix.outcomes) == sum(not c.void for c in cells())
+    section = PAGE.read_text().partition(f"## bridge-nf-call-iptables = {int(br_netfilter)}\n")[2].partition("\n## ")[0]
+    assert f"{counted(matrix)}." in section and table(matrix).strip() in section, "make isolation"
 
 
 def test_void_cells_are_named() -> None:

@@ -239,7 +239,7 @@ def test_ports_come_and_go_while_the_container_talks(clean: Engine) -> None:
 
 
 def test_a_networks_rules_change_live(clean: Engine) -> None:
-    """icc off and on again; masquerading off; what cannot change is refused and changes nothing."""
+    """icc off and on again; what cannot change is refused and changes nothing. The other options: test_live."""
     clean.cli("network", "create", "app")
     clean.cli("run", "-d", "--name", "echo", "--network", "app", "busybox", "sh", "-c", ECHO)
     clean.cli("run", "-d", "--name", "client", "--network", "app", "busybox", "sleep", "100")
