@@ -18,7 +18,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +29,7 @@ NETWORKS = ("left", "right")
 FIRST_PORT = 10000
 AT_ONCE = 16
 PATIENCE = 10.0  # seconds for one answer; the machine may be busy
+ATF_PERM = 0x04  # linux/if_arp.h
 COMMAND = ["httpd", "-f", "-p", "80", "-h", "/etc"]
 
 
@@ -99,7 +100,20 @@ class Crowd:
             *wrong(where, "pages", direct),
             *wrong(where, "pages", [("127.0.0.1", port, who) for port, who in published]),
             *wrong(where.outside, "pages", [("198.51.100.2", port, who) for port, who in published]),
+            *self.neighbours({pid for inside in members.values() for pid, _ in inside.values()}),
         ]
+
+    def neighbours(self, pids: Iterable[int]) -> Iterator[str]:
+        """Who costs the kernel more entries of its neighbour table than meant, now that everybody was asked.
+
+        The table is one for all namespaces and holds 1,024 that are not permanent: a container may have one, its gateway's; of the host's none is
+        for a container.
+        """
+        for pid in (1, *pids):
+            rows = [line.split() for line in self.engine.machine.path(f"/proc/{pid}/net/arp").read_text().splitlines()[1:]]
+            learned = [row[0] for row in rows if not int(row[2], 16) & ATF_PERM and (pid != 1 or row[5] != "eth0")]
+            if len(learned) > (pid != 1):
+                yield f"the neighbour table has {', '.join(learned)} for {f'process {pid}' if pid != 1 else 'the host'}"
 
     def clear(self) -> None:
         """Remove every container of the crowd, and the networks."""
