@@ -133,3 +133,32 @@ def test_a_container_that_spoils_its_own_namespace_keeps_nobody_from_starting(cl
     assert clean.machine.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:8600/"]).stdout == "404"
     assert "going on one by one" in clean.tail(60)
     clean.cli("rm", "-f", "rogue", "good")
+
+
+def test_a_keeper_that_somebody_stopped_is_named_or_ended(where: Machine, running: Engine, engine_kind: Kind) -> None:
+    """With containers that go on it is named, for it serves them; with none it is ended, and the next start is as any other."""
+    if engine_kind != "sanbashi":
+        pytest.skip("dockerd has no keeper")
+    running.cli("network", "create", "kept")
+    running.cli(
+        "run", "-d", "--name", "served", "--stop-timeout", "1", "--network", "kept", "--restart", "always", "-p", "8650:80", "busybox", "httpd", "-f"
+    )
+    keeper = next(pid for pid, line in where.processes().items() if "/keeper/" in line)
+    where.run(["kill", "-STOP", str(keeper)])
+    running.end()
+    with pytest.raises(RuntimeError, match=rf"the keeper \(process {keeper}\) does not answer: it is stopped"):
+        running.start()
+    assert f"hint: kill -CONT {keeper} wakes it; or kill -9 {keeper}, and the daemon starts its own in its place" in running.tail()
+    where.run(["kill", "-CONT", str(keeper)])
+    before = running.options
+    running.options = (*before, "--live-restore=false")
+    try:
+        running.start()
+        where.run(["kill", "-STOP", str(keeper)])
+        assert running.end() == 0
+        assert not any(word in line for line in where.processes().values() for word in ("/keeper/", "conmon", "httpd"))
+    finally:
+        running.options = before
+        running.start()
+    assert running.cli("port", "served").stdout.splitlines()[0] == "80/tcp -> 0.0.0.0:8650"
+    running.clear()

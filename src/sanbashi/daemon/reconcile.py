@@ -8,13 +8,14 @@ import logging
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from ..containers.model import Container
 from ..containers.restart import starts_with_daemon
-from ..errors import SanbashiError
+from ..errors import SanbashiError, Unavailable
 from ..host.mounts import unshare_path
 from ..network import commands
 from ..network.absent import without_absent
@@ -236,6 +237,7 @@ class Reconcile:
             task.cancel()
         self.lifecycle.health.close()
         if not core.config.live_restore:
+            await self.make_keeper_answer()
             running = [c for c in core.state.containers.values() if c.state.running]
             # Each has its own time, as with `stop`; --shutdown-timeout is for what hangs nevertheless.
             own = [STOP_TIMEOUT if c.config.stop_timeout is None else c.config.stop_timeout for c in running]
@@ -246,6 +248,7 @@ class Reconcile:
         idle = not any(c.state.running for c in core.state.containers.values())
         if idle:
             # Nothing needs what is in the kernel: the next start makes it anew from what is saved.
+            await self.make_keeper_answer()
             await core.on_host(core.kernel.remove_everything)
             await core.on_host(core.keeper.end)
         await self.process.close()
@@ -256,3 +259,12 @@ class Reconcile:
         await core.on_host(core.kernel.close)
         core.store.stop()
         core.hands.shutdown(wait=True)
+
+    async def make_keeper_answer(self) -> None:
+        """End a keeper that does not answer, for nothing can be taken down without its word; the next one is asked instead, and keeps nothing."""
+        keeper = self.core.keeper
+        try:
+            await self.core.on_host(keeper.ensure)
+        except Unavailable as error:
+            log.error("%s; it is ended", error.message)
+            await self.core.on_host(partial(keeper.end, ask=False))

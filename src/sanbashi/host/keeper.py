@@ -18,7 +18,8 @@ from sanbashi.keeper import protocol
 from sanbashi.network.lease import Lease, LeaseReport, report_of
 from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Picture, Resolver
 
-from .keeperline import Line, join, reach, runs, wait_for_lock
+from .keeperline import Line, join, reach, runs, wait_for_end
+from .keeperprocess import PATIENCE, Silent
 from .listening import ADDRESS, listen
 from .taken import HostResolverTaken, PortTaken
 
@@ -109,16 +110,17 @@ class KeeperClient:
         with self._lock:
             return {**self._repeat(lambda line: line.request({"status": True})), "pid": self.pid}
 
-    def end(self) -> None:
-        """End the keeper that runs, if one does: everything it holds goes."""
+    def end(self, *, ask: bool = True) -> None:
+        """End the keeper that runs, if one does: everything it holds goes. One that does not answer need not be asked."""
         with self._lock:
             if runs(self._root):
-                with contextlib.suppress(ConnectionError):  # it may be gone before its answer is read
-                    line = self._line or self._connect()
-                    if self._watch is not None:
-                        self._watch[0].left = True  # this end is no loss
-                    line.request({"end": True})
-                wait_for_lock(self._root)
+                if self._watch is not None:
+                    self._watch[0].left = True  # this end is no loss
+                if ask:
+                    with contextlib.suppress(ConnectionError, Unavailable):  # it may be gone before its answer is read, or never answer
+                        with contextlib.closing(join(self._root)) as line:
+                            line.request({"end": True})
+                wait_for_end(self._root, at_once=not ask)
             if self._child is not None:
                 self._child.wait()
             self._items, self._keeper = {}, ""
@@ -132,7 +134,7 @@ class KeeperClient:
         if watch is not None:
             watch[0].close()
             if watch[1] is not threading.current_thread():
-                watch[1].join()
+                watch[1].join(PATIENCE)  # a keeper that closed its line and has not ended yet is nothing to wait for
 
     def _repeat(self, work: Callable[[Line], Result]) -> Result:
         """Do the work with a keeper, with the next one where it dies of old age or is killed in the middle."""
@@ -148,9 +150,9 @@ class KeeperClient:
             except ConnectionError:
                 self._drop()
                 deaths += 1
-            except TimeoutError:
-                self._drop()
-                raise Unavailable("the keeper does not answer", hint=f"see {self._root / protocol.LOG}") from None
+            except Silent:
+                self._drop()  # what it says later is the answer to nothing that is asked then
+                raise
         raise Unavailable("the keeper ends again and again", hint=f"see {self._root / protocol.LOG}")
 
     def _drop(self) -> None:
@@ -163,7 +165,7 @@ class KeeperClient:
         self._line = line
         if child is not None:
             self._child = child
-        if self._watch is not None and line.keeper == self._keeper:
+        if self._watch is not None and line.keeper == self._watch[0].keeper:
             self._watch[0].close()  # of a line that was given up, not of a keeper that died
         watched = join(self._root)
         thread = threading.Thread(target=self._watch_over, args=(watched, child), name="keeper", daemon=True)

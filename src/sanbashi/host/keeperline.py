@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import immutables
 
@@ -20,50 +21,61 @@ import sanbashi
 from sanbashi.errors import Unavailable
 from sanbashi.keeper import protocol
 
-PATIENCE = 10.0  # seconds for a keeper to come up, and for any reply of it
-PAUSE = 0.005  # seconds between two attempts while another starts one
+from . import keeperprocess as process
+from .keeperprocess import Silent, keeper_of, patiently, stopped
+
+Result = TypeVar("Result")
 
 
 class Line:
-    """A greeted connection; one request at a time. ConnectionError when the keeper goes, TimeoutError when it says nothing."""
+    """A greeted connection; one request at a time. ConnectionError when the keeper goes, Silent when it says nothing."""
 
-    def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
+    def __init__(self, root: Path, connected: socket.socket) -> None:
+        self._root, self._socket = root, connected
         self._received = bytearray()
         self.left = False  # by us
-        self._socket.settimeout(PATIENCE)
-        hello = self.request({"hello": list(protocol.VERSIONS)})
-        if "refused" in hello:
-            raise Unavailable(
-                hello["refused"], hint="stop the keeper that runs (kill PID); names and forwarded ports pause until the daemon starts its own"
-            )
+        self.pid = 0  # as long as it has not told
+        try:
+            hello = self.request({"hello": list(protocol.VERSIONS)})
+            if "refused" in hello:
+                raise Unavailable(
+                    hello["refused"], hint="stop the keeper that runs (kill PID); names and forwarded ports pause until the daemon starts its own"
+                )
+        except (OSError, Unavailable):
+            connected.close()
+            raise
         self.version: int = hello["hello"]
         self.keeper: str = hello["keeper"]
         self.revision: int = hello["revision"]
-        self.pid: int = hello["pid"]
+        self.pid = hello["pid"]
 
     def request(self, frame: protocol.Frame, descriptors: Sequence[int] = ()) -> protocol.Frame:
         """Send a request, wait for its reply."""
-        data = protocol.pack(frame)
-        sent = socket.send_fds(self._socket, [data], list(descriptors)) if descriptors else self._socket.send(data)
-        self._socket.sendall(memoryview(data)[sent:])
+        data = memoryview(protocol.pack(frame))
+        if descriptors:
+            data = data[self._patiently(partial(socket.send_fds, self._socket, [data], list(descriptors))) :]
+        while data:
+            data = data[self._patiently(partial(self._socket.send, data)) :]
         return self.read()
 
     def read(self) -> protocol.Frame:
         """The next frame."""
         while (reply := protocol.unpack(self._received)) is None:
-            chunk = self._socket.recv(1 << 18)
+            chunk = self._patiently(partial(self._socket.recv, 1 << 18))
             if not chunk:
                 raise ConnectionResetError("the keeper is gone")
             self._received += chunk
         return reply
 
+    def _patiently(self, call: Callable[[], Result]) -> Result:
+        return patiently(self._root, self.pid, call)
+
     def listen(self, heard: Callable[[protocol.Frame], None]) -> None:
         """Hear what the keeper says unasked, until it is gone or `close` is called by another thread."""
         try:
+            self._socket.settimeout(None)  # who only listens has time, also for the first word
             if self.version >= protocol.LEASES:
                 heard(self.request({"subscribe": True}))
-            self._socket.settimeout(None)
             while True:
                 heard(self.read())
         except OSError:
@@ -95,34 +107,52 @@ class Exec:
 
 
 def reach(root: Path, resolv_conf: Path) -> tuple[Line, subprocess.Popen[bytes] | None]:
-    """A line to the keeper of an exec root, started if none runs; and the process if it is our child. Unavailable."""
-    until = time.monotonic() + PATIENCE
+    """A line to the keeper of an exec root, started if none runs; and the process if it is our child. Unavailable.
+
+    One that is about to end is waited for, and the next is started in its place; one that is slow is waited for as well.
+    """
+    begun = time.monotonic()
+    pause = process.PAUSE
+    child: subprocess.Popen[bytes] | None = None
     with Exec(root) as place:
         while True:
-            child = start(root, place, resolv_conf)
+            child = start(root, place, resolv_conf) or child
             try:
-                return Line(connect(place)), child
-            except (ConnectionError, FileNotFoundError, BrokenPipeError):
-                if child is not None and (status := child.wait(PATIENCE)) is not None:
+                return Line(root, connect(root, place)), child
+            except (ConnectionError, FileNotFoundError):
+                if child is not None and (status := ended(child)) is not None:
                     raise Unavailable(f"the keeper ended at once with status {status}", hint=f"{root / protocol.LOG} says why") from None
-            except TimeoutError:
-                raise Unavailable("the keeper does not answer", hint=f"see {root / protocol.LOG}") from None
-            if time.monotonic() > until:
-                raise Unavailable(f"no keeper can be reached at {root / protocol.SOCKET}, and its lock is held")
-            time.sleep(PAUSE)
+            waited = time.monotonic() - begun
+            if waited > process.PATIENCE:
+                pause = process.LOOK
+                if stopped(keeper_of(root)) or waited > process.ENDURANCE:
+                    raise Silent(root, keeper_of(root))
+            time.sleep(pause)
+
+
+def ended(child: subprocess.Popen[bytes]) -> int | None:
+    """The status of a keeper that hears nobody any more; None while it still is about to end."""
+    try:
+        return child.wait(process.PATIENCE)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def join(root: Path) -> Line:
-    """One more line to the keeper that runs; ConnectionError, FileNotFoundError."""
+    """One more line to the keeper that runs; ConnectionError where it is about to end."""
     with Exec(root) as place:
-        return Line(connect(place))
+        try:
+            return Line(root, connect(root, place))
+        except FileNotFoundError:
+            raise ConnectionResetError("the keeper is gone") from None
 
 
-def connect(place: Exec) -> socket.socket:
+def connect(root: Path, place: Exec) -> socket.socket:
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connected.settimeout(process.PATIENCE)
     try:
-        connected.connect(place.socket)
-    except OSError:
+        patiently(root, 0, partial(connected.connect, place.socket))
+    except (OSError, Unavailable):
         connected.close()
         raise
     return connected
@@ -175,13 +205,22 @@ def runs(root: Path) -> bool:
     return False
 
 
-def wait_for_lock(root: Path) -> None:
-    """Until the keeper of an exec root is gone: it holds the lock for its whole life."""
-    lock = os.open(root / protocol.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    finally:
-        os.close(lock)
+def wait_for_end(root: Path, *, at_once: bool = False) -> None:
+    """Until the keeper of an exec root is gone: it holds the lock for its whole life.
+
+    One that is stopped, or takes too long, is killed; with `at_once` any. Silent where not even that ends it.
+    """
+    begun = time.monotonic()
+    due = 0.0 if at_once else process.PATIENCE
+    while runs(root):
+        waited = time.monotonic() - begun
+        if waited >= due and (pid := keeper_of(root)):
+            if at_once or stopped(pid) or waited > process.GRACE:
+                process.kill(pid)
+            due += process.PATIENCE
+        if waited > process.ENDURANCE:
+            raise Silent(root, keeper_of(root))
+        time.sleep(process.PAUSE)
 
 
 def command(root: Path, lock: int, listener: int, resolv_conf: Path) -> list[str]:
