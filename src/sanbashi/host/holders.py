@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import struct
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from sanbashi.network.model import IPAddress
 
+from .counts import Counts
+from .netlink import DUMP, Message, Netlink
+
 PROC = Path("/proc")
+SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20  # linux/netlink.h, linux/sock_diag.h
+BOUND_INACTIVE = 1 << 13  # TCPF_BOUND_INACTIVE, net/tcp_states.h
+ASKED = struct.Struct("=BBBxI HH 16s 16s I 8s")  # struct inet_diag_req_v2
+TOLD = struct.Struct("=BBBB HH 16s 16s I 8s IIIII")  # struct inet_diag_msg
 LISTEN, UNCONNECTED = "0A", "07"  # states in /proc/net/tcp and udp
 WILDCARDS = (IPv4Address("0.0.0.0"), IPv6Address("::"))
 
@@ -24,9 +34,30 @@ def holder(protocol: str, address: IPAddress, port: int) -> str:
             words = line.split()
             local, taken = parsed(words[1])
             if taken == port and words[3] in (LISTEN, UNCONNECTED) and clashes(local, address):
-                place = f"{f'[{local}]' if local.version == 6 else local}:{port}/{protocol}"
-                return f"{owner(words[9])} on {place}"
+                return described(words[9], local, port, protocol)
+    if protocol == "tcp":
+        for local, inode in silent(port):
+            if clashes(local, address):
+                return described(inode, local, port, protocol)
     return ""
+
+
+def described(inode: str, local: IPAddress, port: int, protocol: str) -> str:
+    return f"{owner(inode)} on {f'[{local}]' if local.version == 6 else local}:{port}/{protocol}"
+
+
+def silent(port: int) -> Iterator[tuple[IPAddress, str]]:
+    """The sockets of TCP that are bound to a port and do not listen, which are in no file of /proc: address and inode.
+
+    Linux tells of them since 6.8; an older one of none.
+    """
+    with contextlib.suppress(OSError), Netlink(SOCK_DIAG, Counts()) as asking:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            body = ASKED.pack(family, socket.IPPROTO_TCP, 0, BOUND_INACTIVE, socket.htons(port), 0, b"", b"", 0, b"\xff" * 8)
+            for kind, told in asking.ask(Message(SOCK_DIAG_BY_FAMILY, DUMP, body)):
+                if kind == SOCK_DIAG_BY_FAMILY and len(told) >= TOLD.size:
+                    found, *_, inode = TOLD.unpack_from(told)
+                    yield ip_address(told[8:12] if found == socket.AF_INET else told[8:24]), str(inode)
 
 
 def parsed(text: str) -> tuple[IPAddress, int]:

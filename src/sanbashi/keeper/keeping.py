@@ -15,6 +15,7 @@ from .holding import hold, serve
 from .hostserving import HostServed
 from .leases import Leases
 from .loop import Loop
+from .remains import Remains
 from .serving import Answering, Served
 from .streams import StreamForwarder
 
@@ -73,11 +74,12 @@ class Keeping:
             self._release(item)
         taken: list[Port] = []
         failed: list[tuple[int, int]] = []
+        remains = Remains()
         for place, item in wanted:
             if item.key in self.items:
                 continue  # held already
             try:
-                self._take(item)
+                self._take(item, remains)
                 taken.append(item)
             except OSError as error:
                 failed.append((place, error.errno or errno.EIO))
@@ -87,17 +89,17 @@ class Keeping:
             for item in taken:
                 self._release(item)
             for item in in_the_way:
-                self._take(item)
+                self._take(item, remains)
         return failed
 
-    def _take(self, item: Port) -> None:
+    def _take(self, item: Port, remains: Remains) -> None:
         holding: Holding
         if isinstance(item, HeldPort):
-            holding = hold(item)
+            holding = hold(item, remains)
         elif item.protocol == "tcp":
-            holding = StreamForwarder(self._loop, item, serve(item))
+            holding = StreamForwarder(self._loop, item, serve(item, remains))
         else:
-            holding = DatagramForwarder(self._loop, item, serve(item))
+            holding = DatagramForwarder(self._loop, item, serve(item, remains))
         self._ports[item.key] = holding
         self.items[item.key] = item
 
