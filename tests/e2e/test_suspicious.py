@@ -162,3 +162,16 @@ def test_a_keeper_that_somebody_stopped_is_named_or_ended(where: Machine, runnin
         running.start()
     assert running.cli("port", "served").stdout.splitlines()[0] == "80/tcp -> 0.0.0.0:8650"
     running.clear()
+
+
+def test_a_restart_right_after_a_visit_by_the_loopback_of_ipv6(clean: Engine, engine_kind: Kind) -> None:
+    """The forwarder closes what the server closed, so TIME_WAIT is on our side, at the very port that the restart needs."""
+    if engine_kind != "sanbashi":
+        pytest.skip("dockerd listens through a proxy")
+    clean.cli("run", "-d", "--name", "visited", "-p", "8651:80", "busybox", "httpd", "-f")
+    for _ in range(2):
+        said = clean.machine.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Connection: close", "http://[::1]:8651/"])
+        assert said.stdout == "404"
+        assert "8651" in clean.machine.run("ss -6tan state time-wait").stdout
+        clean.cli("restart", "-t", "0", "visited")
+    clean.cli("rm", "-f", "visited")
