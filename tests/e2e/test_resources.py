@@ -193,6 +193,23 @@ def test_logs_are_rotated_and_read_as_one(run: Run, clean: Engine) -> None:
     assert run("create", "--log-opt", "max-file=0", "busybox", check=False).stderr.startswith("Error response from daemon: max-file cannot be less")
 
 
+def test_logs_that_were_put_aside_are_packed(clean: Engine) -> None:
+    script = "seq 1 20000; sleep 2; seq 20001 40000; until [ -e /go ]; do sleep 0.1; done; echo end"
+    limits = ["--log-opt", "max-size=50k", "--log-opt", "max-file=3", "--log-opt", "compress=true"]
+    made = clean.cli("run", "-d", "--name", "packs", *limits, "busybox", "sh", "-c", script)
+    assert made.stderr == ""
+    folder = clean.root / "data/containers" / made.stdout.strip()
+    while sorted(p.name[64:] for p in folder.glob("*.log*")) != [".log", ".log.1.gz", ".log.2.gz"]:
+        time.sleep(0.1)  # to the test's own deadline
+    clean.cli("exec", "packs", "touch", "/go")
+    whole = "".join(f"{n}\n" for n in range(1, 40001)) + "end\n"
+    assert clean.cli("logs", "-f", "packs").stdout == whole
+    assert clean.cli("logs", "--tail", "25000", "packs").stdout == "".join(whole.splitlines(True)[-25000:])
+    clean.cli("start", "packs")
+    clean.cli("rm", "-f", "packs")
+    assert not folder.exists()
+
+
 # -- attach through a websocket, and statuses at the edges
 
 

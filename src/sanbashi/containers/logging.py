@@ -11,8 +11,8 @@ from ..errors import Invalid
 from .model import Container, LogConfig
 
 ATTRIBUTES = frozenset(("labels", "labels-regex", "env", "env-regex", "tag"))
-HONOURED = frozenset(("max-size", "max-file")) | ATTRIBUTES
-KNOWN = HONOURED | {"compress", "mode", "max-buffer-size"}
+HONOURED = frozenset(("max-size", "max-file", "compress")) | ATTRIBUTES
+KNOWN = HONOURED | {"mode", "max-buffer-size"}
 TRUTHS = {"1": True, "t": True, "T": True, "TRUE": True, "true": True, "True": True}
 TRUTHS |= {"0": False, "f": False, "F": False, "FALSE": False, "false": False, "False": False}
 FIELD = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")  # the one form of Go's templates that a tag may have here
@@ -23,10 +23,11 @@ DEFAULTS = {"json-file": ("0", "1"), "local": ("20m", "5"), "none": ("0", "1")}
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """Bytes of one file (0: no limit) and how many files there are with the one that is written."""
+    """Bytes of one file (0: no limit), how many files there are with the one that is written, and whether the others are packed."""
 
     size: int
     files: int
+    packed: bool = False
 
     @property
     def rotated(self) -> bool:
@@ -44,7 +45,8 @@ def log_limits(log: LogConfig) -> LogLimits:
         raise Invalid(f"error parsing max-file: '{files}' is no number")
     if int(files) < 1:
         raise Invalid("max-file cannot be less than 1")
-    return LogLimits(limit, int(files))
+    # Docker's local driver packs unless told not to.
+    return LogLimits(limit, int(files), TRUTHS.get(log.config.get("compress", ""), driver == "local"))
 
 
 def check_log(log: LogConfig) -> None:
@@ -74,8 +76,8 @@ def check_log(log: LogConfig) -> None:
 
 def not_honoured(log: LogConfig) -> list[str]:
     """The options that this engine takes and does nothing with: what says what it does anyhow is not among them."""
-    idle = {"compress": TRUTHS.get(log.config.get("compress", ""), False), "mode": log.config.get("mode") == "non-blocking"}
-    return sorted(key for key in set(log.config) - HONOURED if idle.get(key, True))
+    idle = set(log.config) - HONOURED
+    return sorted(idle - {"mode"} if log.config.get("mode") == "blocking" else idle)
 
 
 def log_attributes(container: Container) -> str:

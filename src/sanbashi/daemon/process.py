@@ -238,7 +238,7 @@ class Process:
 
     async def destroy(self, container: Container) -> None:
         """Take away the process if it still runs, the runtime's record, the bundle and the mount; gone already is success."""
-        self.rotation.end(container.id)
+        await self.rotation.end(container.id)
         with stage("delete", runtime=True):
             await self.runtime(container).delete(container.id, force=True)
         self.monitor.forget(container.id)

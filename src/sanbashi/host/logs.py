@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .inotify import IN_CLOSE_WRITE, IN_CREATE, IN_MODIFY, IN_MOVED_TO, Watch
-from .rotating import parts
+from .logparts import BLOCK, Part, parts
 
 Line = tuple[str, int, bytes]  # RFC 3339 in UTC with nine digits, 1 stdout or 2 stderr, the text with its newline if it had one
-BLOCK = 1 << 16
 PIECE = 16 << 10
 MARGIN = 8  # lines more than asked for: the two streams' pieces may lie between each other
 AGAIN = 0.25  # seconds after which a follower looks whether the container still runs: one that ends without a word changes no log
@@ -147,17 +146,17 @@ class Reader:
 
     def __init__(self, path: Path, *, tail: int | None = None) -> None:
         self._path = path
-        self._ahead: list[int] = []  # descriptors: the one that is read first, then what is newer
+        self._ahead: list[Part] = []  # the one that is read first, then what is newer
         self._rest = b""
         self._tail = tail
 
     def lines(self) -> Iterator[bytes]:
         """Every whole line that was written since the last call."""
         while self._opened():
-            block = os.read(self._ahead[0], BLOCK)
+            block = self._ahead[0].read()
             if not block and len(self._ahead) == 1:
                 if self._moved():
-                    block = os.read(self._ahead[0], BLOCK)  # what came after our last look and before the move
+                    block = self._ahead[0].read()  # what came after our last look and before the move
                 elif not self._cut():
                     return
             if not block and (len(self._ahead) > 1 or self._moved()):
@@ -180,14 +179,19 @@ class Reader:
         first = len(self._ahead)
         while first and missing > 0:
             first -= 1
-            offset, found = tail_offset(self._ahead[first], missing)
-            os.lseek(self._ahead[first], offset, os.SEEK_SET)
+            part = self._ahead[first]
+            if part.packed:  # read from its beginning: whoever wants the tail keeps no more than that
+                missing -= part.lines
+                continue
+            offset, found = tail_offset(part.descriptor, missing)
+            os.lseek(part.descriptor, offset, os.SEEK_SET)
             missing -= found
         first = min(first, len(self._ahead) - 1)
-        if tail <= 0:
-            os.lseek(self._ahead[first], tail_offset(self._ahead[first], tail)[0], os.SEEK_SET)
-        for descriptor in self._ahead[:first]:
-            os.close(descriptor)
+        if tail <= 0 and not self._ahead[first].packed:
+            descriptor = self._ahead[first].descriptor
+            os.lseek(descriptor, tail_offset(descriptor, tail)[0], os.SEEK_SET)
+        for part in self._ahead[:first]:
+            part.close()
         self._ahead = self._ahead[first:]
 
     def _moved(self) -> bool:
@@ -196,34 +200,39 @@ class Reader:
             there = self._path.stat()
         except FileNotFoundError:
             return False
-        ours = os.fstat(self._ahead[0])
+        ours = os.fstat(self._ahead[0].descriptor)
         return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
 
     def _cut(self) -> bool:
         """Whether our file was made shorter: then it is read from its beginning."""
-        if os.fstat(self._ahead[0]).st_size >= os.lseek(self._ahead[0], 0, os.SEEK_CUR):
+        if self._ahead[0].packed:
             return False
-        os.lseek(self._ahead[0], 0, os.SEEK_SET)
+        descriptor = self._ahead[0].descriptor
+        if os.fstat(descriptor).st_size >= os.lseek(descriptor, 0, os.SEEK_CUR):
+            return False
+        os.lseek(descriptor, 0, os.SEEK_SET)
         self._rest = b""
         return True
 
     def _next(self) -> None:
         """Go on with the file after ours: the first of those that are newer, or all that are left where ours is not among them any more."""
         if len(self._ahead) == 1:
-            ours = os.fstat(self._ahead[0])
+            ours = self._ahead[0]
             newer = parts(self._path)
-            place = next((i for i, d in enumerate(newer) if os.path.sameopenfile(d, self._ahead[0])), -1)
-            for descriptor in newer[: place + 1]:
-                os.close(descriptor)
+            place = next((i for i, part in enumerate(newer) if part.is_same(ours)), -1)
+            for part in newer[: place + 1]:
+                part.close()
             self._ahead += newer[place + 1 :]
-            if place < 0 and ours.st_nlink == 0:
+            if place < 0 and os.fstat(ours.descriptor).st_nlink == 0:
                 self._rest = b""
-        os.close(self._ahead.pop(0))
+        if self._ahead[0].packed:
+            self._rest = b""  # there is some only where the file was cut
+        self._ahead.pop(0).close()
 
     def close(self) -> None:
         """Done."""
         while self._ahead:
-            os.close(self._ahead.pop())
+            self._ahead.pop().close()
 
 
 def tail_offset(descriptor: int, lines: int) -> tuple[int, int]:

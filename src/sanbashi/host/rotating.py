@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 from ..errors import Conflict
 from .conmon import tell
+from .logparts import aside
 
 
 def rotate(path: Path, size: int, files: int, control: Path) -> bool:
@@ -21,36 +21,22 @@ def rotate(path: Path, size: int, files: int, control: Path) -> bool:
     except FileNotFoundError:
         pass  # put aside, and then nobody told conmon
     else:
-        for number in range(files - 1, 0, -1):
-            with contextlib.suppress(FileNotFoundError):
-                (aside(path, number - 1) if number > 1 else path).rename(aside(path, number))
+        for number in range(files - 2, 0, -1):
+            step_aside(path, number)
+        aside(path, 1, packed=True).unlink(missing_ok=True)  # of a log of two files: it is the oldest, and goes
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(aside(path, 1))
     with contextlib.suppress(Conflict):  # it has ended: there is nothing more to write
         tell(control, "2 0 0")
     return True
 
 
-def aside(path: Path, number: int) -> Path:
-    """The name of an older part of a log."""
-    return path.with_name(f"{path.name}.{number}")
-
-
-def parts(path: Path) -> list[int]:
-    """Descriptors of a log's files that are there, the oldest first, each once."""
-    found: list[int] = []
-    seen: set[tuple[int, int]] = set()
-    number = missing = 0
-    while missing < 2:  # one may be on its way to the next name
-        number += 1
-        try:
-            descriptor = os.open(path if number == 1 else aside(path, number - 1), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            missing += 1
-            continue
-        missing = 0
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) in seen:  # it was put aside while we looked
-            os.close(descriptor)
-        else:
-            seen.add((status.st_dev, status.st_ino))
-            found.insert(0, descriptor)
-    return found
+def step_aside(path: Path, number: int) -> None:
+    """LOG.number becomes LOG.(number + 1), in the form that it has."""
+    if aside(path, number, packed=True).exists():  # somebody died when it was packed and the plain one not yet gone
+        aside(path, number).unlink(missing_ok=True)
+    for packed in (False, True):
+        source = aside(path, number, packed=packed)
+        if source.exists():
+            aside(path, number + 1, packed=not packed).unlink(missing_ok=True)
+            source.rename(aside(path, number + 1, packed=packed))

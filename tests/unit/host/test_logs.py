@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sanbashi.host.logparts import pack
 from sanbashi.host.logs import BLOCK, MARGIN, Joiner, Line, Reader, normal_time, read_log
 from sanbashi.host.rotating import rotate
 
@@ -178,3 +181,87 @@ def test_rotating_waits_for_the_size(tmp_path: Path) -> None:
     log.write_text("x" * 10)
     assert rotate(log, 10, 2, tmp_path / "nobody") and not log.exists()
     assert rotate(log, 10, 2, tmp_path / "nobody")  # nobody was told yet: again
+
+
+def numbered(path: Path, numbers: range) -> None:
+    """A log as conmon writes it: no two files begin at one moment."""
+    path.write_text("".join(f"{T.format(n % 60, n)} stdout F {n}\n" for n in numbers))
+
+
+@pytest.mark.parametrize("tail", [None, 0, 1, 3, 4, 7, 9, 50])
+def test_packed_parts_are_read_as_what_they_were(tmp_path: Path, tail: int | None) -> None:
+    log = tmp_path / "log"
+    for name, first in (("log.3", 0), ("log.2", 3), ("log.1", 6), ("log", 9)):
+        numbered(tmp_path / name, range(first, first + 3))
+    assert pack(log, 4, threading.Event())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.1.gz", "log.2.gz", "log.3.gz"]
+    assert gzip.decompress((tmp_path / "log.3.gz").read_bytes()).endswith(b"stdout F 2\n")
+    texts = [int(text) for _, _, text in read(log, tail=tail)]
+    assert texts == list(range(12))[0 if tail is None else max(0, 12 - tail) :]
+    log.unlink()  # conmon has not begun it yet
+    assert [int(text) for _, _, text in read(log, tail=2)] == [7, 8]
+
+
+def test_packing_waits_for_the_next_file_and_stops_when_told(tmp_path: Path) -> None:
+    log, told = tmp_path / "log", threading.Event()
+    numbered(tmp_path / "log.1", range(3))
+    assert not pack(log, 3, told) and (tmp_path / "log.1").exists()
+    numbered(log, range(3, 6))
+    told.set()
+    assert not pack(log, 3, told)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.1"]
+    told.clear()
+    # A death after the packed one was there and before the plain one went.
+    assert pack(log, 3, told)
+    numbered(tmp_path / "log.1", range(3))
+    assert [int(text) for _, _, text in read(log)] == list(range(6))
+    rotate(log, 1, 3, tmp_path / "nobody")
+    numbered(log, range(6, 9))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.1", "log.2.gz"]
+    assert [int(text) for _, _, text in read(log)] == list(range(9))
+
+
+def test_a_packed_file_that_was_cut_is_no_more_than_its_beginning(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    numbered(tmp_path / "log.1", range(2000))
+    numbered(log, range(2000, 2003))
+    assert pack(log, 2, threading.Event())
+    packed = tmp_path / "log.1.gz"
+    packed.write_bytes(packed.read_bytes()[:-1000])
+    texts = [int(text) for _, _, text in read(log)]
+    assert texts[-3:] == [2000, 2001, 2002] and texts[:10] == list(range(10))
+    packed.write_bytes(b"no gzip at all")
+    assert [int(text) for _, _, text in read(log)] == [2000, 2001, 2002]
+
+
+@settings(max_examples=60, deadline=None)
+@given(moves=st.lists(st.sampled_from(["write", "rotate", "pack", "read"]), min_size=5, max_size=40), files=st.integers(2, 4))
+def test_a_follower_reads_every_line_once_whatever_is_done(tmp_path_factory: pytest.TempPathFactory, moves: list[str], files: int) -> None:
+    """Writing, putting aside and packing in any order; a follower that looks often enough misses nothing and reads nothing twice."""
+    folder = tmp_path_factory.mktemp("follow")
+    log, seen, written, aside = folder / "log", [], 0, 0
+    numbered(log, range(0))
+    reader = Reader(log)
+
+    def look() -> None:
+        seen.extend(int(line.split()[-1]) for line in reader.lines())
+
+    for move in moves:
+        if move == "write":
+            with log.open("a") as out:
+                out.write(f"{T.format(written % 60, written)} stdout F {written}\n")
+            written += 1
+        elif move == "rotate":
+            aside += rotate(log, 1, files, folder / "nobody")
+            log.touch()
+            if aside == files - 1:  # before the oldest unread one goes
+                look()
+                aside = 0
+        elif move == "pack":
+            assert pack(log, files, threading.Event())
+        else:
+            look()
+            aside = 0
+    look()
+    reader.close()
+    assert seen == list(range(written))
