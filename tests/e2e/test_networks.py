@@ -153,3 +153,20 @@ def test_one_more_address_of_any_kind(clean: Engine) -> None:
     clean.cli("run", "-d", "--name", "web", "--network", "net", "--link-local-ip", "169.254.8.8", "--link-local-ip", "10.44.0.1", *SLEEP)
     addresses = clean.cli("exec", "web", "ip", "-4", "-o", "addr", "show", "eth0").stdout
     assert "169.254.8.8/16" in addresses and "10.44.0.1/16" in addresses
+
+
+def test_routes_of_a_networks_own_lead_through_a_container_on_it(clean: Engine) -> None:
+    """The container that they lead through starts as well, and nobody is given its address unasked."""
+    subnets = ("--ipv6", "--subnet", "10.5.0.0/24", "--subnet", "fd05::/64")
+    routes = ("--route", "10.9.0.0/16=10.5.0.2", "--route", "fd09::/48=fd05::2", "--no-default-route")
+    clean.cli("network", "create", *subnets, *routes, "net", program=sanbashi_cli())
+    clean.cli("run", "-d", "--name", "web", "--network", "net", *SLEEP)
+    assert (networks_of(clean, "web")["net"]["IPAddress"], networks_of(clean, "web")["net"]["GlobalIPv6Address"]) == ("10.5.0.3", "fd05::3")
+    # A router sends from addresses that are not his own, which takes the endpoint's option.
+    place = "name=net,ip=10.5.0.2,ip6=fd05::2,driver-opt=io.sanbashi.anti_spoofing=false"
+    clean.cli("run", "-d", "--name", "router", "--network", place, "--cap-add", "NET_ADMIN", *SLEEP, program=sanbashi_cli())
+    clean.cli("exec", "router", "sh", "-c", "ip addr add 10.9.0.7/32 dev lo; ip -6 addr add fd09::7/128 dev lo")
+    for address in ("10.9.0.7", "fd09::7"):
+        clean.cli("exec", "web", "ping", "-c", "1", "-W", "5", address)
+    assert "default" not in clean.cli("exec", "web", "sh", "-c", "ip route; ip -6 route").stdout
+    assert "10.9." not in clean.cli("exec", "router", "ip", "route").stdout

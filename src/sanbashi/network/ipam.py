@@ -10,6 +10,7 @@ from ..errors import Failed, Forbidden, Invalid
 from . import blocks, integers
 from .indexes import first_address, held_subnets
 from .model import Integers, IPAddress, IPNetwork, Network, NetworkFacts, NetworkState, Subnet, SubnetRequest
+from .options import bridge_options
 
 # Keys of auxiliary addresses that are the containers' default gateway in place of the bridge's own address.
 DEFAULT_GATEWAY = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
@@ -216,6 +217,10 @@ def choose_address(state: NetworkState, network: Network, subnet: Subnet, *, pre
     first, last = bounds(subnet)
     words: Integers = state.taken.get((network.id, subnet.version), integers.EMPTY)
     offset = integers.lowest_absent(words, first + ahead)
+    # Whoever the network's own routes lead through asks for his address.
+    routers = {int(via) - base for _, via in bridge_options(network).routes if via.version == subnet.version}
+    while offset in routers:
+        offset = integers.lowest_absent(words, offset + 1)
     if offset > last + ahead:
         raise Failed(
             f"no available IPv{subnet.version} addresses on this network's address pools: {network.name} ({network.id})",

@@ -6,8 +6,10 @@ import pytest
 from sanbashi.errors import Failed, Forbidden, Invalid
 from sanbashi.network import commands, ipam
 from sanbashi.network.model import NetworkRequest, SubnetRequest
+from sanbashi.network.picture import Route
+from sanbashi.network.wanted import everything
 
-from .world import FACTS, WHEN, create, endpoint, fresh, join, number, open_container, run
+from .world import FACTS, WHEN, create, endpoint, fresh, join, number, open_container, run, sandbox_of
 
 
 def subnets(network: object) -> list[str]:
@@ -241,3 +243,25 @@ def test_an_address_of_no_subnet() -> None:
     state, _ = create(fresh(), "n", "10.1.0.0/24")
     with pytest.raises(Invalid, match=r"^invalid address 10.9.0.1: It does not belong to any of this network's subnets$"):
         join(open_container(state, "c"), "c", "n", ip="10.9.0.1")
+
+
+def test_nobody_is_given_the_address_that_the_networks_own_routes_lead_through() -> None:
+    """Unless he asks for it; and whoever has it has no such route himself."""
+    options = {"io.sanbashi.routes": "10.9.0.0/16 via 10.0.0.2,10.8.0.0/16 via 10.0.0.3"}
+    state, _ = create(fresh(), "app", "10.0.0.0/29", options=options)
+    state = run(state, "web", "app")
+    state, _ = join(open_container(state, "router"), "router", "app", ipv4=ip_address("10.0.0.2"))
+
+    def routes(name: str) -> set[str]:
+        return {
+            str(i.destination)
+            for i in everything(state, FACTS)
+            if isinstance(i, Route) and i.namespace == sandbox_of(name) and i.destination.prefixlen == 16
+        }
+
+    assert str(endpoint(state, "web", "app").ipv4) == "10.0.0.4/29" and routes("web") == {"10.8.0.0/16", "10.9.0.0/16"}
+    assert routes("router") == {"10.8.0.0/16"}
+    for name in ("c5", "c6"):
+        state = run(state, name, "app")
+    with pytest.raises(Failed, match="no available IPv4 addresses on this network's address pools: app"):
+        run(state, "c7", "app")

@@ -32,8 +32,9 @@ def inner_items(network: Network, joined: Joined, facts: NetworkFacts) -> Iterat
             yield Route(inside, DEFAULT4, interface, via=endpoint.gateway4)
         if joined.gateway6:
             yield Route(inside, DEFAULT6, interface, via=endpoint.gateway6)
-    spoken = {4: endpoint.ipv4 is not None, 6: endpoint.ipv6 is not None}
-    yield from (Route(inside, to, interface, via=via) for to, via in options.routes if spoken[via.version])
+    own = {held.version: held.ip for held in (endpoint.ipv4, endpoint.ipv6) if held is not None}
+    # Whom a route leads through has no such route himself.
+    yield from (Route(inside, to, interface, via=via) for to, via in options.routes if own.get(via.version, via) != via)
     if has_leases(network):
         yield from leased_items(network, joined, options)
 
