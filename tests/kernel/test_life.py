@@ -68,7 +68,11 @@ def test_connect_and_disconnect(town: Town) -> None:
     before = town.chain.everything()
     stranger = refused(("guest", "tcp", town.four("d1"), 80), "guest", "tcp", town.four("w2"), 80, f"w2 {town.four('guest')}")
     assert town.mistakes(stranger) == []
+    inside = town.world.places["guest"]
+    inside.sh("nft add rule ip sanbashi dns counter comment '\"mark\"'")
     town.chain.connect("data", "guest")
+    assert "mark" in inside.sh("nft list table ip sanbashi"), "the way to the resolver stands already, and is not loaded again"
+    assert town.world.inside("guest", lambda: name_asked(("127.0.0.11", 53), "d1", "udp")) == town.four("d1")
     guest = town.four("guest", "data")
     assert (
         town.mistakes(

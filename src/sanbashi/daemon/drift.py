@@ -70,7 +70,7 @@ class Drift:
         else:
             loop = asyncio.get_running_loop()
             loop.add_reader(self.watch.rules, self.hear, self.watch.noticed_rules)
-            loop.add_reader(self.watch.routes, self.hear, self.watch.noticed_links)
+            loop.add_reader(self.watch.routes, self.gather, self.watch)
         if not self.core.config.foreign_accept:
             # What a daemon left that had the setting and was killed.
             for chain in await self.core.on_host(withdraw, self.core.kernel.nft):
@@ -90,6 +90,18 @@ class Drift:
         if self.core.config.foreign_accept:
             for chain in await self.core.on_host(withdraw, self.core.kernel.nft):
                 log.info("took our rule out of chain %s", chain)
+
+    def gather(self, watch: Watch) -> None:
+        """Links, addresses and routes are mended a moment later anyway; till then a change of our own is not held up by what is told of it."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(watch.routes)
+        loop.call_later(GATHER, self.hear_links, watch)
+
+    def hear_links(self, watch: Watch) -> None:
+        """What has come in, and whatever comes next; nothing where we watch no more."""
+        if self.watch is watch:
+            asyncio.get_running_loop().add_reader(watch.routes, self.gather, watch)
+            self.hear(watch.noticed_links)
 
     def hear(self, noticed: Callable[[], Iterator[Noticed]]) -> None:
         """Something can be read."""
@@ -120,8 +132,6 @@ class Drift:
         """Mend until nothing waits; rules first and at once, for nothing passes while they are gone."""
         try:
             while self.waiting:
-                if not any(one.what in ("rules", "lost") for one in self.waiting):
-                    await asyncio.sleep(GATHER)
                 await self.pace()
                 noticed, self.waiting = self.waiting, set()
                 try:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..containers.model import Container
@@ -18,6 +20,9 @@ from ..network.hostfiles import hosts_of, resolv_conf_of
 from .core import Core
 
 log = logging.getLogger("sanbashi.network")
+
+MODE = 0o644
+ANEW = frozenset({"hosts", "hostname"})
 
 
 def host_resolv_conf() -> str:
@@ -62,15 +67,12 @@ def write_all(core: Core, container: Container, folder: Path, *, starts: bool) -
     if sandbox.mode == "host":
         texts["resolv.conf"] = host_resolv if not sandbox.dns and not sandbox.dns_search and not sandbox.dns_options else ""
         texts["hosts"] = Path("/etc/hosts").read_text(encoding="utf-8") if not sandbox.extra_hosts else ""
-    for name, text in (
-        ("hosts", texts.get("hosts") or hosts_of(state, sandbox, named=names_of(core, sandbox.host_links))),
-        ("resolv.conf", texts.get("resolv.conf") or resolv_conf_of(state, sandbox, host_resolv)),
-        ("hostname", texts["hostname"]),
-    ):
-        path, sidecar = folder / name, folder / "written.json"
-        written = write_unless_edited(path, text, sidecar, even_so=starts and name != "resolv.conf")
-        if name == "hosts" and not written:
-            follow(path, text, sidecar)
+    texts["hosts"] = texts.get("hosts") or hosts_of(state, sandbox, named=names_of(core, sandbox.host_links))
+    texts["resolv.conf"] = texts.get("resolv.conf") or resolv_conf_of(state, sandbox, host_resolv)
+    sidecar = folder / "written.json"
+    edited = write_those_unless_edited({folder / name: text for name, text in texts.items()}, sidecar, anew=ANEW if starts else frozenset())
+    if folder / "hosts" in edited:
+        follow(folder / "hosts", texts["hosts"], sidecar)
 
 
 def names_of(core: Core, links: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, str]]:
@@ -80,26 +82,35 @@ def names_of(core: Core, links: tuple[tuple[str, str], ...]) -> dict[str, tuple[
 
 
 def write_unless_edited(path: Path, text: str, sidecar: Path, *, even_so: bool = False) -> bool:
-    """Write a file in place, unless it is no longer what we last wrote; whether it now says `text`.
+    """One file; whether it now says `text`."""
+    return path not in write_those_unless_edited({path: text}, sidecar, anew=frozenset({path.name} if even_so else ()))
 
-    What it will be is noted before it is written, so that a daemon that dies in between does not take its own text for somebody's edit.
+
+def write_those_unless_edited(texts: Mapping[Path, str], sidecar: Path, *, anew: frozenset[str]) -> frozenset[Path]:
+    """Write files in place, but for those that are no longer what we last wrote and not to be made `anew`; which those are.
+
+    What they will be is noted before they are written, so that a daemon that dies in between does not take its own text for somebody's edit.
     """
-    ours: dict[str, list[str]] = json.loads(sidecar.read_text()) if sidecar.exists() else {}
-    data = text.encode()
-    present = path.read_bytes() if path.exists() else None
-    if present == data:
-        return True
-    if present is not None and path.name in ours and fingerprint(present) not in ours[path.name] and not even_so:
-        return False
-    between = data + (present or b"")[len(data) :]
-    ours[path.name] = [fingerprint(content) for content in (present, data, between) if content is not None]
-    ours[f"{path.name} lines"] = text.splitlines()
-    note(sidecar, ours)
-    if present is None:
-        path.touch(mode=0o644)
-    overwrite(path, data)
-    path.chmod(0o644)
-    return True
+    noted = content_of(sidecar)
+    ours: dict[str, list[str]] = json.loads(noted) if noted is not None else {}
+    following: dict[Path, bytes] = {}
+    edited: set[Path] = set()
+    for path, text in texts.items():
+        data, present, name = text.encode(), content_of(path), path.name
+        if present == data:
+            continue
+        if present is not None and name in ours and fingerprint(present) not in ours[name] and name not in anew:
+            edited.add(path)
+            continue
+        between = data + (present or b"")[len(data) :]
+        ours[name] = [fingerprint(content) for content in (present, data, between) if content is not None]
+        ours[f"{name} lines"] = text.splitlines()
+        following[path] = data
+    if following:
+        note(sidecar, ours)
+    for path, data in following.items():
+        overwrite(path, data)
+    return frozenset(edited)
 
 
 def follow(path: Path, text: str, sidecar: Path) -> None:
@@ -123,10 +134,21 @@ def note(sidecar: Path, ours: dict[str, list[str]]) -> None:
     following.rename(sidecar)
 
 
+def content_of(path: Path) -> bytes | None:
+    """What a file says; None where there is none."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.readall()
+    except FileNotFoundError:
+        return None
+
+
 def overwrite(path: Path, data: bytes) -> None:
-    with path.open("r+b", buffering=0) as file:
+    """Everybody may read it. A file that is there keeps its inode."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, MODE), "wb") as file:
         file.write(data)
         file.truncate()
+        os.fchmod(file.fileno(), MODE)
 
 
 def fingerprint(content: bytes) -> str:

@@ -125,7 +125,9 @@ class Change(Gathering):
 
     def port_before(self, resolver: Resolver) -> int:
         """The port that the rules in the namespace name already, 0 where there are none."""
-        return next((r.port for r in self.removing(Resolver) if r.key == resolver.key), 0)
+        before = self.replaced.get(resolver.key)
+        fresh = any(namespace.sandbox == resolver.sandbox for namespace in self.adding(Namespace))
+        return before.port if isinstance(before, Resolver) and not fresh else 0
 
     def rewrite_dns(self, resolver: Resolver) -> None:
         context = nft.Nft(self.hands.counts)

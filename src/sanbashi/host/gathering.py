@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,6 +93,7 @@ class Gathering:
     add: Sequence[Item]
     remove: Sequence[Item]
     flows: Collection[conntrack.Flows] = ()
+    replaced: Mapping[tuple[object, ...], Item] = field(default_factory=dict)  # names and resolvers that change in place, as they were, by key
     fresh: list[tuple[Bridge, bytes]] = field(default_factory=list)  # bridges just made that have no link-local address yet
     resting: list[nft.Nft] = field(default_factory=list)  # contexts opened in a container's namespace, to be closed from here
     stand: tuple[Item, ...] = ()  # what the keeper keeps of it, resolvers with their ports

@@ -207,6 +207,7 @@ class Kernel:
             add=[s.item for s in steps if isinstance(s, Add)],
             remove=[s.item for s in steps if isinstance(s, Remove)],
             flows=[Flows(s.protocol, s.port, s.address) for s in steps if isinstance(s, Forget)],
+            replaced={s.item.key: s.was for s in steps if isinstance(s, Add) and s.was is not None},
         )
         change.carry_out()
         return change.stand

@@ -137,6 +137,7 @@ class Nft:
 
     def __init__(self, counts: Counts) -> None:
         self.counts = counts
+        self._port = 0
         self.turn = threading.RLock()  # held from when a whole table's elements are gathered until they are loaded
         library()
         with LIBRARY_LOCK:
@@ -158,8 +159,9 @@ class Nft:
 
     @property
     def port(self) -> int:
-        """The netlink port of our socket."""
-        return port_of(self.socket)
+        """The netlink port of our socket, which it keeps from its first use on; asked for at each change of rules."""
+        self._port = self._port or port_of(self.socket)
+        return self._port
 
     def run(self, text: str, *, flags: int = 0) -> str:
         """Carry out commands as one transaction and return what they print; NftError where anything is refused, then nothing is done."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -40,9 +40,10 @@ from .picture import (
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Bring an item into being, or give the one of its key this value."""
+    """Bring an item into being, or give the one of its key this value; `was` is that one, where a name or resolver changes in place."""
 
     item: Item
+    was: Item | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"add {self.item}"
@@ -134,7 +135,8 @@ def ordered(removed: list[Item], added: list[Item], claims: set[tuple[object, ..
     for stage in reversed(STAGES[: RANK["rules"]]):
         yield from (Remove(i) for i in reversed(going[stage]) if not claims or claim(i) not in claims)
     yield from (Remove(i) for i in going["names"] if i.key in new_keys and not changes_in_place(i, new_keys))
-    yield from map(Add, coming["names"])
+    before = {i.key: i for i in going["names"] if changes_in_place(i, new_keys)}
+    yield from (Add(i, before.get(i.key)) for i in coming["names"])
     yield from map(Add, coming["leases"])
 
 
