@@ -16,7 +16,7 @@ from ..containers.logging import log_limits
 from ..containers.model import Container, HostConfig, MountPoint
 from ..containers.resources import block_devices
 from ..containers.spec import Placement, spec
-from ..errors import Conflict, Failed, Invalid, NotFound, SanbashiError
+from ..errors import Conflict, Failed, Invalid, NotFound, SanbashiError, Unavailable
 from ..host.attachment import Attachment
 from ..host.copying import copy_up, make_sources
 from ..host.groups import Haste
@@ -33,6 +33,7 @@ from .volume_mounts import VolumeMounts
 
 log = logging.getLogger("sanbashi.process")
 
+SOONEST, LATEST = 1.0, 30.0  # seconds until what follows from an exit is tried again
 PARTS = "parts"  # of volumes and images, bound in the container's folder
 FILES = {"/etc/hostname": "hostname", "/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf"}
 
@@ -71,11 +72,18 @@ class Process:
             task.add_done_callback(self.tasks.discard)
 
     async def hand_on(self, ended: Exit, run: int) -> None:
+        """Have an exit dealt with; an exit stays one, so what stands in the way for a time only (a silent keeper, a full disk) is waited out."""
         assert self.on_exit is not None
-        try:
-            await self.on_exit(ended.container_id, ended.exit_code, ended.oom, run)
-        except SanbashiError as error:
-            log.error("after the exit of %s: %s", ended.container_id[:12], error.message)
+        pause = SOONEST
+        while True:
+            try:
+                return await self.on_exit(ended.container_id, ended.exit_code, ended.oom, run)
+            except Unavailable as error:
+                log.error("after the exit of %s: %s; trying again", ended.container_id[:12], error.message)
+                await asyncio.sleep(pause)
+                pause = min(LATEST, 2 * pause)
+            except SanbashiError as error:
+                return log.error("after the exit of %s: %s", ended.container_id[:12], error.message)
 
     def runtime(self, container: Container) -> Runtime:
         """The runtime that a container was created with."""
