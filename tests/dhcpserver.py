@@ -62,6 +62,8 @@ def main(interface: str, address: str) -> None:
         if behave["mood"] == "silent" or kind not in ("discover", "request"):
             continue
         own = {54: socket.inet_aton(address)}
+        if options.get(54, own[54]) != own[54]:
+            continue  # another server's offer was taken
         wanted = have if have != "0.0.0.0" else asked
         if kind == "request" and (behave["mood"] == "nak" or wanted != behave["give"]):
             answer = reply(data, 6, "0.0.0.0", own)

@@ -150,7 +150,13 @@ class Obedient:
 
 @pytest.fixture
 def obedient(lan: Space) -> Iterator[Obedient]:
-    process = lan.popen([sys.executable, "-m", "tests.dhcpserver", "lan", "10.7.0.1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with serving(lan, "10.7.0.1") as made:
+        yield made
+
+
+@contextlib.contextmanager
+def serving(lan: Space, address: str) -> Iterator[Obedient]:
+    process = lan.popen([sys.executable, "-m", "tests.dhcpserver", "lan", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         yield Obedient(process)
     finally:
@@ -291,7 +297,7 @@ def test_a_port_that_somebody_took_from_the_bridge_comes_back_with_its_leased_mt
 
 
 def test_an_address_that_is_asked_for(on: Engine, dnsmasq: Dnsmasq) -> None:
-    create(on, "macvlan")
+    create(on, "macvlan", timeout=2)
     assert run(on, "web", "--ip", "10.7.0.150") == "10.7.0.150"
     before = on.machine.traces()
     refused = on.cli("run", "-d", "--name", "no", "--network", "lan", "--ip", "10.7.0.20", "busybox", "true", check=False)
@@ -299,6 +305,75 @@ def test_an_address_that_is_asked_for(on: Engine, dnsmasq: Dnsmasq) -> None:
     assert "and not 10.7.0.20, the address that was asked for" in refused.stderr
     held = on.cli("run", "-d", "--network", "lan", "--ip", "10.7.0.150", "busybox", "true", check=False)
     assert held.exit == 125 and "Address already in use" in held.stderr
+    assert not on.machine.left(before)
+
+
+def test_of_two_servers_the_one_that_has_the_address_asked_for_is_waited_for(on: Engine, lan: Space) -> None:
+    create(on, "macvlan", timeout=60)
+    with serving(lan, "10.9.0.1") as wrong:
+        wrong.behave(give="10.7.0.50")
+        words = ["docker", "run", "-d", "--name", "web", "--network", "lan", "--ip", "10.7.0.150", "busybox", "sleep", "1000"]
+        started = on.machine.popen(words, environment=on.variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            wrong.until(kind="discover", asked="10.7.0.150")
+            with Dnsmasq(lan).serving():
+                said, _ = started.communicate(timeout=60)
+        finally:
+            started.kill()
+            started.communicate()
+    assert started.returncode == 0, said
+    assert addresses(on, "web") == ["10.7.0.150/24"] and settings(on, "web")["DhcpLease"]["Server"] == "10.7.0.1"
+
+
+# -- somebody has the address
+
+
+@contextlib.contextmanager
+def somebody(on: Engine, address: str) -> Iterator[None]:
+    """A machine on the LAN that was given an address by hand: the host itself."""
+    on.machine.run(["ip", "addr", "add", f"{address}/32", "dev", "br0"])
+    try:
+        yield
+    finally:
+        on.machine.run(["ip", "addr", "del", f"{address}/32", "dev", "br0"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_address_that_somebody_has_is_declined_and_another_taken(on: Engine, obedient: Obedient, kind: str) -> None:
+    obedient.behave(give="10.7.0.50")
+    create(on, kind)
+    with somebody(on, "10.7.0.50"):
+        words = ["docker", "run", "-d", "--name", "web", "--network", "lan", "busybox", "sleep", "1000"]
+        started = on.machine.popen(words, environment=on.variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            obedient.until(kind="decline", asked="10.7.0.50")
+            obedient.behave(give="10.7.0.51")
+            said, _ = started.communicate(timeout=60)
+        finally:
+            started.kill()
+            started.communicate()
+    assert started.returncode == 0, said
+    assert addresses(on, "web") == ["10.7.0.51/24"] == [f"{on.address('web', 'lan')}/24"]
+
+
+def test_a_real_server_gives_another_for_one_that_was_declined(on: Engine, dnsmasq: Dnsmasq) -> None:
+    create(on, "macvlan")
+    address = run(on, "web")
+    on.cli("stop", "-t", "0", "web")
+    with somebody(on, address):
+        on.cli("start", "web")
+        dnsmasq.until(lambda line: f"DHCPDECLINE(lan) {address}" in line)
+        other = on.address("web", "lan")
+        assert other.startswith("10.7.0.1") and other != address and addresses(on, "web") == [f"{other}/24"]
+
+
+def test_an_address_that_is_asked_for_and_that_somebody_has(on: Engine, dnsmasq: Dnsmasq) -> None:
+    create(on, "macvlan", timeout=2)
+    before = on.machine.traces()
+    with somebody(on, "10.7.0.160"):
+        refused = on.cli("run", "-d", "--name", "no", "--network", "lan", "--ip", "10.7.0.160", "busybox", "true", check=False)
+        dnsmasq.until(lambda line: "DHCPDECLINE(lan) 10.7.0.160" in line)
+    assert refused.exit == 125 and "the DHCP server on parent0 gives 10.7.0." in refused.stderr
     assert not on.machine.left(before)
 
 

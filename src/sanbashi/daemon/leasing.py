@@ -30,7 +30,7 @@ class Leasing:
     core: Core
     loop: Loop
     latest: dict[str, LeaseReport] = field(default_factory=dict)  # by endpoint
-    waiting: dict[str, asyncio.Future[LeaseReport]] = field(default_factory=dict)  # by endpoint
+    waiting: dict[str, asyncio.Future[Lease]] = field(default_factory=dict)  # by endpoint
     attending: dict[str, int] = field(default_factory=dict)  # container -> requests that wait for it
     abandoned: set[str] = field(default_factory=set)  # containers whose start nobody waits for any more
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -41,8 +41,8 @@ class Leasing:
     async def acquire(self, container: Container, avoid: frozenset[tuple[str, int]] = frozenset()) -> Collection[str]:
         """Wait for the leases of a sandbox whose links are up, and give its endpoints what was leased.
 
-        The sandboxes whose files have to be written anew: none where nothing is leased. Failed where no server answers in time, where it gives
-        another address than was insisted on, or where nobody waits any more.
+        The sandboxes whose files have to be written anew: none where nothing is leased. Failed where no server gives in time what can be taken, or
+        where nobody waits any more.
         """
         core, sandbox_id = self.core, container.sandbox_id
         wanting = list(leaseless(core.state.network, sandbox_id))
@@ -68,23 +68,18 @@ class Leasing:
         network = self.core.state.network.networks[endpoint.network_id]
         if container.id in self.abandoned:
             raise given_up(container)
-        future: asyncio.Future[LeaseReport] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self.waiting[endpoint.id] = future
         known = self.latest.get(endpoint.id)
-        if known is not None and known.word in ("bound", "refused"):
-            future.set_result(known)
+        if known is not None and known.lease is not None:
+            future.set_result(known.lease)
         try:
-            report = await asyncio.wait_for(future, patience(network))
+            # What one server refuses another may give, and an address that somebody has is not the only one.
+            return await asyncio.wait_for(future, patience(network))
         except TimeoutError:
-            raise silence(network) from None
+            raise nothing_usable(network, endpoint, self.latest.get(endpoint.id)) from None
         finally:
             del self.waiting[endpoint.id]
-        if report.lease is None:
-            raise Failed(
-                f"the DHCP server on {uplink(network)} gives {report.offered} and not {endpoint.asked4}, the address that was asked for",
-                hint="another machine may have it, or the server keeps it for one; leave --ip out to take what it gives",
-            )
-        return report.lease
 
     def give_up(self, container_id: str) -> None:
         """Nobody waits for this container's start any more: end it where it waits for a server."""
@@ -122,8 +117,8 @@ class Leasing:
         self.latest[report.endpoint] = report
         future = self.waiting.get(report.endpoint)
         if future is not None:
-            if report.word in ("bound", "refused") and not future.done():
-                future.set_result(report)
+            if report.lease is not None and not future.done():
+                future.set_result(report.lease)
         elif self.ready:
             self.spawn(self.follow(report.endpoint))
 
@@ -212,6 +207,21 @@ def told(lease: Lease | None) -> str:
 
 def given_up(container: Container) -> Failed:
     return Failed(f"the start of {container.name} was given up while it waited for a DHCP server")
+
+
+def nothing_usable(network: Network, endpoint: Endpoint, report: LeaseReport | None) -> Failed:
+    """In all the time there was no lease: what came in its place."""
+    if report is None or not report.offered:
+        return silence(network)
+    if report.reason:
+        return Failed(
+            f"the DHCP server on {uplink(network)} gives {report.offered}, but {report.reason}",
+            hint="an address that was set by hand may be in the server's range; give that machine another, or take it out of the range",
+        )
+    return Failed(
+        f"the DHCP server on {uplink(network)} gives {report.offered} and not {endpoint.asked4}, the address that was asked for",
+        hint="another machine may have it, or the server keeps it for one; leave --ip out to take what it gives",
+    )
 
 
 def silence(network: Network) -> Failed:

@@ -8,18 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from ..network.lease import Lease
 from . import wire
+from .deeds import Bound, Deed, Lost, Probe, Refused, Send
+from .frames import Arp
 from .wire import Malformed, Message
 
-Phase = Literal["selecting", "requesting", "bound", "renewing", "rebinding"]
+Phase = Literal["selecting", "requesting", "probing", "bound", "renewing", "rebinding"]
 NEVER = float("inf")
 SLOWEST = 64.0  # seconds between two questions, RFC 2131 4.1
 REQUESTS = 4  # unanswered, until another offer is looked for
 REST = 60.0  # seconds, at the least, between two renewals that nobody answers; less where the lease is short
 RELUCTANT = 2.0  # seconds until a refused client asks anew: two servers that contradict each other would else be asked without end
+WEARY = 10.0  # the same from the second address on that somebody else was found to have, RFC 2131 3.1
+PROBES = 2  # questions whether somebody has the address already; RFC 5227 wants three and seven seconds, a start is not to take so long
+PROBE_WAIT = 0.1  # seconds for an answer to each; on one network segment it takes a thousandth
+LEAST_RETRY = 1.0  # seconds between two renewals, however short the lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """Where a client stands. `due`: when it is to be woken; `begun`: since when it asks; `offer`: what it has requested."""
+    """Where a client stands. `due`: when it is to be woken; `begun`: since when it asks; `offer`: what it has requested, and then probes.
+
+    `declined`: addresses in a row that somebody else has.
+    """
 
     wish: Wish
     phase: Phase = "selecting"
@@ -44,42 +53,11 @@ class Client:
     xid: int = 0
     begun: float = 0.0
     tries: int = 0
+    declined: int = 0
     offer: Lease | None = None
     lease: Lease | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    """A message for a server, from an address; `target` None for whoever listens."""
-
-    message: bytes
-    source: IPv4Address = wire.NOWHERE
-    target: IPv4Address | None = None
-    hardware: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """A lease is held, new or renewed."""
-
-    lease: Lease
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The address may be used no longer."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server has another address than the one insisted on."""
-
-    offered: IPv4Address
-
-
-Deed: TypeAlias = Send | Bound | Lost | Refused
 Turn = tuple[Client, tuple[Deed, ...]]
 
 
@@ -103,12 +81,16 @@ def wake(client: Client, now: float, chance: float) -> Turn:
         if client.tries >= REQUESTS:
             return discover(client, now, chance)
         return request(client, now, chance)
+    if client.phase == "probing":
+        return probe(client, now)
     return renew(client, now, chance)
 
 
 def hear(client: Client, message: Message, sender: str, now: float, chance: float) -> Turn:
     """A message has come; one that is not for us, or makes no sense now, changes nothing. `sender`: the MAC address that it came from."""
-    if not message.reply or message.xid != client.xid or message.hardware != client.wish.hardware or client.phase == "bound":
+    if not message.reply or message.xid != client.xid or message.hardware != client.wish.hardware:
+        return client, ()
+    if client.phase in ("probing", "bound"):
         return client, ()
     if message.kind == wire.NAK and client.phase != "selecting":
         return denied(client, message, now, chance)
@@ -129,12 +111,33 @@ def hear(client: Client, message: Message, sender: str, now: float, chance: floa
         return client, (refused,)
     if client.phase == "selecting":
         return request(replace(client, offer=lease, tries=0), now, chance)
-    return replace(client, phase="bound", lease=lease, offer=None, tries=0, due=moment(lease, lease.renew)), (Bound(lease),)
+    if client.phase == "requesting":
+        return probe(replace(client, phase="probing", offer=lease, tries=0), now)
+    return hold(client, lease)
+
+
+def hear_arp(client: Client, said: Arp, now: float, chance: float) -> Turn:
+    """Somebody has spoken of an address: of the one that is being probed, as its holder or as another who probes it (RFC 5227 2.1.1)."""
+    if client.phase != "probing" or client.offer is None or said.hardware == client.wish.hardware:
+        return client, ()
+    address = client.offer.address.ip
+    if said.sender != address and not (said.sender == wire.NOWHERE and said.target == address):
+        return client, ()
+    message = Message(
+        kind=wire.DECLINE,
+        xid=client.xid,
+        hardware=client.wish.hardware,
+        options={wire.ADDRESS: address.packed, wire.SERVER: client.offer.server.packed, wire.CLIENT: client.wish.client_id},
+    )
+    wish = client.wish if client.wish.insist or client.wish.ask != address else replace(client.wish, ask=None)
+    rest = WEARY if client.declined else RELUCTANT
+    client = replace(client, wish=wish, phase="selecting", offer=None, tries=0, declined=client.declined + 1, due=now + rest)
+    return client, (Send(wire.write(message)), Refused(address, f"{said.hardware.hex(':')} has that address"))
 
 
 def release(client: Client, chance: float) -> tuple[Deed, ...]:
     """What gives the lease back; nothing where there is none."""
-    lease = client.lease
+    lease = client.lease or (client.offer if client.phase == "probing" else None)
     if lease is None:
         return ()
     message = Message(
@@ -174,6 +177,19 @@ def request(client: Client, now: float, chance: float) -> Turn:
     return client, (Send(write(client, wire.REQUEST, now, options)),)
 
 
+def probe(client: Client, now: float) -> Turn:
+    """Ask whether somebody has the address already; the lease is ours when nobody has answered."""
+    assert client.offer is not None
+    if client.tries >= PROBES:
+        return hold(client, client.offer)
+    return replace(client, tries=client.tries + 1, due=now + PROBE_WAIT), (Probe(client.offer.address.ip),)
+
+
+def hold(client: Client, lease: Lease) -> Turn:
+    """The lease is ours, new or renewed."""
+    return replace(client, phase="bound", lease=lease, offer=None, tries=0, declined=0, due=moment(lease, lease.renew)), (Bound(lease),)
+
+
 def renew(client: Client, now: float, chance: float) -> Turn:
     """Ask for more time: the server that gave the lease, from the second time on whoever is there; lost when there is none left."""
     lease = client.lease
@@ -183,7 +199,7 @@ def renew(client: Client, now: float, chance: float) -> Turn:
         return lose(client, "no server renewed it", now, chance)
     rebinding = now >= rebind
     until = ends if rebinding else rebind
-    due = min(until, now + max((until - now) / 2, min(REST, lease.ends / 16)))
+    due = min(until, now + max((until - now) / 2, LEAST_RETRY, min(REST, lease.ends / 16)))
     client = replace(client, phase="rebinding" if rebinding else "renewing", xid=number(chance), begun=now, offer=None, due=due)
     message = write(client, wire.REQUEST, now, asking(client.wish), lease.address.ip)
     if rebinding:

@@ -1,4 +1,4 @@
-"""Ethernet frames around DHCP messages: a client speaks before its host has an address, so it makes its own packets."""
+"""Ethernet frames around DHCP messages and ARP: a client speaks before its host has an address, so it makes its own packets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from ipaddress import IPv4Address
 
 CLIENT_PORT, SERVER_PORT = 68, 67
 EVERYBODY, BROADCAST = b"\xff" * 6, IPv4Address(0xFFFFFFFF)
-IP, UDP = 0x0800, 17
+IP, ARP, UDP = 0x0800, 0x0806, 17
+ARP_BODY = struct.Struct("!HHBBH6s4s6s4s")
+ARP_HEAD = (1, IP, 6, 4)  # Ethernet and IPv4
+REQUEST, REPLY = 1, 2
 IP_HEAD = struct.Struct("!BBHHHBBH4s4s")
 UDP_HEAD = struct.Struct("!HHHH")
 
@@ -46,6 +49,31 @@ def heard(data: bytes) -> Heard | None:
     if port != CLIENT_PORT or not UDP_HEAD.size <= size <= len(packet) - length:
         return None
     return Heard(packet[length + UDP_HEAD.size : length + size], data[6:12].hex(":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Arp:
+    """Who says that he has an address, or asks for one: `hardware` and `sender` are his, `target` is the address that it is about."""
+
+    hardware: bytes
+    sender: IPv4Address
+    target: IPv4Address
+
+
+def arp_probe(address: IPv4Address, hardware: bytes) -> bytes:
+    """A frame that asks everybody for an address without claiming it (RFC 5227)."""
+    body = ARP_BODY.pack(*ARP_HEAD, REQUEST, hardware, bytes(4), bytes(6), address.packed)
+    return EVERYBODY + hardware + struct.pack("!H", ARP) + body
+
+
+def heard_arp(data: bytes) -> Arp | None:
+    """What a frame says, None where it is no ARP of IPv4 over Ethernet."""
+    if len(data) < 14 + ARP_BODY.size or data[12:14] != struct.pack("!H", ARP):
+        return None
+    *head, kind, hardware, sender, _, target = ARP_BODY.unpack_from(data, 14)
+    if tuple(head) != ARP_HEAD or kind not in (REQUEST, REPLY):
+        return None
+    return Arp(hardware, IPv4Address(sender), IPv4Address(target))
 
 
 def checksum(data: bytes) -> int:

@@ -25,6 +25,7 @@ SHORTEST = 300  # bytes of a BOOTP message; some relays drop shorter ones
 LARGEST_REPLY = 1472  # fits an Ethernet frame
 BOOTREQUEST, BOOTREPLY, ETHERNET = 1, 2, 1
 FOREVER = 0xFFFFFFFF
+LEAST_TIME = 4  # seconds that a lease lasts for us at the least, so that nobody is kept busy renewing; dhcpcd takes 20, udhcpc 16
 LEAST_MTU = 576  # RFC 791: what every host must take
 NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
 MOST_SEARCHED = 6  # as resolv.conf(5) had it, and enough
@@ -145,6 +146,7 @@ def times(length: int, renew: int, rebind: int) -> tuple[float, float, float]:
     """When to renew, to rebind and to end: the server's wish where it makes sense, else RFC 2131's halves and seven eighths; zeros for ever."""
     if length == FOREVER:
         return 0.0, 0.0, 0.0
+    length = max(length, LEAST_TIME)
     if not 0 < rebind < length:
         rebind = 0
     if not 0 < renew < (rebind or length):

@@ -11,9 +11,10 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 from sanbashi.dhcp import client as dhcp
-from sanbashi.dhcp import frames, wire
+from sanbashi.dhcp import deeds, frames, wire
 from sanbashi.network.lease import Lease, LeaseReport
 from sanbashi.network.picture import Leasing
 
@@ -81,6 +82,7 @@ class Holder:
         self._leases, self._loop, self.item, self._namespace = leases, leases.loop, item, namespace
         self._client: dhcp.Client | None = None
         self._sockets: list[socket.socket] = []
+        self._arp: socket.socket | None = None  # one of them, while an address is probed
         self._timer: Timer | None = None
         self.report = LeaseReport(endpoint=item.endpoint, word="bound" if item.lease else "waiting", lease=item.lease)
 
@@ -105,17 +107,21 @@ class Holder:
     # -- what the client says is done
 
     def _follow(self, turn: dhcp.Turn) -> None:
-        self._client, deeds = turn
-        for deed in deeds:
-            if isinstance(deed, dhcp.Send):
+        self._client, todo = turn
+        for deed in todo:
+            if isinstance(deed, deeds.Send):
                 self._send(deed)
-            elif isinstance(deed, dhcp.Bound):
+            elif isinstance(deed, deeds.Probe):
+                self._probe(deed.address)
+            elif isinstance(deed, deeds.Bound):
                 self._bound(deed.lease)
-            elif isinstance(deed, dhcp.Lost):
+            elif isinstance(deed, deeds.Lost):
                 self._log(f"lost its address: {deed.reason}")
                 self._tell(LeaseReport(endpoint=self.item.endpoint, word="lost", reason=deed.reason))
             else:
-                self._tell(LeaseReport(endpoint=self.item.endpoint, word="refused", offered=str(deed.offered)))
+                if deed.reason:
+                    self._log(f"does not take {deed.offered}: {deed.reason}")
+                self._tell(LeaseReport(endpoint=self.item.endpoint, word="refused", offered=str(deed.offered), reason=deed.reason))
         if self._client.phase == "bound":
             self._shut()
         if self._timer is not None:
@@ -161,7 +167,7 @@ class Holder:
                 continue
             self._follow(dhcp.hear(self._client, message, heard.sender, clock(), random.random()))
 
-    def _send(self, deed: dhcp.Send) -> None:
+    def _send(self, deed: deeds.Send) -> None:
         """Put a question on the wire; what is lost on the way is asked again."""
         client = self._client
         assert client is not None
@@ -172,11 +178,39 @@ class Holder:
         except OSError:
             self._shut()
 
+    def _probe(self, address: IPv4Address) -> None:
+        """Ask everybody for an address. Where that cannot be done the server's word has to do."""
+        assert self._client is not None
+        try:
+            if self._arp is None:
+                with inside(self._namespace):
+                    self._arp = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+                self._sockets.append(self._arp)
+                self._arp.bind((self.item.link, frames.ARP))
+                self._loop.watch(self._arp.fileno(), READ, self._receive_arp)
+            self._arp.send(frames.arp_probe(address, self._client.wish.hardware))
+        except OSError as error:
+            self._log(f"cannot ask whether somebody has {address}: {error}")
+
+    def _receive_arp(self, events: int) -> None:
+        for _ in range(BATCH):
+            if self._arp is None or self._client is None:
+                return
+            try:
+                data = self._arp.recv(128)
+            except BlockingIOError:
+                return
+            except OSError:  # the link went down or away
+                self._shut()
+                return
+            if (said := frames.heard_arp(data)) is not None:
+                self._follow(dhcp.hear_arp(self._client, said, clock(), random.random()))
+
     def release(self) -> None:
         """Tell the server that the address is free."""
         if self._client is not None:
             for deed in dhcp.release(self._client, random.random()):
-                if isinstance(deed, dhcp.Send):
+                if isinstance(deed, deeds.Send):
                     self._send(deed)
 
     # -- sockets
@@ -211,6 +245,7 @@ class Holder:
             self._loop.forget(opened.fileno())
             opened.close()
         self._sockets.clear()
+        self._arp = None
 
     def close(self) -> None:
         """Let go of everything but the lease."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from ipaddress import IPv4Address
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from sanbashi.dhcp import client as dhcp
 from sanbashi.dhcp import wire
-from sanbashi.dhcp.client import NEVER, Bound, Client, Deed, Lost, Refused, Send, Turn, Wish
+from sanbashi.dhcp.client import NEVER, PROBE_WAIT, PROBES, RELUCTANT, WEARY, Client, Turn, Wish
+from sanbashi.dhcp.deeds import Bound, Deed, Lost, Probe, Refused, Send
+from sanbashi.dhcp.frames import Arp
 from sanbashi.dhcp.wire import Message
 from sanbashi.network.lease import Lease
 
@@ -40,10 +43,18 @@ def hear(client: Client, kind: int, given: str = FIFTY, *, now: float = 0.0, ser
 def bound(wish: Wish = WISH, *, now: float = 0.0, lease: int = 100) -> tuple[Client, Lease]:
     client, _ = dhcp.begin(wish, now, 0.5)
     client, _ = hear(client, wire.OFFER, now=now, lease=lease)
-    client, deeds = hear(client, wire.ACK, now=now, lease=lease)
+    client, deeds = unopposed(*hear(client, wire.ACK, now=now, lease=lease))
     (deed,) = deeds
     assert isinstance(deed, Bound) and client.phase == "bound" and client.lease == deed.lease
     return client, deed.lease
+
+
+def unopposed(client: Client, deeds: tuple[Deed, ...]) -> Turn:
+    """Nobody answers the probes."""
+    for _ in range(PROBES):
+        assert [type(deed) for deed in deeds] == [Probe] and client.phase == "probing"
+        client, deeds = dhcp.wake(client, client.due, 0.5)
+    return client, deeds
 
 
 def test_from_nothing_to_a_lease() -> None:
@@ -57,6 +68,8 @@ def test_from_nothing_to_a_lease() -> None:
     assert request.kind == wire.REQUEST and request.xid == discover.xid and request.client == wire.NOWHERE
     assert request.options[wire.ADDRESS] == IPv4Address(FIFTY).packed and request.options[wire.SERVER] == SERVER.packed
     client, deeds = hear(client, wire.ACK, now=12.0)
+    assert deeds == (Probe(IPv4Address(FIFTY)),) and client.due == 12.0 + PROBE_WAIT
+    client, deeds = unopposed(client, deeds)
     (deed,) = deeds
     assert isinstance(deed, Bound)
     # From the question, not from the answer: never longer than the server believes.
@@ -156,6 +169,78 @@ def test_another_address_is_taken_unless_one_is_insisted_on() -> None:
     assert hear(client, wire.OFFER, "10.7.0.60")[0].phase == "requesting"
 
 
+def probing(wish: Wish = WISH) -> Client:
+    client, _ = dhcp.begin(wish, 0.0, 0.5)
+    client, _ = hear(client, wire.OFFER)
+    return hear(client, wire.ACK, now=1.0)[0]
+
+
+@pytest.mark.parametrize("said", [Arp(b"\2other", IPv4Address(FIFTY), SERVER), Arp(b"\2other", wire.NOWHERE, IPv4Address(FIFTY))])
+def test_an_address_that_somebody_has_is_declined(said: Arp) -> None:
+    """Its holder speaks, or another who is about to take it; the server is told, and asked again a little later, for another one."""
+    client = probing(replace(WISH, ask=IPv4Address(FIFTY)))
+    client, deeds = dhcp.hear_arp(client, said, 1.1, 0.5)
+    (decline,) = sent(deeds)
+    assert (decline.kind, decline.client) == (wire.DECLINE, wire.NOWHERE)
+    assert decline.options[wire.ADDRESS] == IPv4Address(FIFTY).packed and decline.options[wire.SERVER] == SERVER.packed
+    assert decline.options[wire.CLIENT] == b"\xffwho" and isinstance(deeds[0], Send) and deeds[0].target is None
+    assert deeds[1:] == (Refused(IPv4Address(FIFTY), "02:6f:74:68:65:72 has that address"),)
+    assert (client.phase, client.offer, client.due, client.wish.ask) == ("selecting", None, 1.1 + RELUCTANT, None)
+    client, deeds = dhcp.wake(client, client.due, 0.7)
+    assert [m.kind for m in sent(deeds)] == [wire.DISCOVER] and wire.ADDRESS not in sent(deeds)[0].options
+    client, _ = hear(client, wire.OFFER, now=4.0)
+    client, _ = hear(client, wire.ACK, now=4.0)
+    assert dhcp.hear_arp(client, said, 4.0, 0.5)[0].due == 4.0 + WEARY
+    client, deeds = unopposed(client, (Probe(IPv4Address(FIFTY)),))
+    assert isinstance(deeds[0], Bound) and client.declined == 0
+
+
+def test_what_others_say_of_other_addresses_or_we_ourselves_is_no_conflict() -> None:
+    client = probing()
+    for said in (Arp(MAC, IPv4Address(FIFTY), SERVER), Arp(b"\2other", SERVER, IPv4Address(FIFTY)), Arp(b"\2other", wire.NOWHERE, SERVER)):
+        assert dhcp.hear_arp(client, said, 1.0, 0.5) == (client, ())
+    held, _ = bound()
+    assert dhcp.hear_arp(held, Arp(b"\2other", IPv4Address(FIFTY), SERVER), 1.0, 0.5) == (held, ())
+
+
+def test_nothing_is_heard_while_probing_and_what_is_probed_can_be_given_back() -> None:
+    client = probing()
+    for kind in (wire.ACK, wire.NAK, wire.OFFER):
+        assert hear(client, kind) == (client, ())
+    (deed,) = dhcp.release(client, 0.5)
+    assert isinstance(deed, Send) and wire.read(deed.message).kind == wire.RELEASE
+
+
+def test_an_insisted_address_is_asked_for_again_though_somebody_has_it() -> None:
+    wish = replace(WISH, ask=IPv4Address(FIFTY), insist=True)
+    assert dhcp.hear_arp(probing(wish), Arp(b"\2other", IPv4Address(FIFTY), SERVER), 1.0, 0.5)[0].wish == wish
+
+
+def test_of_two_servers_the_one_with_the_address_that_is_insisted_on_is_taken() -> None:
+    wish = replace(WISH, ask=IPv4Address(FIFTY), insist=True)
+    client, _ = dhcp.begin(wish, 0.0, 0.5)
+    client, deeds = hear(client, wire.OFFER, "10.7.0.99", server=OTHER)
+    assert deeds == (Refused(IPv4Address("10.7.0.99")),)
+    client, deeds = hear(client, wire.OFFER)
+    assert client.phase == "requesting" and sent(deeds)[0].options[wire.SERVER] == SERVER.packed
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_shortest_leases_do_not_keep_anybody_busy(answers: bool) -> None:
+    """A second between two questions at the least, whatever the server says and whether it answers."""
+    client, lease = bound(lease=1)
+    assert lease.ends >= 4
+    asked = []
+    while client.phase != "selecting" and len(asked) < 20:
+        now = client.due
+        client, _ = dhcp.wake(client, now, 0.5)
+        asked.append(now)
+        if answers:
+            client, _ = hear(client, wire.ACK, now=now, lease=1)
+    assert len(asked) == (20 if answers else 4)
+    assert min(after - before for before, after in pairwise(asked)) >= (1.0 if answers else 0.5)
+
+
 def test_a_lease_is_taken_up_where_it_stands() -> None:
     """By a keeper that follows one that died: nobody is asked before it is time, and nothing is believed after it."""
     _, lease = bound(lease=1000)
@@ -185,7 +270,11 @@ def test_whatever_comes_the_client_goes_on(data: st.DataObject) -> None:
     now = 0.0
     client, _ = dhcp.begin(WISH, now, 0.5)
     for _ in range(data.draw(st.integers(1, 25))):
-        if data.draw(st.booleans()):
+        what = data.draw(st.integers(0, 5))
+        if what == 0:
+            said = Arp(b"\2other", *data.draw(st.sampled_from([(IPv4Address(FIFTY), SERVER), (wire.NOWHERE, IPv4Address("10.7.0.51"))])))
+            client, deeds = dhcp.hear_arp(client, said, now, 0.5)
+        elif what < 3:
             now = max(now, min(client.due, now + 10_000.0))
             client, deeds = dhcp.wake(client, now, data.draw(st.floats(0, 0.999)))
         else:
@@ -194,6 +283,6 @@ def test_whatever_comes_the_client_goes_on(data: st.DataObject) -> None:
             client, deeds = dhcp.hear(client, replace(message, options={**message.options, **options}), HERE, now, 0.3)
         assert client.due >= now or client.phase == "bound"
         assert (client.lease is not None) == (client.phase in ("bound", "renewing", "rebinding"))
-        assert all(isinstance(deed, Send | Bound | Lost | Refused) for deed in deeds)
+        assert all(isinstance(deed, Send | Probe | Bound | Lost | Refused) for deed in deeds)
         if client.lease is not None and client.lease.ends:
             assert now < client.lease.begun + client.lease.ends or client.due <= now

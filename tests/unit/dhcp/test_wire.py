@@ -117,7 +117,8 @@ def test_offers_that_are_none(message: Message) -> None:
         ((3600, 3000, 2000), (1800, 2000, 3600)),
         ((3600, 3400, None), (3400, 3400, 3600)),
         ((0xFFFFFFFF, 10, 20), (0, 0, 0)),
-        ((1, None, None), (0.5, 0.875, 1)),
+        ((1, None, None), (2, 3.5, 4)),
+        ((2, 1, None), (1, 3.5, 4)),
     ],
 )
 def test_times_that_make_no_sense_are_those_of_the_rfc(given: tuple[int, int | None, int | None], expected: tuple[float, ...]) -> None:
@@ -207,3 +208,17 @@ def test_what_is_heard() -> None:
 def test_any_frame(data: bytes) -> None:
     frames.heard(data)
     frames.heard(turned(b"x")[:14] + data)
+
+
+def test_a_probe_claims_nothing_and_what_is_said_of_addresses_is_read() -> None:
+    """RFC 5227 2.1.1: no sender's address, so that nobody's table is changed."""
+    probe = frames.arp_probe(IPv4Address("10.7.0.50"), MAC)
+    assert probe[:6] == frames.EVERYBODY and frames.heard_arp(probe) == frames.Arp(MAC, IPv4Address(0), IPv4Address("10.7.0.50"))
+    answer = MAC + b"\2other" + bytes.fromhex("0806 0001 0800 06 04 0002") + b"\2other" + bytes((10, 7, 0, 50)) + MAC + bytes(4)
+    assert frames.heard_arp(answer + b"\0" * 18) == frames.Arp(b"\2other", IPv4Address("10.7.0.50"), IPv4Address(0))
+    for place in (12, 15, 17, 18, 19, 21):
+        broken = bytearray(answer)
+        broken[place] += 3
+        assert frames.heard_arp(bytes(broken)) is None, place
+    for length in range(len(answer)):
+        assert frames.heard_arp(answer[:length]) is None
