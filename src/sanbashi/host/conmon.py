@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import Conflict
 from .descriptors import as_given
+from .peeking import contents
 from .runtime import Runtime, environment
 
 
@@ -114,7 +115,7 @@ class Waiting:
 def read_number(path: Path) -> int:
     """The number in a pid file; 0 where there is none."""
     try:
-        text = path.read_text().strip()
+        text = contents(str(path)).strip()
     except FileNotFoundError:
         return 0
     return int(text) if text.isdigit() else 0
@@ -125,7 +126,7 @@ def is_conmon_of(pid: int, container_id: str) -> bool:
     if pid <= 0:
         return False
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        words = contents(f"/proc/{pid}/cmdline").split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
         return False
     return container_id.encode() in words

@@ -16,6 +16,7 @@ from . import rtnetlink, sysctl
 from .counts import Counts
 from .foreign import ForeignDrop, foreign_drops
 from .netlink import ROUTE, Netlink
+from .peeking import contents, inode, processes
 from .sweeping import OURS
 
 PROC = Path("/proc")
@@ -241,11 +242,11 @@ def release_name() -> str:
 
 def engines() -> Iterator[tuple[str, int]]:
     """Other engines that run in this network namespace, by the names of their processes."""
-    here = (PROC / "self/ns/net").stat().st_ino
-    for folder in PROC.iterdir():
-        if folder.name.isdecimal() and text(folder / "comm").strip() in ENGINES:
-            try:
-                if (folder / "ns/net").stat().st_ino == here:
-                    yield text(folder / "comm").strip(), int(folder.name)
-            except OSError:  # ended meanwhile, or not ours to look at
-                continue
+    here = inode(f"{PROC}/self/ns/net")
+    for number in processes(str(PROC)):
+        try:
+            name = contents(f"{PROC}/{number}/comm").decode(errors="replace").strip()
+            if name in ENGINES and inode(f"{PROC}/{number}/ns/net") == here:
+                yield name, int(number)
+        except OSError:  # ended meanwhile, or not ours to look at
+            continue

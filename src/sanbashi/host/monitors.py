@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-PROC = Path("/proc")
+from .peeking import contents, inode, processes
+
+PROC = "/proc"
 OPTIONS = ("-c", "-b", "--exit-dir", "-l")
 NAMESPACES = ("net", "pid")
 
@@ -26,24 +30,23 @@ def monitored() -> Iterator[Monitored]:
 
     Name and command line are any process's to choose: what another user runs, or a container on the host's network, is nobody's monitor.
     """
-    here = place(PROC / "thread-self")
-    for folder in PROC.iterdir():
-        if not folder.name.isdecimal():
-            continue
+    here = place(f"{PROC}/thread-self")
+    for number in processes(str(PROC)):
+        folder = f"{PROC}/{number}"
         try:
-            if (folder / "comm").read_text() == "conmon\n" and place(folder) == here:
-                found = told((folder / "cmdline").read_text(errors="surrogateescape").split("\0"))
+            if contents(f"{folder}/comm") == b"conmon\n" and place(folder) == here:
+                found = told(os.fsdecode(contents(f"{folder}/cmdline")).split("\0"))
                 if found is not None:
                     yield found
         except OSError:  # ended meanwhile
             continue
 
 
-def place(process: Path) -> tuple[int, ...]:
+def place(process: str) -> tuple[int, ...]:
     """Who a process of /proc runs as, and in which network and process namespaces. OSError."""
     # The folder's owner is root for every process that may not be dumped, which anybody can ask for; who is real, only root changes.
-    (uid,) = (line.split()[1] for line in (process / "status").read_text(errors="replace").splitlines() if line.startswith("Uid:"))
-    return (int(uid), *((process / "ns" / kind).stat().st_ino for kind in NAMESPACES))
+    uid = contents(f"{process}/status").partition(b"\nUid:")[2].split(None, 1)[0]
+    return (int(uid), *(inode(f"{process}/ns/{kind}") for kind in NAMESPACES))
 
 
 def told(words: Sequence[str]) -> Monitored | None:
@@ -51,11 +54,17 @@ def told(words: Sequence[str]) -> Monitored | None:
     given = {option: value for option, value in pairwise(words) if option in OPTIONS}
     if given.keys() != set(OPTIONS):
         return None
-    container_id, exec_root = given["-c"], Path(given["--exit-dir"]).parent
-    if Path(given["-b"]) != exec_root / "containers" / container_id:
+    container_id, exec_root, bundle = given["-c"], root(given["--exit-dir"].rpartition("/")[0]), given["-b"]
+    if bundle != f"{exec_root}/containers/{container_id}":
         return None
     _, _, log = given["-l"].partition(":")
     # By hand: with a pattern for each of hundreds of containers it takes half a second.
     place = log.rpartition("/")[0].removesuffix(f"/containers/{container_id}")
-    data_root = Path(place or "/") if place != log.rpartition("/")[0] else None
+    data_root = root(place or "/") if place != log.rpartition("/")[0] else None
     return Monitored(container_id, exec_root, data_root)
+
+
+@lru_cache(16)
+def root(text: str) -> Path:
+    """Containers have few roots."""
+    return Path(text)

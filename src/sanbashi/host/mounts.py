@@ -59,16 +59,17 @@ def unescape(field: str) -> str:
 
 def mounted_under(path: Path) -> list[Path]:
     """Mount points at or below `path`, the innermost last."""
-    points = (Path(unescape(fields[4])) for fields in mount_lines())
-    return [point for point in points if point == path or path in point.parents]
+    here, below = str(path), f"{path}/".replace("//", "/")
+    points = (unescape(fields[4]) for fields in mount_lines())
+    return [Path(point) for point in points if point == here or point.startswith(below)]
 
 
 def is_shared(path: Path) -> bool:
     """Whether mounts made below `path` are seen by the namespaces that were made from this one."""
     best: list[str] | None = None
+    above = {str(path), *map(str, path.parents)}
     for fields in mount_lines():
-        point = Path(unescape(fields[4]))
-        if (point == path or point in path.parents) and (best is None or len(fields[4]) >= len(best[4])):
+        if unescape(fields[4]) in above and (best is None or len(fields[4]) >= len(best[4])):
             best = fields
     return best is not None and any(tag.startswith("shared:") for tag in best[6 : best.index("-")])
 

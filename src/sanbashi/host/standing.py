@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from .peeking import contents
 from .surroundings import CGROUPS
 from .usage import control_groups, hierarchy
 
@@ -36,7 +35,6 @@ def read_at(container_id: str, root: str, path: str, file: str) -> str:
 def read(path: str) -> str:
     """A file of the kernel's; "" where the container ended meanwhile, or there is no such file."""
     try:
-        with Path(path).open("rb", buffering=0) as file:
-            return file.read().decode(errors="replace")
+        return contents(path).decode(errors="replace")
     except OSError:
         return ""
