@@ -37,7 +37,7 @@ def mount_points(config: Config, host: HostConfig, find: Callable[[str], Contain
     for destination in host.tmpfs or {}:
         check_destination(destination, f"invalid tmpfs mount: '{destination}'")
     for raw in host.binds or ():
-        place(found, asked, bind(raw))
+        place(found, asked, bind(raw, host.volume_driver or "local"))
     for mount in host.mounts or ():
         place(found, asked, mounted(mount))
     for destination in sorted(config.volumes or {}):
@@ -61,12 +61,12 @@ def depth(path: str) -> tuple[int, str]:
     return (path.rstrip("/").count("/"), path)
 
 
-def bind(raw: str) -> MountPoint:
-    """`/host:/inside[:ro,...]`, `name:/inside[:...]` or `/inside` alone, which is an anonymous volume."""
+def bind(raw: str, driver: str = "local") -> MountPoint:
+    """`/host:/inside[:ro,...]`, `name:/inside[:...]` or `/inside` alone, which is an anonymous volume; `driver` is who makes volumes."""
     parts = raw.split(":")
     if len(parts) == 1 and raw.startswith("/"):
         check_destination(raw, f"invalid volume specification: '{raw}'")
-        return MountPoint(type="volume", destination=posixpath.normpath(raw), driver="local", copy_up=True)
+        return MountPoint(type="volume", destination=posixpath.normpath(raw), driver=driver, copy_up=True)
     if len(parts) not in (2, 3) or not all(parts[:2]):
         raise Invalid(f"invalid volume specification: '{raw}'")
     source, destination = parts[0], parts[1]
@@ -85,7 +85,6 @@ def bind(raw: str) -> MountPoint:
     check_name(source)
     if propagation:
         raise Invalid(f"invalid volume specification: '{raw}': invalid mode: {mode}")
-    driver = "local"
     return MountPoint(type="volume", name=source, destination=clean, driver=driver, mode=mode or "z", rw=writable, copy_up="nocopy" not in words)
 
 

@@ -104,6 +104,13 @@ def test_tmpfs_options_undo_the_defaults() -> None:
     assert tmpfs_options("exec,size=1m") == ("nosuid", "nodev", "exec", "size=1m")
 
 
+def test_who_is_to_make_a_volume() -> None:
+    """--volume-driver is for -v and the image's volumes, not for --mount."""
+    host = HostConfig(binds=("named:/a", "/b"), mounts=(Mount(type="volume", source="own", target="/c"),), volume_driver="other")
+    found = mount_points(Config(volumes={"/d": {}}), host, nobody)
+    assert [(point.destination, point.driver) for point in found] == [("/a", "other"), ("/b", "other"), ("/c", "local"), ("/d", "other")]
+
+
 def test_volumes_from_another_container() -> None:
     other = Container(
         id="x",
