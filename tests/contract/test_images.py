@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.contract.faulty_registry import Faulty, layer, serve
 from tests.contract.image_service import Service
 
@@ -120,6 +121,19 @@ def test_prune(service: Service) -> None:
     lines, freed = asyncio.run(service.images.prune({"dangling": ["false"]}))
     assert lines[0] == {"Untagged": "web:latest"} and freed == 20
     assert set(service.state.images) == {used.id}
+
+
+def test_prune_takes_an_image_and_what_was_made_from_it(service: Service) -> None:
+    """In whatever order they come: each generation is free when the one after it has gone."""
+    ids = []
+    for number in range(6):
+        image = replace(made(service, f"generation:{number}", content=str(number).encode()), parent=ids[-1] if ids else "")
+        service.state = service.state.with_image(image)
+        ids.append(image.id)
+    asyncio.run(service.images.prune())
+    assert set(service.state.images) == set(ids)
+    asyncio.run(service.images.prune({"dangling": ["false"]}))
+    assert not service.state.images and not files(service)
 
 
 def test_list(service: Service) -> None:

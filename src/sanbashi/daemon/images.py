@@ -264,15 +264,18 @@ class Images:
             )
         lines: collections.deque[dict[str, str]] = collections.deque()
         freed = 0
-        for id_ in list(self.state().images):
+        # An image that others were made from is free when they have gone.
+        left = collections.deque(self.state().images)
+        while left:
             state = self.state()
-            image = state.images.get(id_)
+            image = state.images.get(left.popleft())
             used = {i for c in state.containers.values() for i, _ in c.stands_on} | {i.parent for i in state.images.values()}
-            if image is None or id_ in used or not wanted.takes(image):
+            if image is None or image.id in used or not wanted.takes(image):
                 continue
             removal = remove(state.images, state.containers.values(), image, "", force=True)
             freed += await self.apply(removal)
             lines += [{kind: text} for kind, text in removal.lines]
+            left.append(image.parent)
         self.events.tell("image", "prune", "", {"reclaimed": str(freed)})
         return tuple(lines), freed
 
