@@ -132,6 +132,24 @@ def test_a_town(clean: Engine) -> None:
     assert "city_kept" not in [v["Name"] for v in clean.call("GET", "/volumes")[1]["Volumes"]]
 
 
+SHOW = """
+version: "2.4"
+services:
+  player: {image: busybox, command: sh -c "echo playing; sleep 6; exit 7"}
+  again: {image: busybox, command: sh -c "echo once more; sleep 1; exit 1", restart: "on-failure:2"}
+"""
+
+
+@needs_compose
+def test_up_in_the_foreground(clean: Engine) -> None:
+    """It hears by the events who started again and who ended; compose 1 speaks the newest version that we offer, and reads the oldest fields."""
+    compose = composed(clean, "show", SHOW)
+    said = compose("--no-ansi", "up")
+    assert "Traceback" not in said, said
+    assert said.count("once more") > 1 and "playing" in said and "player_1 exited with code 7" in said, said
+    compose("down", "-t", "0")
+
+
 @needs_compose
 def test_up_and_down(clean: Engine) -> None:
     compose = composed(clean, "town", PROJECT_FILE)

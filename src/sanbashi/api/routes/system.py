@@ -79,13 +79,17 @@ async def event_bits(found: AsyncIterator[Event], version: Version, before: byte
     """Events as JSON lines, each with what its content type wants `before` it."""
     async for event in found:
         if version >= (1, 46) or (event.type, event.action) != ("image", "create"):
-            yield before + event_line(event, version)
+            yield before + event_line(event)
 
 
-def event_line(event: Event, version: Version) -> bytes:
-    """One event; clients before 1.52 get the three fields of the first years too."""
+def event_line(event: Event) -> bytes:
+    """One event, with the three fields of the first years.
+
+    Docker sends those to clients before 1.52 alone. docker-compose 1.29 asks for the newest version and reads `id`: its `up` would lose sight
+    of what it started.
+    """
     document: dict[str, Any] = {}
-    if version < (1, 52) and event.type in ("container", "image"):
+    if event.type in ("container", "image"):
         document = {"status": event.action, "id": event.id}
         if "image" in event.attributes:
             document["from"] = event.attributes["image"]
