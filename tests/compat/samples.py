@@ -77,7 +77,10 @@ HOST_CONFIG: dict[str, Any] = {
     "AutoRemove": True,
     "VolumeDriver": "local",
     "VolumesFrom": ["donor"],
-    "Mounts": [{"Type": "tmpfs", "Target": "/sample", "TmpfsOptions": {"SizeBytes": 1 << 20}}],
+    "Mounts": [
+        {"Type": "tmpfs", "Target": "/sample", "TmpfsOptions": {"SizeBytes": 1 << 20}},
+        {"Type": "image", "Source": "busybox", "Target": "/other", "ImageOptions": {"Subpath": "bin"}},
+    ],
     "ConsoleSize": [24, 80],
     "Annotations": {"a": "b"},
     "CapAdd": ["CAP_NET_ADMIN"],
@@ -116,7 +119,9 @@ PARTLY = {
     (
         "POST",
         "/build",
-    ): "by buildah, which has to be installed; remote contexts are refused; no BuildKit; `rm=0` is warned of: steps leave no containers",
+    ): "by buildah, which has to be installed; remote contexts are refused; no BuildKit; `rm=0` is warned of: a step runs in a container of "
+    "buildah's, which the daemon could neither list nor start and which goes with the step; so `forcerm` is what is done anyhow",
+    ("GET", "/events"): "`id`, `status` and `from` are told in every version, not before 1.52 alone: docker-compose 1.29 reads them",
     ("POST", "/images/create"): "import takes what is sent to it, not an address",
     ("GET", "/containers/{id}/logs"): "the files are in the form of the CRI (docs/logs.md), the stream is Docker's",
     ("GET", "/images/json"): "one platform an image: with `manifests` none are told, as by Docker without its containerd store",
