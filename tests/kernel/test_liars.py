@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.kernel.town import Town
 from tests.kernel.world import UP4, UP6, advert6, arp_reply, eventually, send_frame, udp4, udp6
@@ -60,13 +62,23 @@ def taken_over(town: Town) -> list[str]:
     return found
 
 
+def learned(town: Town) -> str:
+    """At whose port the bridge believes w3 to be, after w2 told the truth in ARP, but in a frame with w3's MAC address."""
+    w1, w2, w3 = mac(town, "w1"), mac(town, "w2"), mac(town, "w3")
+    send(town, "w3", w1, w3, ARP, arp_reply(town.four("w3"), w3, w1, town.four("w1")))
+    send(town, "w2", w1, w3, ARP, arp_reply(town.four("w2"), w2, w1, town.four("w1")))
+    ports = {town.chain.endpoint(name, "web").host_interface: name for name in ("w1", "w2", "w3")}
+    known = town.world.host.sh("bridge -j fdb show")
+    return next(ports[entry["ifname"]] for entry in json.loads(known) if entry["mac"] == w3 and entry.get("master") and entry["ifname"] in ports)
+
+
 def test_a_guarded_port_sends_from_its_own_addresses_alone(town: Town) -> None:
     """And with the guard taken away by the endpoint's option all of it succeeds, so the test can fail."""
     assert spoof(town, "guarded ") == {"four": False, "mac": False, "six": False, "own4": True, "own6": True}
-    assert taken_over(town) == []
+    assert taken_over(town) == [] and learned(town) == "w3"
     town.chain.unguard("w2")
     assert spoof(town, "unguarded ") == {"four": True, "mac": True, "six": True, "own4": True, "own6": True}
-    assert taken_over(town) == [town.four("w3"), town.six("w3")]
+    assert taken_over(town) == [town.four("w3"), town.six("w3")] and learned(town) == "w2"
 
 
 def test_loopback_addresses_do_not_come_over_a_wire(town: Town) -> None:

@@ -11,6 +11,7 @@ from tests.kernel.town import Question, Town, refused
 from tests.kernel.world import NB4, NB6, UP4, UP6
 
 pytestmark = pytest.mark.root
+ARRIVES = 0.3  # seconds in which a datagram that passes has long passed
 
 
 def name_asked(server: tuple[str, int], name: str, protocol: str = "udp") -> str:
@@ -27,6 +28,12 @@ def name_asked(server: tuple[str, int], name: str, protocol: str = "udp") -> str
             return str(error)
     reply = reply if protocol == "udp" else reply[2:]
     return socket.inet_ntoa(reply[-4:]) if struct.unpack("!H", reply[6:8])[0] else f"rcode {reply[3] & 15}"
+
+
+def say(address: str, port: int, words: str) -> None:
+    """A datagram that asks for no answer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(words.encode(), (address, port))
 
 
 def test_an_old_udp_flow_follows_the_port(town: Town) -> None:
@@ -124,13 +131,36 @@ def test_what_stands_is_what_the_state_says_and_a_stop_leaves_nothing(town: Town
     assert an_id("sandbox brief")[:12] not in town.world.host.sh(f"ls {town.world.root}/netns")
 
 
-def test_an_isolated_host_address(town: Town) -> None:
-    """Not even at the bridge's MAC; an internal network's container reaches its own gateway's address in the same way."""
-    bridges = {n.name: n.bridge for n in town.chain.state.networks.values()}
-    for name, network, gateway in (("s1", "iso", "10.81.4.200"), ("i1", "int", "10.81.3.1")):
-        mac = town.world.host.sh(f"ip -br link show {bridges[network]}").split()[2]
-        neighbour, route = f"{gateway} lladdr {mac} dev eth0 nud permanent", f"default via {gateway} dev eth0 onlink"
-        town.world.places[name].sh(f"ip neigh replace {neighbour} && ip route replace {route}")
-    assert town.world.ask("s1", "udp", UP4, 7000) == "no answer"
-    assert town.world.ask("i1", "udp", "10.81.3.1", 7000) == f"host {town.four('i1')}"
-    assert town.world.ask("i1", "udp", UP4, 7000) == "no answer"
+def test_routes_of_a_containers_own_lead_nowhere(town: Town) -> None:
+    """Out of internal and isolated networks by the bridge's MAC address. With the networks' elements gone all of it passes, so the test can fail."""
+    host, bridges = town.world.places["host"], {n.name: n.bridge for n in town.chain.state.networks.values()}
+    for name, network, gateways in (("s1", "iso", ("10.81.4.200", "fd81:4::c8")), ("i1", "int", ("10.81.3.1", "fd81:3::1"))):
+        mac = host.sh(f"ip -br link show {bridges[network]}").split()[2]
+        for gateway in gateways:
+            neighbour, family = f"{gateway} lladdr {mac} dev eth0 nud permanent", "-6" if ":" in gateway else "-4"
+            town.world.places[name].sh(f"ip neigh replace {neighbour} && ip {family} route replace default via {gateway} dev eth0 onlink")
+    four, six, true4, true6 = town.four("i1"), town.six("i1"), town.four("w2"), town.six("w2")
+    beyond = {(NB4, 80): f"neighbour {four}", (NB6, 80): f"neighbour {six}", (UP4, 7000): f"host {four}", (UP6, 7000): f"host {six}"}
+    seen = {NB4: f"neighbour {UP4}", NB6: f"neighbour {UP6}", UP4: f"host {true4}", UP6: f"host {true6}"}
+
+    def heard(token: str) -> dict[str, bool]:
+        """Whose datagrams to the host arrive; an isolated network's container could not be answered."""
+        for who in ("s1", "i1", "w2"):
+            town.world.inside(who, lambda who=who: say(UP4, 7000, f"{token} {who}"))  # type: ignore[misc]
+        return {who: town.world.servers.arrived("host", f"{token} {who}", ARRIVES) for who in ("s1", "i1", "w2")}
+
+    assert town.world.ask("i1", "tcp", "10.81.3.1", 7000) == f"host {four}"
+    assert town.mistakes(*(refused(("i1", "tcp", *to), "w2", "tcp", *to, seen[to[0]]) for to in beyond)) == []
+    assert heard("closed") == {"s1": False, "i1": False, "w2": True}
+    policies = {"int": "goto host_from_internal", "iso": "drop"}
+    for network in policies:
+        host.sh(f"nft 'delete element inet sanbashi leaving {{ {bridges[network]} }}; delete element inet sanbashi to_host {{ {bridges[network]} }}'")
+    try:
+        assert town.mistakes(*(Question("i1", "tcp", *to, right) for to, right in beyond.items())) == []
+        assert heard("opened") == {"s1": True, "i1": True, "w2": True}
+    finally:
+        for network, policy in policies.items():
+            host.sh(f"nft 'add element inet sanbashi leaving {{ {bridges[network]} : drop }}'")
+            host.sh(f"nft 'add element inet sanbashi to_host {{ {bridges[network]} : {policy} }}'")
+        for name in ("s1", "i1"):
+            town.world.places[name].sh("ip -4 route del default; ip -6 route del default; ip neigh flush nud permanent dev eth0")
