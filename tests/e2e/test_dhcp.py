@@ -76,6 +76,7 @@ class Dnsmasq:
 
     on: Space
     options: tuple[str, ...] = ()
+    pool: str = "10.7.0.100,10.7.0.199,2m"
     lines: list[str] = field(default_factory=list)
 
     @contextlib.contextmanager
@@ -84,7 +85,7 @@ class Dnsmasq:
             *("dnsmasq", "--keep-in-foreground", "--log-facility=-", "--log-dhcp", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--no-ping"),
             *("--user=root", "--pid-file=", "--leasefile-ro", "--bind-interfaces", "--interface=lan", "--except-interface=lo", "--domain=lan.test"),
             *(
-                "--dhcp-range=10.7.0.100,10.7.0.199,2m",
+                f"--dhcp-range={self.pool}",
                 "--dhcp-authoritative",
                 "--address=/printer.lan.test/10.7.0.77",
                 "--local=/lan.test/",
@@ -365,6 +366,21 @@ def test_a_real_server_gives_another_for_one_that_was_declined(on: Engine, dnsma
         dnsmasq.until(lambda line: f"DHCPDECLINE(lan) {address}" in line)
         other = on.address("web", "lan")
         assert other.startswith("10.7.0.1") and other != address and addresses(on, "web") == [f"{other}/24"]
+
+
+def test_a_real_server_renews_and_then_says_no(on: Engine, lan: Space) -> None:
+    """dnsmasq renews at T1; started anew with another range it answers the next renewal with NAK, and the container moves."""
+    create(on, "bridge")
+    quick = ("--dhcp-option=option:T1,3", "--dhcp-option=option:T2,100")
+    with Dnsmasq(lan, quick).serving() as first:
+        address = run(on, "web")
+        acks = [first.until(lambda line: f"DHCPACK(lan) {address}" in line) for _ in range(2)]
+        assert len(acks) == 2 and not [line for line in first.lines if "DHCPDECLINE" in line]
+    with Dnsmasq(lan, quick, pool="10.7.0.210,10.7.0.219,2m").serving() as second:
+        second.until(lambda line: f"DHCPNAK(lan) {address}" in line, within=30)
+        eventually(lambda: on.address("web", "lan").startswith("10.7.0.21"))
+        eventually(lambda: addresses(on, "web") == [f"{on.address('web', 'lan')}/24"])
+        inside(on, "web", "ping -c1 -W2 10.7.0.1")
 
 
 def test_an_address_that_is_asked_for_and_that_somebody_has(on: Engine, dnsmasq: Dnsmasq) -> None:

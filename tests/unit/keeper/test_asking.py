@@ -7,6 +7,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sanbashi.keeper import asking, latecomers
 from sanbashi.keeper.asking import MAX_ASKS, Asked, Asking, Group
@@ -299,3 +301,25 @@ def test_too_many(table: Make) -> None:
     for _ in range(MAX_ASKS + 1):
         world.ask()
     assert world.replies == [f"{wire.REFUSED} - at 0.00"]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_servers_do_each_question_has_one_answer_in_time_and_no_socket_stays(table: Make, data: st.DataObject) -> None:
+    servers = "abc"[: data.draw(st.integers(1, 3))]
+    world = table(*servers)
+    asked = 0
+    for _ in range(data.draw(st.integers(1, 40))):
+        move = data.draw(st.sampled_from(["ask", "ask by TCP", "wait", "say", "say"]))
+        if move == "wait":
+            world.until(world.at + data.draw(st.sampled_from([0.01, 0.06, 0.11, 0.31, 1.0, 11.0])))
+        elif move == "say" and world.open:
+            world.say(data.draw(st.sampled_from(world.open)), data.draw(st.sampled_from([FINE, FINE, NONE, EMPTY, CANNOT, NO, None])))
+        elif move.startswith("ask"):
+            world.away = data.draw(st.sets(st.sampled_from(servers)))
+            world.ask(stream=move != "ask")
+            asked += 1
+        assert len(world.replies) + len(world.asking) == asked
+    assert len(world.tries) <= asked * len(servers) * ROUNDS
+    world.until(world.at + PATIENCE)
+    assert len(world.replies) == asked and len(world.asking) == len(world.asking.latecomers) == 0 and world.open == []
