@@ -137,26 +137,13 @@ def test_of_several_servers_the_good_one_is_asked_and_the_silent_one_left_alone(
     world.follow(HOST, "127.0.0.54")
     port = world.resolver(box)
     assert world.ask(box, port, "example.com") == "NOERROR 192.0.2.2"
-    assert [len(server.seen) for server in (dead, good)] == [1, 1]  # both at once
+    eventually(lambda: len(dead.seen) > 0)  # the first in the list was asked too
 
     def left_alone() -> bool:
         assert world.ask(box, port, "example.com") == "NOERROR 192.0.2.2"
         return len(good.seen) > len(dead.seen) + 20
 
     eventually(left_alone)
-
-
-def test_the_first_listed_is_asked_alone_once_it_has_answered(world: Any, reply: Make) -> None:
-    """The others are no quicker way to other answers: the first may be the one that knows a company's own names."""
-    box = world.sandbox("a")
-    first = world.server("", HOST, lambda data: [reply(data, "192.0.2.1", ttl=0)], delay=0.02)
-    second = world.server("", "127.0.0.54", lambda data: [reply(data, rcode=3)])
-    world.follow(HOST, "127.0.0.54")
-    port = world.resolver(box)
-    for _ in range(5):
-        assert world.ask(box, port, "example.com") == "NOERROR 192.0.2.1"
-    assert len(first.seen) == 5
-    assert len(second.seen) < 5
 
 
 def test_an_answer_from_elsewhere_is_none(world: Any, reply: Make) -> None:
