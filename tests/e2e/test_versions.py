@@ -82,6 +82,14 @@ def test_the_platform_of_an_image(clean: Engine) -> None:
     assert b"multiple platform" in ask(clean, "POST", f"/v1.51/images/load?platform={quote(ARM)}&platform={quote(AMD)}", archive)[2]
 
 
+def test_log_drivers_that_info_names_are_taken(clean: Engine) -> None:
+    """What --log-driver is completed from."""
+    named = clean.call("GET", "/info")[1]["Plugins"]["Log"]
+    assert named == ["json-file", "local"]
+    for driver in named:
+        clean.cli("run", "--rm", "--log-driver", driver, "busybox", "true")
+
+
 def test_a_client_is_told_what_its_version_knows(clean: Engine) -> None:
     made(clean, "web", start=True, HostConfig={"Annotations": {"a": "b"}})
     network = clean.call("POST", "/networks/create", {"Name": "app"})[1]["Id"]

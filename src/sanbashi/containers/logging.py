@@ -18,7 +18,7 @@ TRUTHS |= {"0": False, "f": False, "F": False, "FALSE": False, "false": False, "
 FIELD = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")  # the one form of Go's templates that a tag may have here
 FIELDS = ("Command", "DaemonName", "FullID", "ID", "ImageFullID", "ImageID", "ImageName", "Name")
 # What each driver keeps where nothing is said; 0 bytes is no limit. As Docker's.
-DEFAULTS = {"json-file": ("0", "1"), "local": ("20m", "5"), "none": ("0", "1")}
+LOG_DRIVERS = {"json-file": ("0", "1"), "local": ("20m", "5"), "none": ("0", "1")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class LogLimits:
 def log_limits(log: LogConfig) -> LogLimits:
     """The limits of a log; Invalid in Docker's words."""
     driver = log.type or "json-file"
-    size, files = DEFAULTS.get(driver, ("0", "1"))
+    size, files = LOG_DRIVERS.get(driver, ("0", "1"))
     size, files = log.config.get("max-size", size), log.config.get("max-file", files)
     limit = 0 if size in ("0", "-1") else size_in_bytes(size)
     if not re.fullmatch(r"[+-]?[0-9]{1,9}", files):
@@ -51,7 +51,7 @@ def log_limits(log: LogConfig) -> LogLimits:
 
 def check_log(log: LogConfig) -> None:
     """The drivers that this engine has, and what they can be told."""
-    if log.type not in ("", *DEFAULTS):
+    if log.type not in ("", *LOG_DRIVERS):
         raise Invalid(f"logger: no log driver named '{log.type}' is registered", hint="this engine has json-file, local and none")
     for key in log.config:
         if key not in KNOWN:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from ..host.monitors import Monitored, monitored
 from .config import DaemonConfig
 
 ELSEWHERE = "start this one in a namespace of its own: ip netns add other; ip netns exec other sanbashid ..."
+CLOSED, OTHERS = 0o710, 0o007  # modes: of folders that only root enters, and the bits that would let anybody in
 OWN_ROOTS = "end it, or start this one with its own --exec-root and --data-root"
 
 
@@ -56,7 +58,10 @@ def pid_file(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def data_root(path: Path) -> Iterator[None]:
     """The data root is ours; Conflict where another daemon has it, be it in another network namespace."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o711)
+    path.mkdir(parents=True, exist_ok=True, mode=CLOSED)
+    # Below lie files of root's with the setuid bit, in layers and in volumes: nobody else may come as far as that. Versions before this let them.
+    if stat.S_IMODE(path.stat().st_mode) & OTHERS:
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~OTHERS)
     descriptor = lock_file(path / "lock")
     if descriptor is None:
         raise Conflict(f"another sanbashid uses the data root {path}", hint=OWN_ROOTS)

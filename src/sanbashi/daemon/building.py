@@ -17,6 +17,7 @@ from ..host.runtime import Runtimes
 from ..host.snapshots import Snapshots
 from ..host.surroundings import probe_surroundings
 from ..network.lease import LeaseReport
+from .alone import CLOSED
 from .config import DaemonConfig
 from .core import Core
 from .engine import Engine
@@ -36,9 +37,9 @@ async def build(config: DaemonConfig) -> Engine:
     if not config.ip_forward:
         log.warning("the setting ip-forward=false is not honoured: without forwarding no network of containers works")
     for folder, mode in (
-        (config.data_root, 0o711),
+        (config.data_root, CLOSED),
         (config.exec_root, 0o711),
-        (config.data_root / "containers", 0o710),
+        (config.data_root / "containers", CLOSED),
         (config.exec_root / "execs", 0o700),
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=mode)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..containers.logging import LOG_DRIVERS
 from ..network.drivers import DRIVERS
 from .core import Core, now
 from .drift import Drift
@@ -51,7 +52,7 @@ def info(core: Core, drift: Drift) -> dict[str, Any]:
         "Images": len(state.images),
         "Driver": "overlayfs",
         "DriverStatus": [["Backing Filesystem", "extfs"], ["Native Overlay Diff", "true"]],
-        "Plugins": {"Volume": ["local"], "Network": sorted(DRIVERS), "Authorization": None, "Log": ["json-file"]},
+        "Plugins": {"Volume": ["local"], "Network": sorted(DRIVERS), "Authorization": None, "Log": sorted(LOG_DRIVERS.keys() - {"none"})},
         "MemoryLimit": True,
         "SwapLimit": True,
         "CpuCfsPeriod": True,
