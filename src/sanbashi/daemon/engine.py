@@ -13,6 +13,7 @@ from .execs import Execs
 from .filesystems import Filesystems
 from .health import HealthChecks
 from .images import Images
+from .kept import Kept
 from .lifecycle import Lifecycle
 from .linking import Linking
 from .networking import Networking
@@ -36,6 +37,7 @@ class Engine:
         self.core = core
         self.process = process
         self.images = images
+        self.kept = Kept()
         self.networking = Networking(core)
         self.volumes = Volumes(core)
         self.execs = Execs(core, process)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as fields
@@ -26,10 +27,13 @@ AMBIGUOUS = re.compile(r"(network .* is ambiguous) \((\d+ matches found based on
 async def listing(engine: Engine, request: Request) -> Answer:
     """`network ls`."""
     state = engine.state
-    wished = {name for c in state.containers.values() for name, _ in c.networks}
+
+    @cache
+    def wished() -> frozenset[str]:
+        return frozenset(name for c in state.containers.values() for name, _ in c.networks)
 
     def in_use(network: Network) -> bool:
-        return network.name in wished or bool(state.network.network_endpoints.get(network.id))
+        return network.name in wished() or bool(state.network.network_endpoints.get(network.id))
 
     matches = network_matcher(parse_filters(request.text("filters"), NETWORKS), in_use)
     return json_response([network_json(state, n, request.version, listed=True) for n in state.network.networks.values() if matches(n)])
@@ -47,7 +51,10 @@ async def inspect(engine: Engine, request: Request) -> Answer:
         raise Invalid(f"{match[2]}: {match[1]}", hint=error.hint) from error
     if request.text("scope") not in ("", network.scope):
         raise NotFound(f"network {request['id']} not found")
-    return json_response(network_json(engine.state, network, request.version))
+    state, version = engine.state, request.version
+    # A network may have a thousand members.
+    body = engine.kept.answer(state, ("network", network.id, version), lambda: json_response(network_json(state, network, version)).body)
+    return Response(200, body)
 
 
 async def create(engine: Engine, request: Request) -> Answer:
