@@ -20,6 +20,7 @@ from .config import DaemonConfig, parse
 
 log = logging.getLogger("sanbashi")
 
+YOUNG = 10_000  # new objects until the collector looks at them: what a start with 500 ports makes, most of it gone by then
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": logging.CRITICAL}
 
 USAGE = """Usage:  sanbashid [OPTIONS]
@@ -82,6 +83,7 @@ async def run(config: DaemonConfig) -> int:
         # What was made at start lives as long as the daemon: the collector need not look at it at every start of a container. The few cycles
         # among it that nobody needs (a hundred objects) stay with it; to look for them takes 0.1 s.
         gc.freeze()
+        gc.set_threshold(YOUNG)
         gc.enable()
         tell_systemd(manager, "READY=1")
         log.info("API listen on %s", ", ".join(config.hosts))

@@ -249,6 +249,10 @@ class KeeperClient:
             stand: list[Item] = []
             descriptors: list[list[int]] = []
             for item in add:
+                if isinstance(item, HeldPort | Forwarder):
+                    stand.append(item)
+                    descriptors.append([])
+                    continue
                 try:
                     self._check_known(line, item)
                     stands, mine = self._sockets(item, path_of, opened)
@@ -261,8 +265,8 @@ class KeeperClient:
                 descriptors.append(mine)
             frame: protocol.Frame = {
                 "change": self._revision,
-                "remove": [protocol.plain(item) for item in remove],
-                "add": [protocol.plain(item) for item in stand],
+                "remove": protocol.plain_all(remove),
+                "add": protocol.plain_all(stand),
                 "sockets": [len(mine) for mine in descriptors],
                 "whole": whole,
             }

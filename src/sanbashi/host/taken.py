@@ -12,7 +12,7 @@ from sanbashi.network.spelling import bracketed
 
 from .holders import clashes, holder
 
-OPEN_FILES = "the keeper has a descriptor for every published port on IPv4 and on IPv6: raise the daemon's hard limit of open files (LimitNOFILE=)"
+OPEN_FILES = "the keeper has a descriptor for every published port: raise the daemon's hard limit of open files (LimitNOFILE=)"
 
 
 class PortTaken(Failed):

@@ -13,7 +13,7 @@ from sanbashi.network.lease import LeaseReport, report_plain
 from .asking import Asking
 from .keeping import Addition, Keeping, close
 from .loop import READ, WRITE, Loop
-from .protocol import MAX_DESCRIPTORS, VERSIONS, Frame, NotUnderstood, item_of, pack, plain, unpack
+from .protocol import MAX_DESCRIPTORS, VERSIONS, Frame, NotUnderstood, item_of, pack, plain_all, unpack
 
 CHUNK = 1 << 18
 LINGER = 5.0  # seconds without an item and without a client until the keeper ends
@@ -134,7 +134,7 @@ class Client:
         if "change" in frame:
             return self._change(frame)
         if "items" in frame:
-            return {"revision": keeping.revision, "items": [plain(item) for item in keeping.items.values()]}
+            return {"revision": keeping.revision, "items": plain_all(keeping.items.values())}
         if "status" in frame:
             asking = self._control.asking
             return {"revision": keeping.revision, "items": len(keeping.items), "asking": len(asking), "kept": len(asking.cache)}

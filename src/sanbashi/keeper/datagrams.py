@@ -36,16 +36,31 @@ class DatagramForwarder:
     """Receives on one host port; sessions stand in the order of their last datagram."""
 
     def __init__(self, loop: Loop, item: Forwarder, served: socket.socket) -> None:
-        self._loop, self._item, self._socket = loop, item, served
+        self._loop, self._item = loop, item
         self._sessions: dict[Client, Session] = {}
         self._sweep: Timer | None = None
+        self._begin(served)
+
+    def _begin(self, served: socket.socket) -> None:
+        self._socket = served
         if served.family == socket.AF_INET6:
             served.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
             self._info = (socket.IPPROTO_IPV6, IPV6_PKTINFO)
         else:
             served.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
             self._info = (socket.IPPROTO_IP, IP_PKTINFO)
-        loop.watch(served.fileno(), READ, self._from_client)
+        self._loop.watch(served.fileno(), READ, self._from_client)
+
+    @property
+    def bound(self) -> socket.socket:
+        """The socket that receives."""
+        return self._socket
+
+    def move(self, to: socket.socket) -> None:
+        """Receive on another socket from now on; the one before is closed, and sessions go on."""
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+        self._begin(to)
 
     def __len__(self) -> int:
         return len(self._sessions)

@@ -5,23 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Names, Resolver, Zone
+from sanbashi.network.picture import HostResolver, Item, Leasing, Names, Resolver, Zone
 
-from .datagrams import DatagramForwarder
-from .holding import hold, serve
+from .hostports import PORTS, HostPorts, Port
 from .hostserving import HostServed
 from .leases import Leases
 from .loop import Loop
-from .remains import Remains
 from .serving import Answering, Served
-from .streams import StreamForwarder
 
-PORTS = (HeldPort, Forwarder)
-Port = HeldPort | Forwarder
-Holding = socket.socket | StreamForwarder | DatagramForwarder | None  # None: held in our book alone
 Key = tuple[object, ...]
 
 
@@ -40,14 +34,14 @@ class Keeping:
         self._loop, self._answering, self.leases = loop, answering, leases
         self.items: dict[Key, Item] = {}
         self.revision = 0
-        self._ports: dict[Key, Holding] = {}
+        self._ports = HostPorts(loop, self.items)
         self._served: dict[str, Served] = {}
         self._host: HostServed | None = None
 
     def change(self, remove: Sequence[Item], add: Sequence[Addition], *, whole: bool) -> list[tuple[int, int]]:
         """Keep other items from now on; (place in `add`, errno) of what failed. With `whole` a failure leaves everything as it was."""
-        added = {addition.item.key for addition in add}
-        leaving = [self.items[item.key] for item in remove if item.key in self.items and item.key not in added]
+        added = {addition.item.key for addition in add} if remove else ()
+        leaving = {key: self.items[key] for key in (item.key for item in remove) if key in self.items and key not in added}
         failed = self._take_ports(leaving, add, whole)
         if failed and whole:
             for addition in add:
@@ -56,59 +50,31 @@ class Keeping:
         for place, addition in enumerate(add):
             if not isinstance(addition.item, PORTS) and (code := self._add(addition)):
                 failed.append((place, code))
-        for item in leaving:
-            if isinstance(item, PORTS):
-                self._release(item)
-            else:
+        self._ports.release([key for key, item in leaving.items() if isinstance(item, PORTS)])
+        for item in leaving.values():
+            if not isinstance(item, PORTS):
                 self._remove(item)
         self.revision += 1
         return failed
 
-    def _take_ports(self, leaving: Sequence[Item], add: Sequence[Addition], whole: bool) -> list[tuple[int, int]]:
+    def _take_ports(self, leaving: Mapping[Key, Item], add: Sequence[Addition], whole: bool) -> list[tuple[int, int]]:
         """Bind the ports that are added. What is in their way and leaves in the same change is let go first, and taken back on failure."""
-        wanted = [(place, addition.item) for place, addition in enumerate(add) if isinstance(addition.item, PORTS)]
-        numbers = {(item.protocol, item.port) for _, item in wanted}
-        replaced = [self.items[item.key] for _, item in wanted if item.key in self.items and self.items[item.key] != item]
-        in_the_way = [item for item in (*leaving, *replaced) if isinstance(item, PORTS) and (item.protocol, item.port) in numbers]
-        for item in in_the_way:
-            self._release(item)
-        taken: list[Port] = []
-        failed: list[tuple[int, int]] = []
-        remains = Remains()
-        for place, item in wanted:
-            if item.key in self.items:
-                continue  # held already
-            try:
-                self._take(item, remains)
-                taken.append(item)
-            except OSError as error:
-                failed.append((place, error.errno or errno.EIO))
-                if whole:
-                    break
-        if failed and whole:
-            for item in taken:
-                self._release(item)
-            for item in in_the_way:
-                self._take(item, remains)
-        return failed
-
-    def _take(self, item: Port, remains: Remains) -> None:
-        holding: Holding
-        if isinstance(item, HeldPort):
-            holding = hold(item, remains)
-        elif item.protocol == "tcp":
-            holding = StreamForwarder(self._loop, item, serve(item, remains))
-        else:
-            holding = DatagramForwarder(self._loop, item, serve(item, remains))
-        self._ports[item.key] = holding
-        self.items[item.key] = item
-
-    def _release(self, item: Port) -> None:
-        if item.key in self.items:
-            del self.items[item.key]
-            holding = self._ports.pop(item.key)
-            if holding is not None:
-                holding.close()
+        places: dict[Key, int] = {}
+        new: dict[Key, Port] = {}
+        for place, addition in enumerate(add):
+            item = addition.item
+            if isinstance(item, PORTS) and self.items.get(key := item.key) != item:
+                places[key], new[key] = place, item
+        numbers = {(item.protocol, item.port) for item in new.values()} if leaving else ()
+        in_the_way = {key: item for key, item in leaving.items() if isinstance(item, PORTS) and (item.protocol, item.port) in numbers}
+        in_the_way |= {key: there for key in new if isinstance(there := self.items.get(key), PORTS)}
+        self._ports.release(in_the_way)
+        refused = self._ports.take(new, whole=whole)
+        if refused and whole:
+            self._ports.release([key for key in new if key not in refused])
+            if lost := self._ports.take(in_the_way, whole=False):
+                raise OSError(next(iter(lost.values())), "a port that was let go for a moment was taken by somebody else")
+        return [(places[key], code) for key, code in refused.items()]
 
     def _add(self, addition: Addition) -> int:
         """Keep a name, a zone, a resolver or a lease; an errno, or 0."""
@@ -178,10 +144,9 @@ class Keeping:
     def close(self) -> None:
         """Let go of everything. Leases are not given back: whoever has the addresses may go on without us."""
         self.leases.close()
+        self._ports.release([key for key, item in self.items.items() if isinstance(item, PORTS)])
         for item in list(self.items.values()):
-            if isinstance(item, PORTS):
-                self._release(item)
-            elif not isinstance(item, Leasing):
+            if not isinstance(item, Leasing):
                 self._remove(item)
 
 

@@ -8,7 +8,6 @@ import random
 import socket
 import struct
 import time
-from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -18,7 +17,7 @@ from sanbashi.dhcp import deeds, frames, wire
 from sanbashi.network.lease import Lease, LeaseReport
 from sanbashi.network.picture import Leasing
 
-from .holding import SO_ATTACH_FILTER, drop_everything
+from .filters import DROP_ALL, attach, attach_copy
 from .loop import READ, Loop, Timer
 from .namespaces import inside
 
@@ -224,7 +223,7 @@ class Holder:
             held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._sockets.append(held)
         try:
-            attach(opened)
+            attach_copy(opened, TO_CLIENT)
             opened.bind((self.item.link, frames.IP))
         except OSError:
             self._shut()
@@ -232,7 +231,7 @@ class Holder:
         try:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             held.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self.item.link.encode())
-            drop_everything(held)
+            attach(held, DROP_ALL)
             held.bind(("", frames.CLIENT_PORT))
         except OSError:  # the container itself listens there, and then it is not closed
             self._sockets.remove(held)
@@ -254,12 +253,6 @@ class Holder:
             self._timer = None
         self._shut()
         os.close(self._namespace)
-
-
-def attach(opened: socket.socket) -> None:
-    """Have the kernel drop everything but datagrams to a DHCP client."""
-    program = array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in TO_CLIENT))
-    opened.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(TO_CLIENT), program.buffer_info()[0]))  # struct sock_fprog
 
 
 def mtu_of(opened: socket.socket, link: str) -> int:

@@ -26,6 +26,7 @@ from .protocol import SOCKET
 from .serving import Answering
 
 USAGE = "usage: sanbashi-keeper --exec-root DIRECTORY --lock DESCRIPTOR --listener DESCRIPTOR [--resolv-conf FILE]"
+YOUNG = 10_000  # new objects until the next look for garbage: the 500 ports of a container are half of that, and nothing of theirs is any
 NAME = b"sanbashi-keeper"  # comm holds 15 characters
 
 
@@ -82,6 +83,7 @@ def serve(exec_root: Path, listener: socket.socket, resolv_conf: Path) -> None:
     loop.watch(woken.fileno(), READ, lambda events: end(f"signal {woken.recv(16)[0]} came"))
     gc.collect()
     gc.freeze()  # what is loaded now is never garbage
+    gc.set_threshold(YOUNG)
     log(f"runs as process {os.getpid()}")
     loop.run()
 

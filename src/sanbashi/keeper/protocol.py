@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, ip_address
 from typing import Any, cast
 
@@ -73,6 +73,28 @@ def unpack(received: bytearray) -> Frame | None:
 def plain(item: Item) -> list[Any]:
     """An item as JSON can carry it: its kind, then its fields in order."""
     return [KIND_OF[type(item)], *(encode(getattr(item, name)) for name in FIELDS[type(item)])]
+
+
+def plain_all(items: Iterable[Item]) -> list[list[Any]]:
+    """Items as JSON can carry them. Ports come by the hundred and name the same few addresses, which are spelled once."""
+    items = list(items)  # which keeps the addresses, and so their identities
+    texts: dict[int, str] = {}
+
+    def text(address: IPAddress) -> str:
+        found = texts.get(id(address))
+        if found is None:
+            found = texts[id(address)] = spelled(address)
+        return found
+
+    found: list[list[Any]] = []
+    for item in items:
+        if isinstance(item, HeldPort):
+            found.append(["held", item.protocol, text(item.address), item.port])
+        elif isinstance(item, Forwarder):
+            found.append(["forwarder", item.protocol, text(item.address), item.port, text(item.target), item.target_port])
+        else:
+            found.append(plain(item))
+    return found
 
 
 def encode(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Protocol as TypingProtocol
 
 from sanbashi.network.picture import Forwarder
 
-from .holding import FAMILIES
+from .holding import FAMILIES, listen
 from .loop import HUNG, READ, WRITE, Loop, Timer
 
 CHUNK = 65536  # bytes under way in one direction
@@ -127,6 +127,20 @@ class StreamForwarder:
         self._connections: set[Connection] = set()
         self._timer: Timer | None = None
         loop.watch(listener.fileno(), READ, self._accept)
+
+    @property
+    def bound(self) -> socket.socket:
+        """The socket that listens."""
+        return self._listener
+
+    def move(self, to: socket.socket) -> None:
+        """Accept on another socket, which is bound, from now on; the one before is closed, and connections go on."""
+        self._loop.forget(self._listener.fileno())
+        self._listener.close()
+        self._listener = to
+        listen(to)
+        accepting = self._timer is None and len(self._connections) < MAX_CONNECTIONS
+        self._loop.watch(to.fileno(), READ if accepting else 0, self._accept)
 
     def __len__(self) -> int:
         return len(self._connections)

@@ -12,6 +12,11 @@ from .spelling import bracketed, where
 THE_HOST = "host"  # in place of an endpoint's id: names of the host itself, which a container's own of the same spelling go before
 
 
+def held(protocol: Protocol, address: IPAddress, port: int) -> tuple[object, ...]:
+    """The key of a port of the host; its address as a number, for a thousand of these are looked up at a start."""
+    return "held", protocol, address.version, int(address), port
+
+
 @dataclass(frozen=True, slots=True)
 class HeldPort:
     """A host port that a socket of the keeper holds, so that no other process can take it. `address` 0.0.0.0 or :: for every address."""
@@ -22,7 +27,7 @@ class HeldPort:
 
     @property
     def key(self) -> tuple[object, ...]:
-        return ("held", self.protocol, self.address, self.port)
+        return held(self.protocol, self.address, self.port)
 
     def __str__(self) -> str:
         return f"held port {bracketed(self.address)}:{self.port}/{self.protocol}"
@@ -40,7 +45,7 @@ class Forwarder:
 
     @property
     def key(self) -> tuple[object, ...]:
-        return ("held", self.protocol, self.address, self.port)  # the same socket as a HeldPort, but listening
+        return held(self.protocol, self.address, self.port)  # the same socket as a HeldPort, but listening
 
     def __str__(self) -> str:
         return f"forwarder {bracketed(self.address)}:{self.port}/{self.protocol} to {bracketed(self.target)}:{self.target_port}"

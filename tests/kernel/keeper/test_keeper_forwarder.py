@@ -148,6 +148,16 @@ def test_removing_it_ends_its_connections(world: Any) -> None:
             accepted.close()
 
 
+def test_nobody_else_gets_a_port_that_is_served(world: Any) -> None:
+    forward(world)
+    for reuse, address in ((True, "::"), (False, "::"), (True, "::1"), (False, "::1")):
+        with socket.socket(socket.AF_INET6) as other:
+            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+            with pytest.raises(OSError, match="Address already in use"):
+                other.bind((address, 8000))
+
+
 def test_datagrams_have_a_session_each(world: Any) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 9000))

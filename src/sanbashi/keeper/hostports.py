@@ -1,0 +1,98 @@
+"""The host ports that are held, and the sockets behind them: one for both families where a port is published on every address of each."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Collection, Mapping
+
+from sanbashi.network.picture import Forwarder, HeldPort, Item
+
+from .datagrams import DatagramForwarder
+from .holding import hold, hold_beside, serve
+from .loop import Loop
+from .remains import Remains
+from .streams import StreamForwarder
+
+PORTS = (HeldPort, Forwarder)
+Port = HeldPort | Forwarder
+Holding = socket.socket | StreamForwarder | DatagramForwarder | None  # None: held in our book alone
+Key = tuple[object, ...]
+NOTHING: Key = ()
+
+
+class HostPorts:
+    """Ports by key, kept among the other `items`. Two of them that are one port on every address of each family may have one holding."""
+
+    def __init__(self, loop: Loop, items: dict[Key, Item]) -> None:
+        self._loop, self._items = loop, items
+        self._holdings: dict[Key, Holding] = {}
+
+    def take(self, new: Mapping[Key, Port], *, whole: bool) -> dict[Key, int]:
+        """Bind ports, by key; the errno of each that cannot be bound. With `whole` the first such is the last that is tried."""
+        remains = Remains()
+        for key, item in new.items():
+            twin_key = twin_of(key)
+            if item.address.version == 4 and twin_key in new and key not in self._items and twin_key not in self._items:
+                self._take_both(key, item, twin_key, new[twin_key], remains)
+        refused: dict[Key, int] = {}
+        for key, item in new.items():
+            if key in self._items:
+                continue
+            try:
+                self._holdings[key] = self._holding(item, remains)
+            except OSError as error:
+                refused[key] = error.errno or errno.EIO
+                if whole:
+                    break
+            else:
+                self._items[key] = item
+        return refused
+
+    def _take_both(self, key: Key, item: Port, twin_key: Key, twin: Port, remains: Remains) -> None:
+        """Bind one socket for both. Where that fails each is tried by itself, which also tells which of them is in whose way."""
+        if not isinstance(item, HeldPort) or item.protocol == "sctp":
+            return
+        try:
+            holding = self._holding(twin, remains, both=True)
+        except OSError:
+            return
+        self._holdings[key] = self._holdings[twin_key] = holding
+        self._items[key], self._items[twin_key] = item, twin
+
+    def _holding(self, item: Port, remains: Remains, *, both: bool = False) -> Holding:
+        if isinstance(item, HeldPort):
+            return hold(item, remains, both=both)
+        served = serve(item, remains, both=both)
+        return StreamForwarder(self._loop, item, served) if item.protocol == "tcp" else DatagramForwarder(self._loop, item, served)
+
+    def release(self, keys: Collection[Key]) -> None:
+        """Let ports go; those that are not held are gone already."""
+        gone = [key for key in keys if self._items.pop(key, None) is not None]
+        for key in gone:
+            holding = self._holdings.pop(key)
+            if holding is None:
+                continue
+            twin_key = twin_of(key)
+            if self._holdings.get(twin_key) is not holding:
+                holding.close()
+            elif isinstance(twin := self._items.get(twin_key), PORTS):
+                self._part(twin_key, twin, holding)
+
+    def _part(self, key: Key, stays: Port, holding: socket.socket | StreamForwarder | DatagramForwarder) -> None:
+        """Give the one that stays of two a socket of its own; the port is never free meanwhile, and connections through the forwarder go on."""
+        try:
+            alone = hold_beside(stays, holding if isinstance(holding, socket.socket) else holding.bound)
+        except OSError:
+            return  # no descriptor is left: better to hold more than is asked for than to lose what is
+        if isinstance(stays, Forwarder) and not isinstance(holding, socket.socket):
+            holding.move(alone)
+        else:
+            holding.close()
+            self._holdings[key] = alone
+
+
+def twin_of(key: Key) -> Key:
+    """The key of the same port on every address of the other family; that of nothing, for a port on one address."""
+    held, protocol, version, address, port = key
+    return (held, protocol, 4 if version == 6 else 6, address, port) if not address else NOTHING
