@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import compress
+from typing import TypeAlias
 
 from ..containers.model import Container
 from ..errors import Conflict, Failed, Invalid, NotFound, SanbashiError
@@ -16,8 +16,9 @@ from ..network.links import resolve_links
 from ..network.model import Endpoint, EndpointWish, Network, NetworkState, Sandbox
 from ..network.names import host_interface, mac_address
 from ..network.picture import Namespace
-from ..network.plan import Add, Remove, Step, plan
+from ..network.plan import Add, Step, plan
 from ..network.ports import exposed_ports, parse_bindings
+from ..network.wanted import namespaces
 from .core import Core, new_id
 from .files import refresh_files
 from .leasing import Leasing
@@ -25,6 +26,8 @@ from .loop import Loop, Slice, touched
 from .remembered import last_lease, preferring, remembering
 
 log = logging.getLogger("sanbashi.network")
+
+Planned: TypeAlias = Callable[[], tuple[Step, ...]]
 
 
 @dataclass
@@ -139,11 +142,15 @@ class Sandboxes:
             raise Conflict(f"cannot join network namespace of container: Container {ref} is restarting, wait until the container is running")
         return other
 
-    def steps_up(self, old: NetworkState, part: Slice) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-        """The steps that bring a sandbox up: first its namespace, then the rest, which the runtime's create may overlap."""
-        steps = self.loop.steps(old, self.core.state.network, part)
-        first = [isinstance(s, Add | Remove) and isinstance(s.item, Namespace) for s in steps]
-        return tuple(compress(steps, first)), tuple(s for s, namespace in zip(steps, first, strict=True) if not namespace)
+    def steps_up(self, old: NetworkState, sandbox_id: str, part: Slice) -> tuple[tuple[Step, ...], Planned]:
+        """The steps that bring a sandbox up: first its namespace, then the rest, which the runtime's create may overlap, and their planning too."""
+        new = self.core.state.network
+        first = tuple(Add(namespace) for namespace in namespaces(new.sandboxes[sandbox_id]))
+
+        def rest() -> tuple[Step, ...]:
+            return tuple(s for s in self.loop.steps(old, new, part) if not (isinstance(s, Add) and isinstance(s.item, Namespace)))
+
+        return first, rest
 
     async def settled(self, *refs: str) -> None:
         """Wait until networks that somebody wants to join are no longer being made or removed."""

@@ -23,6 +23,7 @@ from .loop import touched
 from .networking import Networking
 from .process import Process
 from .removing import Removing
+from .sandboxes import Planned
 from .saved import Key
 from .stages import stage, stages
 
@@ -115,13 +116,13 @@ class Starting:
             await self.write_files(container)
         return await self.process.create(container, self.networking.sandboxes.namespace_path(container), pinned)
 
-    async def wire(
-        self, pinned: Awaitable[None], container: Container, steps: tuple[Step, ...], avoid: frozenset[tuple[str, int]]
-    ) -> Collection[str]:
+    async def wire(self, pinned: Awaitable[None], container: Container, planned: Planned, avoid: frozenset[tuple[str, int]]) -> Collection[str]:
         """Links, rules and names, while the runtime makes the container; then the addresses from outside, which the links must be there for.
 
         The sandboxes whose files have to be written anew.
         """
+        with stage("plan"):
+            steps = planned()
         await pinned
         with stage("network"):
             await self.networking.loop.apply(steps)
@@ -132,12 +133,12 @@ class Starting:
         except SanbashiError as error:
             raise self.prefixed(error) from error
 
-    async def reserve(self, container: Container, avoid: frozenset[tuple[str, int]]) -> tuple[tuple[Step, ...], tuple[Step, ...], Container]:
-        """Reserve addresses, names and ports; the steps that make them true and the container that holds them."""
+    async def reserve(self, container: Container, avoid: frozenset[tuple[str, int]]) -> tuple[tuple[Step, ...], Planned, Container]:
+        """Reserve addresses, names and ports; the steps that make them true, the namespace's apart, and the container that holds them."""
         core, mode = self.core, container.host_config.network_mode
         if mode.startswith("container:"):
             self.networking.sandboxes.shared_with(container)
-            return (), (), await core.put(container)
+            return (), tuple, await core.put(container)
         await self.networking.sandboxes.settled(*(wish.network_id or name for name, wish in container.networks))
         old = core.state
         try:
@@ -150,7 +151,7 @@ class Starting:
         crash_point("before reserve")
         await core.commit(replace(old, network=new).with_container(container), keys)
         crash_point("reserved")
-        first, rest = self.networking.sandboxes.steps_up(old.network, part)
+        first, rest = self.networking.sandboxes.steps_up(old.network, sandbox_id, part)
         for endpoint_id in core.state.network.sandbox_endpoints.get(sandbox_id, ()):
             endpoint = core.state.network.endpoints[endpoint_id]
             self.core.tell_network("connect", core.state.network.networks[endpoint.network_id], container=container.id)

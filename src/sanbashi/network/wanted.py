@@ -42,11 +42,16 @@ def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
         yield host
 
 
+def namespaces(sandbox: Sandbox) -> tuple[Namespace, ...]:
+    """The namespace of a sandbox's own, if it has one."""
+    return (Namespace(sandbox.id),) if sandbox.mode in ("private", "none") else ()
+
+
 def sandbox_items(state: NetworkState, sandbox: Sandbox, facts: NetworkFacts) -> Iterator[Item]:
     """A sandbox's namespace, its endpoints, ports, names and resolver; nothing for one that has no namespace of its own."""
-    if sandbox.mode not in ("private", "none"):
+    if not (own := namespaces(sandbox)):
         return
-    yield Namespace(sandbox.id)
+    yield from own
     endpoints = [state.endpoints[i] for i in state.sandbox_endpoints.get(sandbox.id, ())]
     bridges = tuple(state.networks[e.network_id].bridge for e in endpoints if state.networks[e.network_id].bridge)
     gateway4, gateway6 = gateway_endpoints(state, sandbox.id)
