@@ -20,6 +20,7 @@ from ..errors import Invalid, NotFound, SanbashiError
 from ..host.facts import HostFacts
 from ..host.keeper import KeeperClient
 from ..host.kernel import Kernel
+from ..host.passing import Way
 from ..host.room import in_room
 from ..host.snapshots import Snapshots
 from ..network.holdings import contradiction
@@ -94,6 +95,7 @@ class Core:
     boot_id: str = ""
     runtimes: Mapping[str, Path] = field(default_factory=dict)  # name -> program
     default_runtime: str = ""
+    judged: tuple[Way, ...] = ()  # the ways on which `facts.foreign_drops` says who drops
     problems: tuple[str, ...] = ()  # what was asked for and cannot be had, a sentence each
 
     # -- the one writer

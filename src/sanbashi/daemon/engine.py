@@ -17,6 +17,7 @@ from .kept import Kept
 from .lifecycle import Lifecycle
 from .linking import Linking
 from .networking import Networking
+from .others import look_for_new_networks
 from .process import Process
 from .pruning import Pruning
 from .reconcile import Reconcile
@@ -111,8 +112,9 @@ class Engine:
         """The feed of events."""
         return self.core.events
 
-    def info(self) -> dict[str, Any]:
+    async def info(self) -> dict[str, Any]:
         """`GET /info`."""
+        await look_for_new_networks(self.core)
         return info.info(self.core, self.reconcile.drift)
 
     def version(self) -> dict[str, Any]:
@@ -121,6 +123,7 @@ class Engine:
 
     async def firewall(self) -> dict[str, Any]:
         """What stands in our tables, set by set, what others do to what we forward, and what was mended."""
+        await look_for_new_networks(self.core)
         counted = await self.core.on_host(self.core.kernel.standing)
         drift = self.reconcile.drift
         return {

@@ -20,11 +20,22 @@ log = logging.getLogger("sanbashi.drift")
 
 
 async def look_at_others(core: Core) -> None:
-    """Which chains drop what we forward; our rule in them where that is asked for; clients of gated ports meet a changed policy anew."""
-    ways = our_ways(core.state.network) or USUAL
-    if core.config.foreign_accept:
-        # Whatever may drop some day gets the rule: a network that comes later has a bridge of another name.
-        ways += (ANY,)
+    """Which chains drop what we forward; clients of gated ports meet a changed policy anew."""
+    await judge(core, our_ways(core))
+    try:
+        await core.on_host(core.kernel.forget_admitted)
+    except StepFailed as error:
+        log.debug("%s", error.message)
+
+
+async def look_for_new_networks(core: Core) -> None:
+    """The same where networks have come since, which the rules of others may not know: who asks how things stand is told the truth."""
+    if (ways := our_ways(core)) != core.judged:
+        await judge(core, ways)
+
+
+async def judge(core: Core, ways: tuple[Way, ...]) -> None:
+    """The chains that drop on these ways, our rule in them where that is asked for, and a line of the log for each that is new."""
     drops = await core.on_host(foreign_drops, Counts(), ways)
     if core.config.foreign_accept and drops:
         for sentence in await core.on_host(accept, core.kernel.nft, drops):
@@ -34,13 +45,16 @@ async def look_at_others(core: Core) -> None:
         if drop not in core.facts.foreign_drops:
             log.warning("%s", drop)
     core.facts = replace(core.facts, foreign_drops=drops)
-    try:
-        await core.on_host(core.kernel.forget_admitted)
-    except StepFailed as error:
-        log.debug("%s", error.message)
+    core.judged = ways
 
 
-def our_ways(state: NetworkState) -> tuple[Way, ...]:
+def our_ways(core: Core) -> tuple[Way, ...]:
+    """On which ways new packets go; with our rule asked for, on any: a network that comes later has a bridge of another name."""
+    ways = ways_of(core.state.network) or USUAL
+    return (*ways, ANY) if core.config.foreign_accept else ways
+
+
+def ways_of(state: NetworkState) -> tuple[Way, ...]:
     """On which ways our networks let new packets go: out of their bridges, to published ports, untranslated to a container."""
     ways = []
     for network in state.networks.values():

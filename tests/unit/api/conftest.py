@@ -271,7 +271,7 @@ class FakeEngine:
     async def wait_exec(self, id_: str) -> int:
         return 0
 
-    def info(self) -> dict[str, Any]:
+    async def info(self) -> dict[str, Any]:
         return {"ID": "x", "Containers": 2, "ServerVersion": "0.1.0"}
 
     def version(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ async def version(engine: Engine, request: Request) -> Answer:
 
 async def info(engine: Engine, request: Request) -> Answer:
     """`info`."""
-    return json_response(info_json(engine.info(), request.version))
+    return json_response(info_json(await engine.info(), request.version))
 
 
 async def options(engine: Engine, request: Request) -> Answer:
