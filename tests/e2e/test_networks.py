@@ -170,3 +170,33 @@ def test_routes_of_a_networks_own_lead_through_a_container_on_it(clean: Engine) 
         clean.cli("exec", "web", "ping", "-c", "1", "-W", "5", address)
     assert "default" not in clean.cli("exec", "web", "sh", "-c", "ip route; ip -6 route").stdout
     assert "10.9." not in clean.cli("exec", "router", "ip", "route").stdout
+
+
+def test_a_bridge_that_the_kernel_refuses_leaves_nothing(clean: Engine) -> None:
+    refused = clean.cli("network", "create", "-o", "com.docker.network.driver.mtu=20", "small", check=False)
+    assert (refused.exit, "Invalid argument" in refused.stderr) == (1, True)
+    assert sorted(n["Name"] for n in clean.call("GET", "/networks")[1]) == ["bridge", "host", "none"]
+
+
+def test_an_mtu_too_small_for_ipv6(clean: Engine) -> None:
+    """Below 1280 Linux takes a link's IPv6 away, its settings too: such a network has IPv4 alone."""
+    small = ("-o", "com.docker.network.driver.mtu=1000")
+    refused = clean.cli("network", "create", "--ipv6", *small, "both", check=False)
+    assert refused.stderr.splitlines()[0] == "Error response from daemon: invalid MTU number: 1000"
+    clean.cli("network", "create", *small, "net")
+    clean.cli("run", "-d", "--name", "web", "--network", "net", *SLEEP)
+    script = "cat /sys/class/net/eth0/mtu; ping -c 1 -W 5 web > /dev/null && echo answered"
+    assert clean.cli("run", "--rm", "--network", "net", "busybox", "sh", "-c", script).stdout.split() == ["1000", "answered"]
+    identity = clean.call("GET", "/networks/net")[1]["Id"]
+    for change, mtu in (("1400", "1400"), ("900", "900")):
+        clean.cli("network", "update", "-o", f"com.docker.network.driver.mtu={change}", "net", program=sanbashi_cli())
+        assert clean.shell(f"cat /sys/class/net/br-{identity[:12]}/mtu").stdout.strip() == mtu
+        assert clean.cli("exec", "web", "cat", "/sys/class/net/eth0/mtu").stdout.strip() == mtu
+
+
+def test_containers_of_a_network_by_its_name_its_id_and_the_beginning_of_that(clean: Engine) -> None:
+    clean.cli("network", "create", "net")
+    clean.cli("run", "-d", "--name", "web", "--network", "net", *SLEEP)
+    identity = clean.call("GET", "/networks/net")[1]["Id"]
+    for word in ("net", identity, identity[:12], identity[:4]):
+        assert clean.cli("ps", "--filter", f"network={word}", "--format", "{{.Names}}").stdout == "web\n", word

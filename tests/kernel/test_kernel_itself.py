@@ -96,6 +96,22 @@ def test_links_of_others_are_left_alone(kernel: KernelAt) -> None:
     kernel.place.sh("ip link del veth0000001; ip link del br-000000000001")
 
 
+def test_a_bridge_whose_mtu_the_kernel_refuses_is_known_as_ours(kernel: KernelAt) -> None:
+    """So that whoever puts things back sees it and takes it away."""
+    bridge = Bridge("br-000000000001", "sanbashi:000000000001", mtu=20)
+    with pytest.raises(StepFailed, match="Invalid argument"):
+        kernel.apply([Add(bridge)])
+    assert kernel.observe(Picture.of([bridge])).items
+    kernel.apply([Remove(bridge)])
+    assert [link["ifname"] for link in shown(kernel, "ip -j link show type bridge")] == []
+
+
+def test_a_bridge_keeps_its_mtu_whatever_its_ports_have(kernel: KernelAt) -> None:
+    kernel.apply([Add(Bridge("br-000000000001", "sanbashi:000000000001", mtu=1400))])
+    kernel.place.sh("ip link add port type veth peer name other; ip link set port mtu 1300 master br-000000000001; ip link del port")
+    assert shown(kernel, "ip -j link show br-000000000001")[0]["mtu"] == 1400
+
+
 def test_an_adopted_bridge_stays(kernel: KernelAt) -> None:
     bridge = Bridge("mine", "sanbashi:000000000001", adopted=True)
     with pytest.raises(StepFailed, match="there is no bridge mine"):

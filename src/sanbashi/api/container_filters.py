@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ..containers.model import Container
 from ..daemon.state import State
 from ..errors import Invalid
 from ..images.model import Image
-from .container_view import endpoints_of, ports_json
+from .container_view import endpoints_of, ports_json, shown_network
 from .filters import Filters, among, labelled, matches_text
 
 ALLOWED = frozenset(
@@ -39,6 +39,8 @@ def container_matcher(state: State, filters: Filters, *, everything: bool, find:
     for name, make in TESTS.items():
         if name in filters:
             tests.append(make(filters))
+    if "network" in filters:
+        tests.append(network_test(state, filters["network"]))
     if "ancestor" in filters:
         images = {image.id for image in map(find_image, filters["ancestor"]) if image is not None}
         tests.append(lambda c: c.image_id in images)
@@ -68,11 +70,9 @@ def exited_test(filters: Filters) -> Test:
     return lambda c: c.state.status == "exited" and c.state.exit_code in codes
 
 
-def network_test(filters: Filters) -> Test:
-    """On one of these networks, by name or id."""
-    return lambda c: any(
-        v in (name, wish.network_id) or (len(v) >= 12 and wish.network_id.startswith(v)) for name, wish in c.networks for v in filters["network"]
-    )
+def network_test(state: State, wanted: Collection[str]) -> Test:
+    """On one of these networks, by name or by how its id begins."""
+    return lambda c: any(v == name or shown_network(state, c, name, wish).startswith(v) for name, wish in c.networks for v in wanted)
 
 
 TESTS: Mapping[str, Callable[[Filters], Test]] = {
@@ -83,7 +83,6 @@ TESTS: Mapping[str, Callable[[Filters], Test]] = {
     "health": lambda filters: lambda c: (c.state.health.status if c.state.health else "none") in filters["health"],
     "is-task": lambda filters: lambda c: among(filters, "is-task", lambda v: v in ("false", "0")),
     "exited": exited_test,
-    "network": network_test,
     "volume": lambda filters: lambda c: any(v in (m.name, m.destination) for m in c.mounts for v in filters["volume"]),
 }
 

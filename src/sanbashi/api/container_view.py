@@ -41,16 +41,22 @@ def endpoints_of(state: State, container: Container) -> tuple[Endpoint, ...]:
 def networks_json(state: State, container: Container, endpoints: Iterable[Endpoint], version: Version, *, listed: bool = False) -> dict[str, Any]:
     """The networks that a container is or wants to be on, by name."""
     by_network = {e.network_id: e for e in endpoints}
-    started = container.state.started_at != ZERO
     found = {}
     for name, wish in sorted(container.networks, key=itemgetter(0)):
         network_id = wish.network_id or state.network.network_names.get(name, "")
         endpoint = by_network.get(network_id)
-        shown = network_id if wish.network_id or started or endpoint else ""
+        shown = shown_network(state, container, name, wish) or (network_id if endpoint else "")
         found[name] = endpoint_json(container, name, wish, endpoint, shown, version, listed)
         if not listed:
             found[name] |= lease_json(state.network.networks.get(network_id), endpoint)
     return found
+
+
+def shown_network(state: State, container: Container, name: str, wish: EndpointWish) -> str:
+    """The id of a network that a container is or wants to be on; "" while nobody has looked for it, as before the first start."""
+    if wish.network_id or container.state.started_at == ZERO:
+        return wish.network_id
+    return state.network.network_names.get(name, "")
 
 
 def endpoint_json(

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 from ..containers.checks import ULIMITS
 from ..errors import Invalid
+from ..network.model import LEAST_MTU_OF_IPV6, carries_ipv6
 from .config import DaemonConfig
 
+LEAST_MTU, LARGEST_MTU = 68, 65535  # of a bridge: ETH_MIN_MTU, ETH_MAX_MTU
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
@@ -54,6 +56,10 @@ def default_bridge(config: DaemonConfig) -> Iterator[str]:
         yield f"--default-gateway-v6 {config.default_gateway_v6} is no address of {subnet6}, the default network"
     if (config.bip6 or config.default_gateway_v6) and not config.ipv6:
         yield "--bip6 and --default-gateway-v6 are for a default network with IPv6: give --ipv6 too"
+    if config.mtu and not LEAST_MTU <= config.mtu <= LARGEST_MTU:
+        yield f"invalid default MTU: {config.mtu}"
+    elif config.ipv6 and not carries_ipv6(config.mtu):
+        yield f"--mtu {config.mtu} has no room for IPv6, which needs {LEAST_MTU_OF_IPV6}: leave out --ipv6"
     if config.default_gateway and subnet and config.default_gateway not in subnet:
         yield f"--default-gateway {config.default_gateway} is no address of {subnet}, the default network"
 

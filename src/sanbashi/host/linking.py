@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 
+from ..network.model import carries_ipv6
 from ..network.picture import Bridge, Up, Veth
 from . import rtnetlink, sysctl
 from .gathering import GONE, Gathering, Work, exists
@@ -36,12 +37,14 @@ def create_bridges(change: Gathering) -> None:
 
 
 def make_bridge(change: Gathering, netlink: Netlink, bridge: Bridge) -> None:
-    """A new bridge with its label in one send, so that none is ever without."""
+    """A new bridge with its label in one send, so that none is ever without, be it one whose MTU the kernel then refuses."""
     mac = rtnetlink.mac_bytes(bridge.mac) if bridge.mac else mac_from(bridge.alias)
-    messages = [rtnetlink.new_bridge(bridge.name, mac), rtnetlink.set_link(bridge.name, alias=bridge.alias, mtu=bridge.mtu)]
-    messages += [rtnetlink.no_link_local(bridge.name)] if change.hands.ipv6 else []
+    messages = [rtnetlink.new_bridge(bridge.name, mac), rtnetlink.set_link(bridge.name, alias=bridge.alias)]
+    messages += [rtnetlink.set_link(bridge.name, mtu=bridge.mtu)] if bridge.mtu else []
+    speaks6 = change.hands.ipv6 and carries_ipv6(bridge.mtu)
+    messages += [rtnetlink.no_link_local(bridge.name)] if speaks6 else []
     change.send(netlink, [(bridge, message, frozenset()) for message in messages])
-    if change.hands.ipv6:
+    if speaks6:
         with change.step(bridge):
             sysctl.write(f"net/ipv6/conf/{bridge.name}/accept_ra", "0")
         change.fresh.append((bridge, mac))

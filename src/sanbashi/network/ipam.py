@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
@@ -160,9 +160,29 @@ def listing(problems: Sequence[str]) -> str:
     return problems[0] if len(problems) == 1 else "\n".join("* " + p.replace("\n", "\n\t") for p in problems)
 
 
+def end_of(subnet: IPNetwork, address: IPAddress) -> str:
+    """Which end of a subnet that nobody may hold an address is, for a person; "" where it is none. Two addresses or one have no ends."""
+    if subnet.max_prefixlen - subnet.prefixlen > 1:
+        if address == subnet.network_address:
+            return f"the address of the network {subnet} itself"
+        if address == subnet.broadcast_address and subnet.version == 4:
+            return f"the broadcast address of {subnet}"
+    return ""
+
+
+def check_auxiliary(subnet: IPNetwork, auxiliary: Mapping[str, IPAddress]) -> None:
+    """Failed, in Docker's words, where an auxiliary address is another's or an end of the subnet."""
+    names: dict[IPAddress, str] = {}
+    for name, address in auxiliary.items():
+        if hint := end_of(subnet, address) or names.get(address, ""):
+            raise Failed(f"failed to allocate secondary ip address ({name}:{address}): {IN_USE}", hint=f"it is {hint}")
+        names[address] = f"the auxiliary address {name}"
+
+
 def make_subnet(subnet: IPNetwork, request: SubnetRequest, *, gateway: bool) -> Subnet:
     """A subnet with its gateway: the user's, else the lowest of the range that no auxiliary address is. Failed where one is the gateway's."""
     made = Subnet(subnet=subnet, ip_range=request.ip_range, auxiliary=dict(request.auxiliary))
+    check_auxiliary(subnet, made.auxiliary)
     if not gateway:
         return made
     reserved = set(request.auxiliary.values())
@@ -176,6 +196,8 @@ def make_subnet(subnet: IPNetwork, request: SubnetRequest, *, gateway: bool) -> 
         if found > last:
             raise Failed(f"failed to allocate gateway (): no available addresses in {subnet}")
         chosen = subnet.network_address + found
+    elif hint := end_of(subnet, chosen):
+        raise Failed(f"failed to allocate gateway ({chosen}): {IN_USE}", hint=f"it is {hint}")
     elif chosen in reserved and request.auxiliary.get(DEFAULT_GATEWAY[subnet.version]) != chosen:
         name = next(name for name, address in request.auxiliary.items() if address == chosen)
         raise Failed(f"failed to allocate secondary ip address ({name}:{chosen}): {IN_USE}", hint="it is the gateway")
@@ -199,9 +221,12 @@ def bounds(subnet: Subnet) -> tuple[int, int]:
 
 
 def check_free(state: NetworkState, network: Network, address: IPAddress) -> None:
-    """Forbidden, with who holds it, where an address of a network is held."""
+    """Forbidden, with who holds it, where an address of a network is held, be it an end of a subnet."""
     if (holder := state.addresses.get((network.id, address))) is not None:
         raise Forbidden(IN_USE, hint=f"{address} is held by {holder_name(state, holder)}")
+    for subnet in network.subnets:
+        if hint := end_of(subnet.subnet, address):
+            raise Forbidden(IN_USE, hint=f"{address} is {hint}")
 
 
 def choose_address(state: NetworkState, network: Network, subnet: Subnet, *, prefer: IPAddress | None = None) -> IPAddress:

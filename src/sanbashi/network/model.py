@@ -22,6 +22,7 @@ Protocol = Literal["tcp", "udp", "sctp"]
 Integers = immutables.Map[tuple[int, int], int]  # a sparse set of integers: network/integers.py
 
 MAX_INTERFACE_NAME = 15  # IFNAMSIZ - 1, linux/if.h
+LEAST_MTU_OF_IPV6 = 1280  # IPV6_MIN_MTU: below it Linux takes IPv6 off a link, with its settings
 PREDEFINED = ("bridge", "host", "none")
 
 
@@ -272,3 +273,8 @@ class NetworkFacts:
     host_gateways: tuple[IPAddress, ...] = ()  # --host-gateway-ip: where containers find the host
     host_resolver: tuple[IPAddress, int] | None = None  # --host-resolver: where the host asks for names of containers
     host_input: bool = False  # published ports pass the host's own input policy, where a network does not say otherwise
+
+
+def carries_ipv6(mtu: int) -> bool:
+    """Whether a link of this MTU speaks IPv6 at all; 0 leaves the MTU to the kernel."""
+    return mtu == 0 or mtu >= LEAST_MTU_OF_IPV6

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
 
 from ..errors import Failed, Invalid
-from .model import IPAddress, IPNetwork, Network
+from .model import LEAST_MTU_OF_IPV6, IPAddress, IPNetwork, Network, carries_ipv6
 from .names import is_interface_name
 
 PREFIX = "com.docker.network."
@@ -84,6 +84,12 @@ def mtu(text: str) -> int:
     if number < 0 or number > 65535:
         raise Invalid(f"invalid MTU number: {number}")
     return 0 if number == DEFAULT_MTU else number
+
+
+def check_mtu(mtu: int, enable_ipv6: bool) -> None:
+    """Invalid where a network is to have IPv6 and an MTU that has no room for it."""
+    if enable_ipv6 and not carries_ipv6(mtu):
+        raise Invalid(f"invalid MTU number: {mtu}", hint=f"IPv6 needs an MTU of {LEAST_MTU_OF_IPV6} at least")
 
 
 def interface(text: str) -> str:

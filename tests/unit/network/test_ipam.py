@@ -265,3 +265,31 @@ def test_nobody_is_given_the_address_that_the_networks_own_routes_lead_through()
         state = run(state, name, "app")
     with pytest.raises(Failed, match="no available IPv4 addresses on this network's address pools: app"):
         run(state, "c7", "app")
+
+
+@pytest.mark.parametrize(
+    ("subnet", "end"), [("10.1.0.0/24", "10.1.0.0"), ("10.1.0.0/24", "10.1.0.255"), ("10.1.0.0/30", "10.1.0.3"), ("fd01::/64", "fd01::")]
+)
+def test_the_ends_of_a_subnet_are_nobodys(subnet: str, end: str) -> None:
+    block, address = ip_network(subnet), ip_address(end)
+    with pytest.raises(Failed, match=rf"^failed to allocate gateway \({end}\): Address already in use$"):
+        ipam.make_subnet(block, SubnetRequest(subnet=block, gateway=address), gateway=True)
+    with pytest.raises(Failed, match=rf"^failed to allocate secondary ip address \(x:{end}\): Address already in use$"):
+        ipam.make_subnet(block, SubnetRequest(subnet=block, auxiliary={"x": address}), gateway=False)
+    state, _ = create(fresh(), "n", subnet, enable_ipv6=True)
+    with pytest.raises(Forbidden, match=r"^Address already in use$") as caught:
+        join(open_container(state, "c"), "c", "n", ip=end)
+    assert caught.value.hint.endswith(str(block) if end != str(block.network_address) else f"{block} itself")
+
+
+def test_a_link_between_two_has_no_ends() -> None:
+    state, network = create(fresh(), "n", "10.1.0.0/31")
+    assert str(network.subnets[0].gateway) == "10.1.0.0"
+    assert str(endpoint(run(state, "c", "n", ip="10.1.0.1"), "c", "n").ipv4) == "10.1.0.1/31"
+
+
+def test_two_auxiliary_addresses_are_two() -> None:
+    request = SubnetRequest(subnet=ip_network("10.0.0.0/8"), auxiliary={"x": ip_address("10.0.0.9"), "y": ip_address("10.0.0.9")})
+    with pytest.raises(Failed, match=r"^failed to allocate secondary ip address \(y:10.0.0.9\): Address already in use$") as caught:
+        ipam.make_subnet(ip_network("10.0.0.0/8"), request, gateway=True)
+    assert caught.value.hint == "it is the auxiliary address x"

@@ -10,9 +10,9 @@ from ...errors import Failed, Forbidden, Invalid
 from ..firewall import bridge_addresses, by_host_ip, endpoint_elements, families, includes_own6, network_elements
 from ..ipam import default_gateway
 from ..leasing import check_network, has_leases
-from ..model import Endpoint, IPAddress, Network, NetworkFacts, NetworkState, Subnet
+from ..model import Endpoint, IPAddress, Network, NetworkFacts, NetworkState, Subnet, carries_ipv6
 from ..names import bridge_name, link_alias
-from ..options import bridge_options, name_servers, unknown_options
+from ..options import bridge_options, check_mtu, name_servers, unknown_options
 from ..picture import Address, Bridge, Forwarder, HeldPort, Item, Neighbour, Route, Sysctl, Up, Veth
 from .driver import Driver, Joined
 from .inner import inner_items, on_link
@@ -23,6 +23,7 @@ LOOPBACK6 = IPv6Network("::1/128")
 def check(network: Network) -> tuple[str, ...]:
     """Docker's refusals of options, and a sentence for each option that cannot have its full effect."""
     options = bridge_options(network)
+    check_mtu(options.mtu, network.enable_ipv6)
     if has_leases(network):
         check_network(network)
     modes = {version: options.mode(version) for version in families(network)}
@@ -73,7 +74,7 @@ def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
     if addresses:
         # Only our bridges, never an uplink; chain `arriving` takes away what it would open.
         yield Sysctl("", f"net/ipv4/conf/{bridge}/route_localnet", "1")
-    if facts.ip6_available and (network.enable_ipv6 or (not addresses and not network.adopted)):
+    if facts.ip6_available and carries_ipv6(bridge_options(network).mtu) and (network.enable_ipv6 or (not addresses and not network.adopted)):
         yield Sysctl("", f"net/ipv6/conf/{bridge}/disable_ipv6", "0" if addresses else "1")
     for subnet in network.subnets:
         if subnet.gateway in addresses and subnet.gateway is not None:

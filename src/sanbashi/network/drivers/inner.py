@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 
 from ..leasing import has_leases, identity
-from ..model import Endpoint, IPAddress, IPInterface, Network, NetworkFacts
+from ..model import Endpoint, IPAddress, IPInterface, Network, NetworkFacts, carries_ipv6
 from ..options import BridgeOptions, bridge_options, endpoint_sysctls
 from ..picture import Address, Item, Leasing, Mtu, Route, Sysctl, Up
 from .driver import Joined
@@ -18,7 +18,7 @@ def inner_items(network: Network, joined: Joined, facts: NetworkFacts) -> Iterat
     """The settings of an endpoint's interface, its addresses, and the routes by it."""
     endpoint, options = joined.endpoint, bridge_options(network)
     inside, interface = endpoint.sandbox_id, endpoint.interface
-    if facts.ip6_available:
+    if facts.ip6_available and carries_ipv6(options.mtu):
         # As Docker does: without an IPv6 address the interface speaks no IPv6 at all.
         yield Sysctl(inside, f"net/ipv6/conf/{interface}/disable_ipv6", "0" if has_ipv6(endpoint) else "1")
     for path, value in endpoint_sysctls(endpoint.driver_options):

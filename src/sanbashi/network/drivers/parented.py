@@ -11,7 +11,7 @@ from ..ipam import default_gateway
 from ..leasing import check_network, has_leases
 from ..model import IPAddress, Network, NetworkFacts, Subnet
 from ..names import link_alias
-from ..options import bridge_options
+from ..options import bridge_options, check_mtu
 from ..parents import closed, parent_name, parent_options, placed, routes_by_device, unknown_parent_options, vlan_of
 from ..picture import Item, Parent, Route, Sublink, Up
 from .driver import Driver, Joined
@@ -22,7 +22,7 @@ LAST = 2048  # metric: behind every route through a gateway, in both families
 
 def check(network: Network) -> tuple[str, ...]:
     """Docker's refusals of options, and a sentence for each option without effect."""
-    parent_options(network)
+    check_mtu(parent_options(network).mtu, network.enable_ipv6)
     if has_leases(network):
         check_network(network)
     return tuple(unknown_parent_options(network))
