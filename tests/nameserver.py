@@ -1,4 +1,7 @@
-"""A name server for tests: `python -m tests.nameserver ADDRESS [NAME=IPV4 ...]` answers those names, and that no other exists (UDP and TCP)."""
+"""A name server for tests: `python -m tests.nameserver ADDRESS [NAME=IPV4 ...]` answers those names, and that no other exists (UDP and TCP).
+
+ADDRESS is of either family.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,8 @@ def answer(question: bytes, names: Mapping[str, str]) -> bytes:
 
 def serve(address: str, names: Mapping[str, str]) -> None:
     """Answer for ever; prints a line when the sockets are open."""
-    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    streams = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    datagrams, streams = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_STREAM)
     streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for listener in (datagrams, streams):
         listener.bind((address, 53))

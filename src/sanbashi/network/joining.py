@@ -99,6 +99,7 @@ def join(
         raise Forbidden("cannot create endpoint on configuration-only network")
     if sandbox.container_id in state.network_endpoints.get(network_id, {}):
         raise Forbidden(f"endpoint with name {container_name} already exists in network {network.name}")
+    check_room(state, network)
     order = max((state.endpoints[i].order for i in state.sandbox_endpoints.get(sandbox_id, ())), default=-1) + 1
     endpoint = Endpoint(
         id=endpoint_id,
@@ -130,6 +131,15 @@ def join(
             link_local=wish.link_local,
         )
     return with_endpoint(state, endpoint), endpoint
+
+
+def check_room(state: NetworkState, network: Network) -> None:
+    """Failed, in Docker's words, where a parent is passed through to one container already: the kernel gives it to no second one."""
+    if not has_parent(network) or parent_options(network).mode != "passthru":
+        return
+    for endpoint_id in state.network_endpoints.get(network.id, {}).values():
+        holder = state.endpoints[endpoint_id].container_name
+        raise Failed("failed to create the macvlan port: invalid argument", hint=f"{network.name} passes its parent through to {holder} alone")
 
 
 def own_mac(network: Network, wish: EndpointWish, mac: str) -> str:

@@ -64,6 +64,14 @@ def test_one_parent_several_networks() -> None:
         macvlan(level, "c", "10.82.0.0/24", driver="ipvlan", parent="eth0")
 
 
+def test_what_is_passed_through_is_passed_to_one() -> None:
+    state, _ = macvlan(fresh(), "p", "10.80.0.0/24", parent="eth0", macvlan_mode="passthru")
+    state = run(state, "web", "p", facts=HERE)
+    with pytest.raises(Failed, match=r"^failed to create the macvlan port: invalid argument$") as caught:
+        run(state, "other", "p", facts=HERE)
+    assert caught.value.hint == "p passes its parent through to web alone"
+
+
 @pytest.mark.parametrize(
     "driver, options, kind, option",
     [
