@@ -62,7 +62,7 @@ class Crowd:
 
     def create(self, called: str, on: str, ports: range) -> str:
         """One container that is not started yet; its id."""
-        bindings = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(port)} for port in ports]}
+        bindings = {"80/tcp": [{"HostPort": str(port)} for port in ports]}  # on every address of both families
         host = {"NetworkMode": on, "PortBindings": bindings}
         body = {"Image": "busybox", "Cmd": COMMAND, "Hostname": called, "ExposedPorts": {"80/tcp": {}}, "HostConfig": host}
         return str(self.ask("POST", f"/containers/create?name={called}", body)["Id"])
@@ -98,8 +98,12 @@ class Crowd:
             *ended,
             *wrong(where, "names", asked),
             *wrong(where, "pages", direct),
-            *wrong(where, "pages", [("127.0.0.1", port, who) for port, who in published]),
-            *wrong(where.outside, "pages", [("198.51.100.2", port, who) for port, who in published]),
+            *(page for own in ("127.0.0.1", "::1") for page in wrong(where, "pages", [(own, port, who) for port, who in published])),
+            *(
+                page
+                for address in ("198.51.100.2", "2001:db8:51::2")
+                for page in wrong(where.outside, "pages", [(address, port, who) for port, who in published])
+            ),
             *self.neighbours({pid for inside in members.values() for pid, _ in inside.values()}),
         ]
 
