@@ -28,6 +28,7 @@ from sanbashi.containers.request import container_of
 from sanbashi.containers.spec import Placement, exec_process, spec
 from sanbashi.errors import Conflict
 from sanbashi.host import attachment as attachment_module
+from sanbashi.host import monitor as monitor_module
 from sanbashi.host.attachment import Attachment
 from sanbashi.host.exec import execute
 from sanbashi.host.monitor import Created, Exit, Monitor
@@ -323,6 +324,53 @@ def test_a_command_that_cannot_run(world: Run, command: str, cause: str, code: i
     world(work)
 
 
+def pipes() -> set[str]:
+    """The pipes that we hold."""
+    found = set()
+    for end in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # of the listing itself
+            found.add(str(end.readlink()))
+    return {what for what in found if what.startswith("pipe:")}
+
+
+def test_a_start_that_is_cut_leaves_no_monitor(world: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any moment: while conmon is being started, while it is waited for, while it is taken back."""
+
+    class Slow(monitor_module.Waiting):
+        def __init__(self, *args: Any) -> None:
+            begun.set()
+            assert go_on.wait(SOON)
+            super().__init__(*args)
+
+        def abandon(self) -> None:
+            super().abandon()
+            over.set()
+
+    begun, go_on, over = threading.Event(), threading.Event(), threading.Event()
+    monkeypatch.setattr(monitor_module, "Waiting", Slow)
+
+    async def work(w: World) -> None:
+        for cuts in (1, 2, 3):
+            for event in (begun, go_on, over):
+                event.clear()
+            before = pipes()
+            container = w.make("true")
+            start = asyncio.ensure_future(w.create(container))
+            assert await asyncio.to_thread(begun.wait, SOON)
+            for _ in range(cuts):
+                start.cancel()
+                await asyncio.sleep(0)
+            go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await start
+            assert await asyncio.to_thread(over.wait, SOON)
+            assert not leftovers(w.root)
+            assert pipes() <= before
+            w.monitor.forget(container.id)
+
+    world(work)
+
+
 def test_execs(world: Run) -> None:
     async def work(w: World) -> None:
         async with w.running("sleep", "60") as container:
@@ -549,7 +597,7 @@ def test_a_launch_that_is_given_up_leaves_nothing(world: Run) -> None:
         container = w.make("true")
         with pytest.raises(ZeroDivisionError):
             async with w.monitor.launched(container.id, w.runtime, terminal=False, stdin=False, log_path=None) as launch:
-                waiting = await launch.starting
+                waiting = await asyncio.wrap_future(launch.starting)
                 raise ZeroDivisionError
         assert waiting.ended
         assert not leftovers(w.root)

@@ -21,6 +21,7 @@ from ..errors import Failed, Unavailable
 from ..images.buildcache import Cached, CacheWish, next_to_go
 from ..images.buildrequest import BuildRequest
 from ..images.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest
+from .descriptors import as_given
 from .runtime import search_path
 
 log = logging.getLogger("sanbashi.build")
@@ -103,7 +104,7 @@ class Buildah:
     async def process(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """A running buildah, ended (it tidies up then) and waited for when the block is left."""
         process = await asyncio.create_subprocess_exec(
-            *self.command(*words),
+            *as_given(self.command(*words)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

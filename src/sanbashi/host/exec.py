@@ -112,7 +112,11 @@ async def execute(
     words += ["-e", "--exec-process-spec", str(own / "process.json"), *([] if detach else ["--exec-attach"])]
     words += stream_words(terminal=terminal, stdin=stdin, closable=stdin and not terminal)
     command = str((process.get("args") or [""])[0])
-    sync, start = await runtime.launcher.call(lambda: begin(words, own, wait=not detach))
+    try:
+        sync, start = await runtime.launcher.call(lambda: begin(words, own, wait=not detach))
+    except OSError as error:
+        shutil.rmtree(own, ignore_errors=True)
+        raise failure("exec", runtime.name, f"conmon does not start: {error.strerror}", command) from error
     hub = Hub(closable=stdin and not terminal)
     attachment = hub.attach(stdin=stdin)
     if detach:
@@ -137,37 +141,42 @@ async def execute(
 
 
 def begin(words: list[str], folder: Path, *, wait: bool) -> tuple[int, int]:
-    """Start conmon: our ends of its sync and start pipes. With `wait`, returns when its attach socket is there. Runs in a launcher's thread."""
-    sync, its_sync = os.pipe2(os.O_CLOEXEC)
-    its_start, start = os.pipe2(os.O_CLOEXEC)
-    attached, its_attached = os.pipe2(os.O_CLOEXEC)
-    pipes = [("_OCI_SYNCPIPE", its_sync), ("_OCI_STARTPIPE", its_start), *([("_OCI_ATTACHPIPE", its_attached)] if wait else [])]
-    try:
-        process = subprocess.Popen(
-            as_given(words),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env=environment([(name, str(end)) for name, end in pipes]),
-            pass_fds=[end for _, end in pipes],
-            start_new_session=True,
-        )
-    except OSError:
-        os.close(sync)
-        os.close(start)
-        raise
-    finally:
-        for end in (its_sync, its_start, its_attached):
-            os.close(end)
-        if not wait:
-            os.close(attached)
-    os.write(start, b"\n")  # begin at all
-    process.wait()  # its first process, which ends as soon as the monitor proper runs
-    if wait:
-        os.read(attached, 4096)
-        os.close(attached)
+    """Start conmon: our ends of its sync and start pipes; OSError where it does not live long enough to be told to begin.
+
+    With `wait`, returns when its attach socket is there. Runs in a launcher's thread.
+    """
+    with contextlib.ExitStack() as passing, contextlib.ExitStack() as ours:
+        with contextlib.ExitStack() as its:
+            sync, its_sync = pipe(ours, its)
+            its_start, start = pipe(its, ours)
+            attached, its_attached = pipe(passing, its)
+            pipes = [("_OCI_SYNCPIPE", its_sync), ("_OCI_STARTPIPE", its_start), *([("_OCI_ATTACHPIPE", its_attached)] if wait else [])]
+            process = subprocess.Popen(
+                as_given(words),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=folder,
+                env=environment([(name, str(end)) for name, end in pipes]),
+                pass_fds=[end for _, end in pipes],
+                start_new_session=True,
+            )
+        try:
+            os.write(start, b"\n")  # begin at all
+        finally:
+            process.wait()  # its first process, which ends as soon as the monitor proper runs
+        if wait:
+            os.read(attached, 4096)
+        ours.pop_all()
     return sync, start
+
+
+def pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe, each end of which is closed with its stack: (to read, to write)."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    reader.callback(os.close, read)
+    writer.callback(os.close, write)
+    return read, write
 
 
 def sweep(folder: Path) -> None:

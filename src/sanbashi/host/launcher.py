@@ -13,7 +13,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +40,10 @@ class Launcher:
             refused("unshare the file system context")
         if libc.setns(self._namespace, CLONE_NEWNS) != 0:
             refused("enter the runtime's mount namespace")
+
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Run `work` in one of the threads, whatever becomes of who asked for it."""
+        return self._threads.submit(work)
 
     async def call(self, work: Callable[[], T]) -> T:
         """Run `work` in one of the threads: what it starts is started in the namespace."""

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Launch:
 
     container_id: str
     runtime: Runtime
-    starting: asyncio.Future[Waiting]
+    starting: Future[Waiting]
     closable: bool
     released: bool = False
 
@@ -143,16 +144,13 @@ class Monitor:
         words += ["--log-size-max", str(log_size)] if log_size > 0 else []
         words += stream_words(terminal=terminal, stdin=stdin, closable=closable)
         words += ["-s"] if systemd_cgroup else []
-        starting = asyncio.ensure_future(self.runtimes.launcher.call(lambda: Waiting(words, bundle)))
-        launch = Launch(container_id, runtime, starting, closable)
+        launch = Launch(container_id, runtime, self.runtimes.launcher.begin(lambda: Waiting(words, bundle)), closable)
         try:
             yield launch
         finally:
             if not launch.released:
-                # Whatever kept it from being released is told; that conmon did not start either is not.
-                with contextlib.suppress(OSError):
-                    waiting = await starting
-                    await self.runtimes.launcher.call(waiting.abandon)
+                # Not in the launcher, which may be closed by now. That nobody waits any more, because the daemon goes down, ends no thread.
+                await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, abandon, launch.starting))
 
     async def create(self, launch: Launch, command: str = "") -> Created:
         """Have the runtime create the container from its bundle; CannotRun or RuntimeFailed in Docker's words.
@@ -160,9 +158,10 @@ class Monitor:
         `command` is the first word, for messages.
         """
         container_id, bundle = launch.container_id, self.bundle(launch.container_id)
-        waiting = await launch.starting
+        waiting = await asyncio.shield(asyncio.wrap_future(launch.starting))
+        releasing = self.runtimes.launcher.begin(waiting.release)
         launch.released = True
-        said = await self.runtimes.launcher.call(waiting.release)
+        said = await asyncio.shield(asyncio.wrap_future(releasing))
         pid = said.get("data", -1)
         if not isinstance(pid, int) or pid <= 0:
             error = await self._not_created(bundle, container_id, launch.runtime, str(said.get("message", "")), command)
@@ -316,6 +315,15 @@ class Monitor:
         # conmon may hear of the end before it hears of the kernel's reason: then the control group tells.
         oom = (bundle / "oom").exists() or (int(code) == KILLED and group_ran_out(bundle))
         return Exit(container_id, int(code), oom, finished)
+
+
+def abandon(starting: Future[Waiting]) -> None:
+    """End a conmon that is on its way, as soon as it is there; blocking.
+
+    Whatever kept it from being released is told; that it did not start either is not.
+    """
+    with contextlib.suppress(OSError):
+        starting.result().abandon()
 
 
 def group_ran_out(bundle: Path) -> bool:

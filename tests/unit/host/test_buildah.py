@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sanbashi.errors import Unavailable
-from sanbashi.host import buildah
+from sanbashi.host import buildah, descriptors
 from sanbashi.host.buildah import Buildah, build_flags, piece, size_of, write_directory
 from sanbashi.images.buildrequest import BuildRequest, Limit
 
@@ -20,6 +20,16 @@ def test_where_it_is_missing_it_is_said_what_to_install(tmp_path: Path, monkeypa
         asyncio.run(Buildah(tmp_path / "data", tmp_path / "run").prepare())
     assert refused.value.hint == "install it: apt-get install buildah"
     assert not (tmp_path / "data").exists()
+
+
+def test_it_runs_under_the_limits_that_the_daemon_was_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What RUN instructions start goes by the soft limit; ours is raised."""
+    program = tmp_path / "buildah"
+    program.write_text("#!/bin/sh\nulimit -Sn\nulimit -Hn\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(descriptors, "given", (200, 300))
+    built = Buildah(tmp_path, tmp_path / "run", program=program)
+    assert asyncio.run(built.run("any")) == "200\n300\n"
 
 
 def test_flags() -> None:
