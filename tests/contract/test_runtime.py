@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -324,6 +325,45 @@ def test_a_command_that_cannot_run(world: Run, command: str, cause: str, code: i
     world(work)
 
 
+LINGERING = """#!{python}
+import os, sys, time
+os.read(int(os.environ["_OCI_STARTPIPE"]), 1)
+child = os.fork()
+if child:
+    open(sys.argv[sys.argv.index("-P") + 1], "w").write(str(child))
+    os._exit(0)
+os.write(int(os.environ["_OCI_SYNCPIPE"]), b'{{"data": -1, "message": "no"}}\\n')
+time.sleep(1000)
+"""
+
+
+def test_a_monitor_that_has_told_a_failure_does_not_stay(world: Run) -> None:
+    """Nothing is left for it to do, whatever keeps it."""
+
+    async def work(w: World) -> None:
+        program = w.root / "lingering"
+        program.write_text(LINGERING.format(python=sys.executable))
+        program.chmod(0o755)
+        async with w.running("sleep", "60") as other:
+            plain, w.runtime = w.runtime, with_fields(w.runtime, conmon=program)
+            container = w.make("true")
+            with pytest.raises(RuntimeFailed):
+                await w.create(container)
+            w.monitor.forget(container.id)
+            with pytest.raises(RuntimeFailed):
+                await w.execute(other, "true", detach=True)
+            deadline = time.monotonic() + SOON
+            while (left := [text for text in leftovers(w.root) if str(program) in text]) and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            assert not left
+            while list((w.root / "execs").iterdir()) and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            assert list((w.root / "execs").iterdir()) == []
+            w.runtime = plain
+
+    world(work)
+
+
 def pipes() -> set[str]:
     """The pipes that we hold."""
     found = set()
@@ -423,7 +463,8 @@ def test_limits_hold_and_out_of_memory_is_told(world: Run) -> None:
     async def work(w: World) -> None:
         if "memory" not in w.facts.controllers:
             pytest.skip("this host has no memory controller")
-        _, ended = await w.output("tail", "/dev/zero", memory=8 << 20, memory_swap=8 << 20)
+        # Less than this holds no runc, which is in the group itself until it becomes the container.
+        _, ended = await w.output("tail", "/dev/zero", memory=32 << 20, memory_swap=32 << 20)
         assert (ended.exit_code, ended.oom) == (137, True)
         said, _ = await w.output("sh", "-c", "ulimit -n; ulimit -Hn", ulimits=(Ulimit(name="nofile", soft=100, hard=200),))
         assert said == "100\n200\n"

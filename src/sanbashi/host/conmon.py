@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,20 @@ def read_number(path: Path) -> int:
     except FileNotFoundError:
         return 0
     return int(text) if text.isdigit() else 0
+
+
+def end_conmon(folder: Path, container_id: str) -> None:
+    """End the conmon of this folder, which has told that the runtime failed and has nothing more to do; mostly it has ended by itself."""
+    pid = read_number(folder / "conmon.pid")
+    if pid <= 0:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            if is_conmon_of(pid, container_id):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        finally:
+            os.close(descriptor)
 
 
 def is_conmon_of(pid: int, container_id: str) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..containers.failure import failure
 from .attachment import Attachment
-from .conmon import conmon_command, set_size, stream_words
+from .conmon import conmon_command, end_conmon, set_size, stream_words
 from .descriptors import as_given
 from .hub import Hub
 from .runtime import Runtime, environment, message
@@ -135,6 +135,7 @@ async def execute(
     answer = await running.began()
     running.pid = int(answer.get("data", -1))
     if running.pid <= 0:
+        end_conmon(own, container_id)
         attachment.close()
         raise failure("exec", runtime.name, str(answer["message"]), command)
     return running

@@ -23,7 +23,7 @@ import msgspec
 from ..containers.failure import CannotRun, RuntimeFailed, failure
 from ..errors import Conflict
 from .attachment import Attachment
-from .conmon import Waiting, conmon_command, is_conmon_of, read_number, set_size, stream_words
+from .conmon import Waiting, conmon_command, end_conmon, is_conmon_of, read_number, set_size, stream_words
 from .hub import Hub
 from .inotify import Watch
 from .runtime import Runtime, Runtimes, message
@@ -176,6 +176,7 @@ class Monitor:
         return Created(pid, monitor_pid)
 
     async def _not_created(self, bundle: Path, container_id: str, runtime: Runtime, said: str, command: str) -> CannotRun | RuntimeFailed:
+        end_conmon(bundle, container_id)
         log = bundle / "runtime.log"
         logged = message(log.read_text()) if log.exists() else ""
         await self.runtimes.launcher.run(runtime.command("delete", "--force", container_id))
