@@ -56,7 +56,9 @@ class Events:
             while until is None or self.clock() < until:
                 wait = None if until is None else max(0.0, (until - self.clock()) / 1e9)
                 try:
-                    following = await asyncio.wait_for(queue.get(), wait)
+                    # Not wait_for: one of 3.11 goes on when it is cancelled in the moment in which an event comes.
+                    async with asyncio.timeout(wait):
+                        following = await queue.get()
                 except TimeoutError:
                     return
                 if following is None or (until is not None and following.time > until):

@@ -113,7 +113,9 @@ async def read_log(
 async def wait(changed: asyncio.Event) -> None:
     """Until the log changed, or it is time to look whether the container runs."""
     try:
-        await asyncio.wait_for(changed.wait(), AGAIN)
+        # Not wait_for: one of 3.11 goes on when it is cancelled in the moment in which the log changes.
+        async with asyncio.timeout(AGAIN):
+            await changed.wait()
     except TimeoutError:
         return
 
