@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -20,7 +21,7 @@ from ..network import commands
 from ..network.model import EndpointWish
 from ..volumes.options import local_mount
 from .config import DaemonConfig
-from .core import Core, new_id, now, whole
+from .core import Core, both, new_id, now, whole
 from .images import Images
 from .linking import check_links
 from .networking import Networking
@@ -98,12 +99,14 @@ class Creating:
         return []
 
     async def unmake(self, container: Container) -> None:
-        """Take away what was made for a container that does not come to be."""
+        """Take away what was made for a container that does not come to be; all that can be, and then the first failure."""
         core = self.core
-        await core.on_host(core.snapshots.remove, container.id)
-        await core.on_host(remove_tree, core.container_dir(container.id))
-        for name in container.anonymous_volumes:
-            await self.volumes.remove(name, force=True)
+        snapshot = core.on_host(core.snapshots.remove, container.id)
+        await both(snapshot, core.on_host(remove_tree, core.container_dir(container.id)), self.forsake(container.anonymous_volumes))
+
+    async def forsake(self, volumes: Iterable[str]) -> None:
+        """Remove anonymous volumes of which no container will know."""
+        await both(*(self.volumes.remove(name, force=True) for name in volumes))
 
     def reserve_name(self, name: str, id_: str) -> str:
         """The name asked for, checked, or a random one; Conflict where another container has it."""
@@ -172,7 +175,11 @@ class Creating:
                 mounts.append(mount)
                 continue
             options, labels = volume_wishes(container, mount.destination)
-            volume = await self.volumes.create(mount.name, mount.driver, options, labels, anonymous=not mount.name)
+            try:
+                volume = await self.volumes.create(mount.name, mount.driver, options, labels, anonymous=not mount.name)
+            except SanbashiError:
+                await self.forsake(anonymous)
+                raise
             if not mount.name:
                 anonymous.append(volume.name)
             held = local_mount(volume.options)

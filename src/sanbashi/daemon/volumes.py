@@ -8,7 +8,7 @@ from pathlib import Path
 
 import immutables
 
-from ..errors import Conflict, NotFound
+from ..errors import Conflict, NotFound, SanbashiError
 from ..host.volume_mounts import remove_volume, size_of
 from ..volumes import commands
 from ..volumes.model import Volume
@@ -67,7 +67,13 @@ class Volumes:
             volumes, volume = made()
             if volumes is core.state.volumes:
                 return volume
-            await core.commit(core.state.with_volume(volume), [("volume", name)])
+            try:
+                await core.commit(core.state.with_volume(volume), [("volume", name)])
+            except SanbashiError:
+                # Of a name that somebody chose there may be something older, which is left alone; nobody could find an anonymous one.
+                if anonymous:
+                    await core.on_host(remove_volume, folder / name)
+                raise
         core.events.tell("volume", "create", name, {"driver": "local"})
         return volume
 
