@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +90,63 @@ def test_a_pid_that_somebody_else_has_got_holds_up_nobody(where: Machine, first:
             first.start()
         finally:
             where.run(["kill", number])
+
+
+# Holds an abstract name until its stdin ends, as a user or as root; how many may wait to be accepted, -1 for one at which nobody listens.
+HOLD = """
+import os, socket, sys
+name, user, waiting = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+os.setresuid(user, user, user)
+with socket.socket(socket.AF_UNIX) as held, socket.socket(socket.AF_UNIX) as asking:
+    held.bind("\\0" + name)
+    if waiting >= 0:
+        held.listen(waiting)
+        if waiting == 0:
+            asking.connect("\\0" + name)
+    print(os.getpid(), flush=True)
+    sys.stdin.read()
+"""
+ROOT, NOBODY = 0, 65534
+
+
+@contextmanager
+def holding(where: Machine, user: int, *, name: str = "sanbashi.network", waiting: int = 1) -> Iterator[int]:
+    """The number of a process that holds the name for as long as this lasts."""
+    words = [sys.executable, "-c", HOLD, name, str(user), str(waiting)]
+    with where.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        number = process.stdout.readline()
+        try:
+            yield int(number)
+        finally:
+            process.stdin.close()
+            process.wait(30)
+
+
+def test_a_user_who_takes_the_name_holds_up_nobody(where: Machine, first: Engine) -> None:
+    """And two daemons are refused all the same, while the name is taken and after that."""
+    other = Engine(where, name="other", options=["--bridge=other0", "--bip=10.77.0.1/24"])
+    first.kill()
+    with holding(where, NOBODY, waiting=-1):
+        first.start()
+    first.kill()
+    with holding(where, NOBODY, waiting=0), holding(where, NOBODY, name="sanbashi.network.2"):
+        first.start()
+        number = int(where.path(first.exec_root / "pid").read_text())
+        assert f"another sanbashid (process {number}) runs in this network namespace" in refused(other)
+    assert f"another sanbashid (process {number}) runs in this network namespace" in refused(other)
+    first.kill()
+    first.start()
+    assert settled(first) == []
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+def test_a_daemon_of_an_older_version_is_known(where: Machine, first: Engine, waiting: int) -> None:
+    """It holds the name itself; those who asked it who it is are not accepted, and leave no room for more."""
+    first.kill()
+    with holding(where, ROOT, waiting=waiting) as number:
+        assert f"another sanbashid (process {number}) runs in this network namespace" in refused(first)
+    first.start()
 
 
 def pid(on: Engine, name: str) -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import socket
 import stat
-import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import Conflict, Failed, Invalid
+from ..host.claim import claimed
 from ..host.monitors import Monitored, monitored
 from .config import DaemonConfig
 
@@ -90,34 +89,18 @@ def lock_file(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def namespace() -> Iterator[None]:
-    """A name that one process of a network namespace can have; Conflict where another daemon has it.
+    """The network namespace is ours; Conflict where another daemon has it.
 
-    Two daemons would take each other's links, addresses and rules for leftovers of their own and remove them. An abstract name belongs to
-    the network namespace as they do, and goes with the process, however that ends.
+    Two daemons would take each other's links, addresses and rules for leftovers of their own and remove them.
     """
-    name = "\0sanbashi.network"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
-        try:
-            held.bind(name)
-        except OSError as error:
+    with claimed() as other:
+        if other is not None:
             raise Conflict(
-                f"another sanbashid {holder(name)}runs in this network namespace: two would remove each other's links and rules",
+                f"another sanbashid {f'(process {other.pid}) ' if other.pid else ''}runs in this network namespace: "
+                "two would remove each other's links and rules",
                 hint=f"end it, or {ELSEWHERE}",
-            ) from error
-        held.listen(1)
+            )
         yield
-
-
-def holder(name: str) -> str:
-    """Who listens at an abstract name, in words that can stand in a sentence; "" where nobody can tell."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        try:
-            asking.settimeout(1)
-            asking.connect(name)
-            pid, _, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-        except OSError:
-            return ""
-    return f"(process {pid}) " if pid else ""
 
 
 def refuse_strangers(config: DaemonConfig, running: Iterable[Monitored]) -> None:
