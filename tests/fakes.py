@@ -47,6 +47,7 @@ class FakeKernel:
     crash_at: int | None = None
     missing: frozenset[str] = frozenset()
     fail_on: Item | None = None  # an item that cannot be had
+    filtered: frozenset[int] = frozenset()  # families whose bridged packets pass the IP hooks
 
     @property
     def picture(self) -> Picture:
@@ -60,6 +61,10 @@ class FakeKernel:
     def lacks(self, kinds: Iterable[str]) -> frozenset[str]:
         """Of these kinds of link those that it cannot make."""
         return frozenset(kinds) & self.missing
+
+    def filters_bridges(self, version: int) -> bool:
+        """Whether bridged packets of a family pass its hooks."""
+        return version in self.filtered
 
     def prepare(self) -> tuple[str, ...]:
         """Nothing to prepare."""

@@ -1,4 +1,4 @@
-"""A host whose bridged packets pass the IP hooks (Kubernetes, another Docker): a daemon that starts there serves what is published on ::1 itself."""
+"""A host whose bridged packets pass the IP hooks (Kubernetes, another Docker): there the daemon serves what is published on ::1 itself."""
 
 from __future__ import annotations
 
@@ -13,19 +13,43 @@ def filtered(where: Machine, value: int) -> None:
     where.run(f"sysctl -qw {FILTERS.format(value)}")
 
 
-def test_ports_on_own_address_follow_the_setting_with_the_next_daemon(clean: Engine, where: Machine) -> None:
-    if not where.path("/proc/sys/net/bridge").exists():
+def web(on: Engine) -> None:
+    if not on.machine.path("/proc/sys/net/bridge").exists():
         pytest.skip("br_netfilter is not loaded")
-    clean.cli("network", "create", "--ipv6", "six", program=sanbashi_cli())
-    clean.cli("run", "-d", "--name", "web", "--network", "six", "-p", "8080:80", "-p", "[::1]:8081:80", "httpd:2.4", program=sanbashi_cli())
+    on.cli("network", "create", "--ipv6", "six", program=sanbashi_cli())
+    on.cli("run", "-d", "--name", "web", "--network", "six", "-p", "8080:80", "-p", "[::1]:8081:80", "httpd:2.4", program=sanbashi_cli())
+
+
+def check_ports(where: Machine, when: str) -> None:
+    for url in ("http://[::1]:8080/", "http://[::1]:8081/", "http://127.0.0.1:8080/", "http://[2001:db8:51::2]:8080/"):
+        said = where.run(["curl", "-sg", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "--max-time", "30", url], check=False)
+        assert "It works!" in said.stdout, f"{when}: {url}: {said}"
+    assert "It works!" in where.outside.run(["curl", "-sg", "--max-time", "10", "http://[2001:db8:51::2]:8080/"], check=False).stdout
+
+
+def test_ports_on_own_address_follow_the_setting_with_the_next_daemon(clean: Engine, where: Machine) -> None:
+    web(clean)
     try:
         for value in (0, 1, 0):
             filtered(where, value)
             clean.end()
             clean.start()
-            for url in ("http://[::1]:8080/", "http://[::1]:8081/", "http://127.0.0.1:8080/", "http://[2001:db8:51::2]:8080/"):
-                said = where.run(["curl", "-sg", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "--max-time", "30", url], check=False)
-                assert "It works!" in said.stdout, f"bridge-nf-call {value}: {url}: {said}"
-            assert "It works!" in where.outside.run(["curl", "-sg", "--max-time", "10", "http://[2001:db8:51::2]:8080/"], check=False).stdout
+            check_ports(where, f"bridge-nf-call {value}")
+    finally:
+        filtered(where, 0)
+
+
+def test_ports_on_own_address_follow_the_setting_with_the_next_start(clean: Engine, where: Machine) -> None:
+    """Of whatever container; those that run keep their links, and so what is connected to them."""
+    web(clean)
+    link = clean.cli("exec", "web", "cat", "/sys/class/net/eth0/iflink").stdout
+    try:
+        for value in (1, 0):
+            filtered(where, value)
+            clean.cli("run", "--rm", "busybox", "true")
+            check_ports(where, f"bridge-nf-call {value}")
+            hairpin = where.run("cat /sys/class/net/br-*/brif/*/hairpin_mode").stdout
+            assert hairpin == f"{value}\n", hairpin
+        assert clean.cli("exec", "web", "cat", "/sys/class/net/eth0/iflink").stdout == link
     finally:
         filtered(where, 0)

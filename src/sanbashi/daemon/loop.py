@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..containers.model import Container
 from ..errors import SanbashiError
@@ -48,12 +48,19 @@ class Loop:
     """Makes the kernel what a new state says."""
 
     core: Core
+    # Sandboxes that still stand as br_netfilter was when they were made: (for IPv4, for IPv6).
+    behind: dict[str, tuple[bool, bool]] = field(default_factory=dict)
 
     def picture(self, state: NetworkState, part: Slice) -> Picture:
         """What the kernel should hold for a slice of a state."""
         networks = [n for n in part.networks if n in state.networks]
         sandboxes = [s for s in part.sandboxes if s in state.sandboxes]
-        return wanted(state, self.core.network_facts, networks=networks, sandboxes=sandboxes)
+        facts = self.core.network_facts
+        found = wanted(state, facts, networks=networks, sandboxes=[s for s in sandboxes if s not in self.behind])
+        for id_ in filter(self.behind.__contains__, sandboxes):
+            four, six = self.behind[id_]
+            found |= wanted(state, replace(facts, br_netfilter=four, br_netfilter6=six), sandboxes=[id_])
+        return found
 
     def steps(self, old: NetworkState, new: NetworkState, part: Slice) -> tuple[Step, ...]:
         """From what we last wrote to what is wanted now."""

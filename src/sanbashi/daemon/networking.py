@@ -13,6 +13,7 @@ from ..network.parents import has_parent, kinds_to_probe, sharing
 from .connecting import Connecting
 from .core import Core, new_id, now, whole
 from .facts import look_again
+from .filters import Filters
 from .leasing import Leasing
 from .loop import Loop, Slice
 from .sandboxes import Sandboxes
@@ -28,7 +29,8 @@ class Networking:
         self.loop = Loop(core)
         self.leasing = Leasing(core, self.loop)
         self.sandboxes = Sandboxes(core, self.loop, self.leasing)
-        self.connecting = Connecting(core, self.loop, self.leasing, self.sandboxes)
+        self.filters = Filters(core, self.loop)
+        self.connecting = Connecting(core, self.loop, self.leasing, self.sandboxes, self.filters)
         self.connect = self.connecting.connect
         self.disconnect = self.connecting.disconnect
 

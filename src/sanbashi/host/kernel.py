@@ -150,6 +150,11 @@ class Kernel:
         except OSError as error:
             raise StepFailed("look at the host's links and routes", errno=error.errno or 0, stderr=str(error)) from error
 
+    def filters_bridges(self, version: int) -> bool:
+        """Whether bridged packets of a family pass its hooks (br_netfilter). One file is read; it does not block."""
+        name = "iptables" if version == 4 else "ip6tables"
+        return sysctl.read(f"net/bridge/bridge-nf-call-{name}", self.counts) == "1"
+
     def standing(self) -> dict[str, dict[str, int]]:
         """How many elements each set of our tables has: table -> set -> number; those with none are left out. StepFailed."""
         found: dict[str, dict[str, int]] = {}

@@ -1,0 +1,100 @@
+"""br_netfilter is turned on and off by others while containers run: what is published follows, and nothing of before is left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from tests.fakes import FakeKernel
+
+from sanbashi.network.model import EndpointWish
+from sanbashi.network.picture import Forwarder, Veth
+
+from .town import Daemon, World, daemon, settle_town
+
+
+@dataclass(frozen=True)
+class Facts:
+    br_netfilter: bool = False
+    br_netfilter6: bool = False
+
+
+def forwarded(kernel: FakeKernel) -> set[str]:
+    return {f"{i.address} {i.port}" for i in kernel.picture if isinstance(i, Forwarder) and i.address.version == 6}
+
+
+def hairpins(kernel: FakeKernel) -> set[bool]:
+    return {i.hairpin for i in kernel.picture if isinstance(i, Veth)}
+
+
+async def followed(town: Daemon) -> None:
+    """Until what stands has followed."""
+    await asyncio.gather(*town.networking.filters.tasks)
+
+
+LOOKS: dict[str, Callable[[Daemon], Awaitable[object]]] = {
+    "start": lambda d: d.lifecycle.start("web"),
+    "connect": lambda d: d.networking.connect("app", "db", EndpointWish(network="app")),
+    "port publish": lambda d: d.rewiring.ports("db", ["8500:80"], []),
+    "drift": lambda d: d.reconcile.drift.mend([]),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_stands_follows_what_is_seen(look: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        world = World(tmp_path / "data")
+        async with daemon(world, monkeypatch) as town:
+            town.core.facts = cast(Any, Facts())
+            await settle_town(town)
+            before = forwarded(world.kernel)
+            world.kernel.filtered = frozenset({4, 6})
+            await LOOKS[look](town)
+            await followed(town)
+            town.check()
+            assert forwarded(world.kernel) > before and hairpins(world.kernel) == {True}
+            assert town.core.facts.br_netfilter6 and town.core.facts.br_netfilter
+            world.kernel.filtered = frozenset()
+            await town.lifecycle.stop("runner", 1)
+            await town.lifecycle.start("runner")
+            await followed(town)
+            town.check()
+            assert hairpins(world.kernel) == {False} and not town.networking.loop.behind
+
+    asyncio.run(work())
+
+
+def test_what_ends_before_it_has_followed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        world = World(tmp_path / "data")
+        async with daemon(world, monkeypatch) as town:
+            town.core.facts = cast(Any, Facts())
+            await settle_town(town)
+            for filtered in (frozenset({6}), frozenset[int]()):
+                world.kernel.filtered = filtered
+                async with town.core.locked(town.container("runner").id):
+                    town.networking.filters.look()
+                    stop = asyncio.create_task(town.lifecycle.stop("runner", 1))
+                    await asyncio.sleep(0)
+                await stop
+                await followed(town)
+                town.check()
+                await town.lifecycle.start("runner")
+                town.check()
+
+    asyncio.run(work())
+
+
+def test_one_file_is_read_where_nothing_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            read: list[int] = []
+            monkeypatch.setattr(town.core.kernel, "filters_bridges", lambda version: bool(read.append(version)))
+            town.networking.filters.look()
+            assert read == [6]
+
+    asyncio.run(work())
