@@ -327,6 +327,8 @@ def registries(header: str) -> dict[str, dict[str, str]]:
     if not header:
         return {}
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)), type=dict[str, dict[str, str]] | None) or {}
+        document = msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)), type=dict[str, dict[str, str | None]] | None)
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise Invalid(f"invalid X-Registry-Config header: {error}") from error
+    # The SDK for Python writes null for what a stored login has not, its email for one.
+    return {address: {k: v for k, v in login.items() if v is not None} for address, login in (document or {}).items()}
