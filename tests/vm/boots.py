@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 from tests.vm.facts import Line, eventually, fact, inspect, pid_of, sh
 from tests.vm.units import ECHO
 
 KEPT = Path("/var/lib/sanbashi-vm-boot.json")
+
+
+def rows_of(*kinds: str) -> list[tuple[str, str]]:
+    """What is saved of these kinds: kind and id."""
+    with contextlib.closing(sqlite3.connect("file:/var/lib/sanbashi/state.db?mode=ro", uri=True)) as database:
+        return [row for row in database.execute("SELECT kind, id FROM objects") if row[0] in kinds]
 
 
 def prepare_boot() -> None:
@@ -54,4 +62,7 @@ def check_boot() -> None:
     fact("and no mount of a container", "overlay" not in sh("findmnt -n -t overlay", check=False), sh("findmnt -n -t overlay", check=False))
     pinned = sh("findmnt -n -t nsfs -o TARGET", check=False)
     fact("and no pinned namespace", not pinned, pinned)
+    rules = sh("nft list table inet sanbashi; nft list table bridge sanbashi")
+    fact("and no rule for its addresses and ports", not any(word in rules for word in ("10.77.0.", " 8100")), rules)
+    fact("and no row of an address, a sandbox or a container", not (rows := rows_of("endpoint", "sandbox", "container")), rows)
     KEPT.unlink()
