@@ -37,6 +37,7 @@ log = logging.getLogger("sanbashi.reconcile")
 KEEPER_SETTLED = 1.0  # seconds that a keeper must have lived for its loss to be the first: then the next one is started at once
 KEEPER_PATIENCE = 1.0  # the most that is waited for the next one where each dies young
 KEEPER_DESPAIR = 10.0  # and where none can be started
+TAKING_DOWN = 30  # seconds; with the default for a container, well within what systemd gives a service to stop
 
 
 @dataclass
@@ -239,12 +240,10 @@ class Reconcile:
         if not core.config.live_restore:
             await self.make_keeper_answer()
             running = [c for c in core.state.containers.values() if c.state.running]
-            # Each has its own time, as with `stop`; --shutdown-timeout is for what hangs nevertheless.
             own = [STOP_TIMEOUT if c.config.stop_timeout is None else c.config.stop_timeout for c in running]
-            longest = None if any(seconds < 0 for seconds in own) else max([core.config.shutdown_timeout, *(seconds + 5 for seconds in own)])
             stops = [self.lifecycle.stopping.stop_running(c, None, "", by_user=False) for c in running]
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(*stops, return_exceptions=True), longest)
+                await asyncio.wait_for(asyncio.gather(*stops, return_exceptions=True), longest_stop(own, core.config.shutdown_timeout))
         idle = not any(c.state.running for c in core.state.containers.values())
         if idle:
             # Nothing needs what is in the kernel: the next start makes it anew from what is saved.
@@ -268,3 +267,12 @@ class Reconcile:
         except Unavailable as error:
             log.error("%s; it is ended", error.message)
             await self.core.on_host(partial(keeper.end, ask=False))
+
+
+def longest_stop(own: Sequence[int], shutdown_timeout: int) -> int | None:
+    """Seconds for containers to stop, None where one may take for ever.
+
+    Each has its own time, as with `stop`, and then the kill and the taking down of its network, which are not to be cut on a slow machine: the keeper
+    would stay with its ports. --shutdown-timeout is for what hangs nevertheless.
+    """
+    return None if any(seconds < 0 for seconds in own) else max([shutdown_timeout, *(seconds + TAKING_DOWN for seconds in own)])

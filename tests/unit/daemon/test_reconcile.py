@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from sanbashi.containers.model import Container, Health, RestartPolicy
+from sanbashi.daemon.reconcile import TAKING_DOWN, longest_stop
 from sanbashi.network.model import NetworkRequest
 from sanbashi.network.picture import Element, HostResolver, Picture, Resolver, Up, Zone
 from sanbashi.network.plan import Remove
@@ -238,3 +239,13 @@ def test_one_broken_sandbox_keeps_nobody_from_starting(tmp_path: Path, monkeypat
             town.check()
 
     run(work)
+
+
+@pytest.mark.parametrize(
+    ("own", "longest"),
+    [([], 15), ([0, 10], 10 + TAKING_DOWN), ([120, 1], 120 + TAKING_DOWN), ([10, -1], None)],
+    ids=["none runs", "the default", "one that needs long", "one that may take for ever"],
+)
+def test_how_long_containers_may_take_to_stop(own: list[int], longest: int | None) -> None:
+    """The kill after a container's own time, and what follows from its end, are within it: they took longer than five seconds on a slow machine."""
+    assert longest_stop(own, 15) == longest
