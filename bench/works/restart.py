@@ -26,6 +26,7 @@ LOST = {
 }
 ECHO, BEFORE, AFTER = 9990, 0.5, 0.5  # a port of the host; seconds
 PATIENCE = "0.9"  # seconds; a lost SYN is sent again after one, and a busy machine may be late
+LISTEN = "-" + "l" * 64  # busybox's queue of connections is as long as there are l's; at two, one was lost as often as the server was late
 PING = r"(\d+) packets transmitted, (\d+) received"
 
 
@@ -45,7 +46,7 @@ def inside(engine: Engine, number: int) -> Inside:
 def start_echo(engine: Engine) -> str:
     """A container that echoes lines on a published port; its address. One of the crowd's image, beside it."""
     host = {"NetworkMode": "left", "PortBindings": {"7/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(ECHO)}]}}
-    body = {"Image": "busybox", "Cmd": ["nc", "-ll", "-p", "7", "-e", "cat"], "ExposedPorts": {"7/tcp": {}}, "HostConfig": host}
+    body = {"Image": "busybox", "Cmd": ["nc", LISTEN, "-p", "7", "-e", "cat"], "ExposedPorts": {"7/tcp": {}}, "HostConfig": host}
     for method, path, given in (("POST", "/containers/create?name=echo", body), ("POST", "/containers/echo/start", None)):
         status, said = engine.call(method, path, given)
         assert status < 300, said
@@ -73,6 +74,8 @@ def restarted(engine: Engine) -> dict[str, float]:
     said = {what: process.communicate("\n", timeout=60)[0] for what, process in (("ping", ping), ("names", names), ("load", load))}
     pinged = re.search(PING, said["ping"])
     assert pinged, said["ping"]
+    for end in (asker, other):  # who was pinged, and by whom, stays in a neighbour table that is not full, and the crowd is asked for what is in it
+        where.run(["nsenter", "--target", str(end.pid), "--net", "--", "ip", "neigh", "flush", "all"])
     vain = said["names"].split()[1]  # asked, in vain, ...
     seen = json.loads(said["load"])
     return {
