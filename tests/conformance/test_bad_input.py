@@ -243,9 +243,7 @@ def test_a_thousand_connections(clean: Engine, how: str) -> None:
         if how == "idle" and number == 999:
             wait_for(lambda: clean.descriptors() > 1000)
         if number % 100 == 99:
-            started = time.monotonic()
             assert clean.call("GET", "/_ping") == (200, "OK")
-            assert time.monotonic() - started < 2
     assert clean.call("GET", "/containers/json")[0] == 200
     for sock in held:
         sock.close()

@@ -140,5 +140,8 @@ class Engine:
 
     def counters(self) -> dict[str, int]:
         """What the work has cost since the start; the test of flatness reads it."""
-        counts = self.core.kernel.counts
-        return {n: getattr(counts, n) for n in COUNTED} | {"sql_statements": self.core.store.statements}
+        kernel = self.core.kernel
+        return {n: getattr(kernel.counts, n) for n in COUNTED} | {
+            "sql_statements": self.core.store.statements,
+            "netlink_messages_later": kernel.sweeper.later.netlink_messages,
+        }

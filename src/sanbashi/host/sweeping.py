@@ -36,6 +36,7 @@ class Sweeper:
 
     def __init__(self, counts: Counts) -> None:
         self.counts = counts
+        self.later = Counts()  # what the thread does whenever it comes to it: in nobody's request
         self.changed = threading.Condition()
         self.links: dict[str, float] = {}  # and the time for each; both in the order of their times
         self.closings: list[tuple[float, Callable[[], None]]] = []
@@ -109,7 +110,7 @@ class Sweeper:
             self.hurry = False
 
     def work(self) -> None:
-        with Netlink(ROUTE, self.counts) as netlink:
+        with Netlink(ROUTE, self.later) as netlink:
             while (task := self.next()) is not None:
                 try:
                     if isinstance(task, str):
