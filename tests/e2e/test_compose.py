@@ -136,13 +136,13 @@ SHOW = """
 version: "2.4"
 services:
   player: {image: busybox, command: sh -c "echo playing; sleep 6; exit 7"}
-  again: {image: busybox, command: sh -c "echo once more; sleep 1; exit 1", restart: "on-failure:2"}
+  again: {image: busybox, command: sh -c "sleep 1; echo once more; sleep 1; exit 1", restart: "on-failure:2"}
 """
 
 
 @needs_compose
 def test_up_in_the_foreground(clean: Engine) -> None:
-    """It hears by the events who started again and who ended; compose 1 speaks the newest version that we offer, and reads the oldest fields."""
+    """It hears by the events who started again and who ended, and attaches to them then; compose 1 speaks the newest version that we offer, and reads the oldest fields."""
     compose = composed(clean, "show", SHOW)
     said = compose("--no-ansi", "up")
     assert "Traceback" not in said, said
