@@ -52,7 +52,6 @@ class Ask:
         self._asked: set[str] = set()
         self._count = 0
         self._answers: dict[str, bytes] = {}  # that are held back
-        self._failed: list[str] = []  # servers that said that they cannot tell
         self._failure = b""
         self._since = self._loop.now()
         self._deadline = self._loop.later(PATIENCE, self._give_up)
@@ -118,12 +117,13 @@ class Ask:
         self._waiting = [other for other in self._waiting if other != server]
         if reply is None:
             self._unreachable(server)
-        elif (rcode := reply[3] & 15) not in (wire.NOERROR, wire.NXDOMAIN):
-            self._failure = reply if reply[4:6] != b"\0\0" else self._refusal(rcode)
-            self._failed.append(server)
         else:
+            # One that refuses or fails has answered: it may know other names, and nobody else might.
             self._group.upstreams.answered(server, self._loop.now() - tried.since)
-            self._answers[server] = reply
+            if wire.tells(reply):
+                self._answers[server] = reply
+            else:
+                self._failure = reply if reply[4:6] != b"\0\0" else self._refusal(reply[3] & 15)
         self._settle()
 
     def _settle(self) -> None:
@@ -150,8 +150,6 @@ class Ask:
     def _take(self, reply: bytes, before: tuple[str, ...]) -> None:
         """This is the answer; what the others did is noted, and those that were asked and said nothing are listened to for a moment."""
         upstreams, latecomers = self._group.upstreams, self._asking.latecomers
-        for server in self._failed:
-            latecomers.miss(upstreams, server)
         silent = {tried.server: tried for tried in self._tries if tried.server not in self._answers}
         for server, tried in silent.items():
             if server in before:

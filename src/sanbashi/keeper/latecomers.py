@@ -34,7 +34,8 @@ class Latecomers:
             self._end(tried)
             timer.cancel()
             seconds = self._loop.now() - tried.since
-            if reply is None or reply[3] & 15 not in (wire.NOERROR, wire.NXDOMAIN) or not upstreams.answered(tried.server, seconds):
+            # How long a server takes to find that it cannot tell is up to the name: a failure that comes late is no silence.
+            if reply is None or (not upstreams.answered(tried.server, seconds) and wire.tells(reply)):
                 self.miss(upstreams, tried.server)
 
         def silent() -> None:
@@ -47,9 +48,9 @@ class Latecomers:
         self._listening[tried] = asker
 
     def miss(self, upstreams: Upstreams, server: str) -> None:
-        """A server did not answer in time, or failed where others did not."""
+        """A server did not answer in time."""
         if upstreams.missed(server, self._loop.now()):
-            self._log(f"name server {server} does not answer, or fails where others answer: it is asked last until it is well")
+            self._log(f"name server {server} does not answer: it is asked last until it is well")
 
     def leave(self, asker: Hashable) -> None:
         """A sandbox is gone, and its namespace must not be held."""

@@ -2,8 +2,8 @@
 
 The listed order is kept among those that answer, because the first server of a resolv.conf may know names that the others do not (a company's own, a
 VPN's): being faster is no reason to be asked first. A group of which nothing is known, or whose first has just let us wait, is asked all at once;
-one that answers is then asked alone, and the next as well only when it takes much longer than it usually does. Servers that let us wait, fail where
-others answer or refuse to talk are asked last, until one of the questions that they are asked beside the others finds them well.
+one that answers is then asked alone, and the next as well only when it takes much longer than it usually does. Servers that let us wait or cannot be
+reached are asked last, until one of the questions that they are asked beside the others finds them well. To say SERVFAIL or REFUSED is to answer.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Upstreams:
         return True
 
     def answered(self, server: str, seconds: float) -> bool:
-        """Note an answer; False where it came later than anybody waits for, which proves nothing."""
+        """Note an answer, a failure too; False where it came later than anybody waits for, which proves nothing."""
         self._extra = min(self._extra + 1 / ANSWERS_FOR_EXTRA, EXTRA)
         before = self._standing[server]
         if seconds > HEDGE:
@@ -111,7 +111,7 @@ class Upstreams:
         self._standing[server].late += 1
 
     def missed(self, server: str, now: float) -> bool:
-        """Note that a server did not answer in time, or failed where another did not; True if that puts it last."""
+        """Note that a server did not answer in time; True if that puts it last."""
         standing = self._standing[server]
         standing.misses += 1
         return standing.misses >= MISSES and self.unreachable(server, now)

@@ -187,6 +187,11 @@ def refusal(data: bytes, rcode: int, end: int = 0) -> bytes:
     return data[:2] + struct.pack(">HHHHH", flags, 0, 0, 0, 0)
 
 
+def tells(reply: bytes) -> bool:
+    """Whether a reply says what there is or that there is nothing, and not that the server cannot or will not tell."""
+    return reply[3] & 15 in (NOERROR, NXDOMAIN)
+
+
 def answers_to(reply: bytes, query: bytes, end: int) -> bool:
     """Whether `reply` answers `query`: same id, same question; a server that could not read the question may leave it out."""
     if len(reply) < HEADER or reply[:2] != query[:2] or not reply[2] & 0x80:

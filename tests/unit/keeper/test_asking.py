@@ -183,18 +183,64 @@ def test_what_a_later_server_does_not_know_an_earlier_one_may(table: Make) -> No
 
 
 @pytest.mark.parametrize("what", [CANNOT, NO, None])
-def test_a_failure_moves_on_at_once_and_three_are_remembered(table: Make, what: str | None) -> None:
+def test_a_failure_moves_on_at_once_and_only_a_closed_port_is_remembered(table: Make, what: str | None) -> None:
     world = table("a", "b", "c", proven=True)
-    for number in range(MISSES):
+    for number in range(2 * MISSES):
         world.until(number * 3.0)
         world.ask()
         if "a" in world.open:
             world.say("a", what)
         world.say("b", FINE)
-        world.until(number * 3.0 + 2)
-    assert [line.split(" at ")[0] for line in world.replies] == [world.answers("b")] * MISSES
-    assert world.group.upstreams.order() == ("b", "c", "a")
-    assert len(world.lines) == 1
+    assert world.replies == [f"{world.answers('b')} at {number * 3.0:.2f}" for number in range(2 * MISSES)]
+    assert world.group.upstreams.order() == (("a", "b", "c") if what else ("b", "c", "a"))
+    assert len(world.lines) == (0 if what else 1)
+
+
+@pytest.mark.parametrize("what", [CANNOT, NO])
+@pytest.mark.parametrize("proven", [False, True])
+def test_a_first_that_fails_for_others_names_is_heard_for_its_own(table: Make, what: str, proven: bool) -> None:
+    """A company's server that refuses all names but its own, or that finds some in a broken zone: the next one's denial is no word on the rest."""
+    world = table("a", "b", proven=proven)
+    for _ in range(2 * MISSES):
+        world.ask()
+        if "a" in world.open:
+            world.say("a", what)
+        world.say("b", FINE)
+    world.ask()
+    if "b" in world.open:
+        world.say("b", NONE)
+    assert "a" in world.open
+    world.say("a", FINE)
+    assert world.replies[-1] == f"{world.answers('a')} at 0.00"
+
+
+@pytest.mark.parametrize("what", [CANNOT, NO])
+def test_a_failure_that_comes_late_is_no_silence(table: Make, what: str) -> None:
+    """How long a server takes to find that it cannot tell is up to the name."""
+    world = table("a", "b")
+    for number in range(2 * MISSES):
+        world.until(number * 10.0)
+        world.ask()
+        world.say("b", FINE)
+        world.until(number * 10.0 + HEDGE + 0.1)
+        if "a" in world.open:
+            world.say("a", what)
+    assert world.group.upstreams.order() == ("a", "b")
+    assert world.lines == []
+    assert [float(line.split()[-1]) % 10 for line in world.replies[2:]] == [0.0] * (2 * MISSES - 2)  # nor is it waited for
+
+
+def test_one_that_was_silent_and_now_refuses_is_there_again(table: Make) -> None:
+    world = table("a", "b")
+    for number in range(MISSES):
+        world.until(number * 10.0)
+        world.ask()
+        world.say("b", FINE)
+    world.until(50)
+    assert world.group.upstreams.order() == ("b", "a")
+    world.ask()
+    world.say("a", NO)
+    assert world.group.upstreams.order() == ("a", "b")
 
 
 def test_a_name_that_all_fail_at_is_nobodys_fault(table: Make) -> None:
