@@ -81,7 +81,7 @@ class Holder:
         self._leases, self._loop, self.item, self._namespace = leases, leases.loop, item, namespace
         self._client: dhcp.Client | None = None
         self._sockets: list[socket.socket] = []
-        self._arp: socket.socket | None = None  # one of them, while an address is probed
+        self._arp: socket.socket | None = None  # while an address is probed; never one to ask a server by
         self._timer: Timer | None = None
         self.report = LeaseReport(endpoint=item.endpoint, word="bound" if item.lease else "waiting", lease=item.lease)
 
@@ -184,7 +184,6 @@ class Holder:
             if self._arp is None:
                 with inside(self._namespace):
                     self._arp = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-                self._sockets.append(self._arp)
                 self._arp.bind((self.item.link, frames.ARP))
                 self._loop.watch(self._arp.fileno(), READ, self._receive_arp)
             self._arp.send(frames.arp_probe(address, self._client.wish.hardware))
@@ -240,9 +239,10 @@ class Holder:
         return opened
 
     def _shut(self) -> None:
-        for opened in self._sockets:
-            self._loop.forget(opened.fileno())
-            opened.close()
+        for opened in (*self._sockets, self._arp):
+            if opened is not None:
+                self._loop.forget(opened.fileno())
+                opened.close()
         self._sockets.clear()
         self._arp = None
 
