@@ -27,7 +27,7 @@ def test_states_and_families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_one_look_for_all_ports_and_another_for_what_it_did_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    later = [[8000, 8001], [8002]]
+    later = [[8000, 8001], [8002], [8003]]
 
     def seen() -> list[int]:
         looks.append(1)
@@ -37,3 +37,18 @@ def test_one_look_for_all_ports_and_another_for_what_it_did_not_show(tmp_path: P
     there = Remains()
     assert (there.at(8000), there.at(8001), len(looks)) == (True, True, 1)
     assert (there.at(8002), len(looks)) == (True, 2)
+    assert there.at(8000) and there.at(8001) and len(looks) == 2
+
+
+def test_a_port_without_remains_costs_one_look_however_often_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both families, each by itself, and each twice: six tries at most."""
+    looks: list[int] = []
+
+    def seen() -> list[int]:
+        looks.append(1)
+        return [8000]
+
+    monkeypatch.setattr(remains, "seen", seen)
+    there = Remains()
+    assert [there.at(8001) for _ in range(6)] == [False] * 6
+    assert (there.at(8000), len(looks)) == (True, 1)
