@@ -142,7 +142,7 @@ services:
 
 @needs_compose
 def test_up_in_the_foreground(clean: Engine) -> None:
-    """It hears by the events who started again and who ended, and attaches to them then; compose 1 speaks the newest version that we offer, and reads the oldest fields."""
+    """Who starts again and who ends is heard by the events; compose 1 speaks the newest version that we offer, and reads the oldest fields."""
     compose = composed(clean, "show", SHOW)
     said = compose("--no-ansi", "up")
     assert "Traceback" not in said, said
