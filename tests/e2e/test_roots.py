@@ -130,7 +130,8 @@ def test_a_user_who_takes_the_name_holds_up_nobody(where: Machine, first: Engine
     with holding(where, NOBODY, waiting=-1):
         first.start()
     first.kill()
-    with holding(where, NOBODY, waiting=0), holding(where, NOBODY, name="sanbashi.network.2"):
+    forged = "x\nA B C zz E F G @sanbashi.network"  # /proc prints it as it is
+    with holding(where, NOBODY, waiting=0), holding(where, NOBODY, name="sanbashi.network.2"), holding(where, NOBODY, name=forged):
         first.start()
         number = int(where.path(first.exec_root / "pid").read_text())
         assert f"another sanbashid (process {number}) runs in this network namespace" in refused(other)

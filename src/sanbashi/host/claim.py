@@ -8,18 +8,20 @@ daemon takes one beside it, which nobody can guess, and finds others by their na
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import os
 import secrets
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-NAME = "sanbashi.network"  # as every daemon has called it since there were others
-PROC = Path("/proc")
-LISTENING = 0x10000  # __SO_ACCEPTCON, in the flags of /proc/net/unix
-PATIENCE = 1.0  # seconds for a listener to be connected to; none of ours accepts, so that a third who asks is not answered
+from .abstract import opened, printed, told
+
+NAME = b"sanbashi.network"  # as every daemon has called it since there were others
+PIDFD_GETFD = 438  # the same number on every machine that there are daemons for
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,57 +41,71 @@ def claimed() -> Iterator[Holder | None]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
         name = NAME
         try:
-            held.bind(f"\0{name}")
+            held.bind(b"\0" + name)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            name = f"{NAME}.{secrets.token_hex(8)}"
-            held.bind(f"\0{name}")
-        held.listen(1)
-        others = {other: inode for other, inode in listeners() if other != name}
-        yield next((holder for holder in holders(others) if holder.uid == 0), None)
+            name = b"%b.%b" % (NAME, secrets.token_hex(8).encode())
+            held.bind(b"\0" + name)
+        held.listen()
+        yield next((holder for holder in holders(name) if holder.uid == 0), None)
 
 
-def listeners() -> Iterator[tuple[str, str]]:
-    """The names of this kind at which somebody listens: (name, the socket's inode)."""
-    for line in (PROC / "thread-self/net/unix").read_text(errors="replace").splitlines()[1:]:
-        words = line.split(maxsplit=7)  # address, users, protocol, flags, type, state, inode, and a path where there is one
-        if len(words) == 8 and int(words[3], 16) & LISTENING and f"{words[7]}.".startswith(f"@{NAME}."):
-            yield words[7][1:], words[6]
+def holders(own: bytes) -> Iterator[Holder]:
+    """Who listens at names of this kind other than our own."""
+    known = told()
+    if known is None:
+        yield from confirmed({(name, inode) for name, inode in printed() if ours(name) and name != own})
+        return
+    others = [one for one in known if ours(one.name) and one.name != own]
+    processes = opened({one.inode for one in others})
+    for one in others:
+        yield Holder(processes.get(one.inode, (0, 0))[0], one.uid)
 
 
-def holders(names: Mapping[str, str]) -> Iterator[Holder]:
-    """Who holds each of these names (name: inode)."""
-    seen = owners(set(names.values())) if names else {}
-    for name, inode in names.items():
-        holder = seen.get(inode) or asked(name)
+def ours(name: bytes) -> bool:
+    """Whether a daemon may have chosen this name."""
+    return name == NAME or name.startswith(NAME + b".")
+
+
+def confirmed(said: set[tuple[bytes, int]]) -> Iterator[Holder]:
+    """Who holds these names, each with the inode that is said of it, as sockets themselves tell: neither need be true."""
+    processes = opened({inode for _, inode in said})
+    for name, inode in said:
+        # Who connects stays in the queue, of which an older daemon's is short: the process that we see is looked at first.
+        holder = (looked_at(*processes[inode], name) if inode in processes else None) or asked(name)
         if holder is not None:
             yield holder
 
 
-def owners(inodes: set[str]) -> Mapping[str, Holder]:
-    """The process that has each of these sockets open, and the user who made it, as far as /proc shows them."""
-    found: dict[str, Holder] = {}
-    for process in PROC.iterdir():
-        if process.name.isdecimal():
-            with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
-                for descriptor in (process / "fd").iterdir():
-                    with contextlib.suppress(FileNotFoundError):
-                        inode = str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]")
-                        if inode in inodes:
-                            found[inode] = Holder(int(process.name), descriptor.stat().st_uid)
-    return found
-
-
-def asked(name: str) -> Holder | None:
-    """Who listens at a name, as the kernel tells who connects; None where nobody does any more. Where it does not tell it counts as root."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        asking.settimeout(PATIENCE)
+def looked_at(pid: int, number: int, name: bytes) -> Holder | None:
+    """Who listens at the socket that a process has open; None where that has another name, or the kernel does not let us see (Linux 5.6)."""
+    with contextlib.ExitStack() as stack:
         try:
-            asking.connect(f"\0{name}")
-        except ConnectionRefusedError:
+            process = os.pidfd_open(pid)
+            stack.callback(os.close, process)
+            copy = libc.syscall(PIDFD_GETFD, process, number, 0)
+            if copy < 0:
+                return None
+            stack.callback(os.close, copy)
+            found = stack.enter_context(socket.fromfd(copy, socket.AF_UNIX, socket.SOCK_STREAM))
+            return credentials(found) if found.getsockname() == b"\0" + name else None
+        except OSError:  # it has ended or closed it, or there are no pidfds: its name can still be asked
             return None
-        except TimeoutError:
-            return Holder(0, 0)
-        pid, uid, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+
+
+def asked(name: bytes) -> Holder | None:
+    """Who listens at a name, as the kernel tells who connects; None where nobody does any more, or too many wait for that to be told."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)  # nobody of ours accepts: where the queue is full, it remains so
+        try:
+            asking.connect(b"\0" + name)
+        except (ConnectionRefusedError, BlockingIOError):
+            return None
+        return credentials(asking)
+
+
+def credentials(of: socket.socket) -> Holder:
+    """Who began to listen at this socket, or at the one that it is connected to; as our namespaces number them."""
+    pid, uid, _ = struct.unpack("iII", of.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII")))
     return Holder(pid, uid)
