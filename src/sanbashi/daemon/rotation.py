@@ -73,11 +73,15 @@ class Rotation:
         while self.watched:
             await asyncio.sleep(EVERY)
             for container_id, entry in list(self.watched.items()):
+                if self.watched.get(container_id) is not entry:  # it has ended since
+                    continue
                 if self.packing is not None and self.packing.container_id == container_id:
                     continue
                 with telling(container_id):
                     limits = entry.limits
-                    if await self.core.on_host(rotate, entry.path, limits.size, limits.files, entry.control) and limits.packed:
+                    rotated = await self.core.on_host(rotate, entry.path, limits.size, limits.files, entry.control)
+                    # What has ended meanwhile is packed when it runs again.
+                    if rotated and limits.packed and self.watched.get(container_id) is entry:
                         self.unpacked[container_id] = None
             if self.packing is None and self.unpacked:
                 stop = threading.Event()
