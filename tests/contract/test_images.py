@@ -136,6 +136,18 @@ def test_prune_takes_an_image_and_what_was_made_from_it(service: Service) -> Non
     assert not service.state.images and not files(service)
 
 
+def test_prune_comes_back_to_what_a_nameless_image_was_made_from(service: Service) -> None:
+    """The nameless one goes with its last child; by then what it was made from may have been passed over: eight families, as the order is by hash."""
+    for family in range(8):
+        parent = ""
+        for generation, name in enumerate((f"base:{family}", "", f"top:{family}")):
+            image = replace(made(service, name, content=f"{family} {generation}".encode()), parent=parent)
+            service.state = service.state.with_image(image)
+            parent = image.id
+    asyncio.run(service.images.prune({"dangling": ["false"]}))
+    assert not service.state.images and not files(service)
+
+
 def test_list(service: Service) -> None:
     made(service, "web:1", content=b"1")
     second = made(service, "team/web:2", content=b"2", changes=("LABEL a=b",))

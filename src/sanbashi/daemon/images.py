@@ -275,7 +275,7 @@ class Images:
             removal = remove(state.images, state.containers.values(), image, "", force=True)
             freed += await self.apply(removal)
             lines += [{kind: text} for kind, text in removal.lines]
-            left.append(image.parent)
+            left.extend(each.parent for each in removal.deleted)  # nameless ones went with it
         self.events.tell("image", "prune", "", {"reclaimed": str(freed)})
         return tuple(lines), freed
 
