@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import threading
 import zlib
 from contextlib import suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 BLOCK = 1 << 16
 HEAD = 128  # bytes that hold the time of a file's first line, or a packed file's header
 NAMED = 8  # RFC 1952: a gzip file that says its name
+TIME = re.compile(rb"[0-9T:.+Z-]{1,64}")
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Part:
     @property
     def key(self) -> bytes:
         """The time of the first line, by which a file is known again after it was packed; b"" before there is one."""
-        return self.note()[0] if self.packed else os.pread(self.descriptor, HEAD, 0).partition(b" ")[0]
+        return self.note()[0] if self.packed else first_time(self.descriptor)
 
     @property
     def lines(self) -> int:
@@ -63,6 +65,12 @@ class Part:
         if self.inner is not None:
             self.inner.close()
         os.close(self.descriptor)
+
+
+def first_time(descriptor: int) -> bytes:
+    """The time at the beginning of a plain file; b"" where there is none: a power loss may leave NULs there, and one would end a header's name."""
+    word = os.pread(descriptor, HEAD, 0).partition(b" ")[0]
+    return word if TIME.fullmatch(word) else b""
 
 
 def aside(path: Path, number: int, *, packed: bool = False) -> Path:
@@ -120,7 +128,7 @@ def pack(path: Path, files: int, stop: threading.Event) -> bool:
 def write_packed(plain: Path, draft: Path, stop: threading.Event) -> bool:
     """Write a file packed, and to the disk: the plain one goes when it is there; False where it was told to stop."""
     with plain.open("rb") as source, draft.open("wb") as out:
-        key = os.pread(source.fileno(), HEAD, 0).partition(b" ")[0].decode("latin-1")
+        key = first_time(source.fileno()).decode("ascii")
         lines = 0
         while some := source.readlines(BLOCK):
             if stop.is_set():

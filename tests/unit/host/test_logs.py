@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sanbashi.host.logparts import pack
+from sanbashi.host.logparts import open_part, pack
 from sanbashi.host.logs import BLOCK, MARGIN, Joiner, Line, Reader, normal_time, read_log
 from sanbashi.host.rotating import rotate
 
@@ -265,3 +265,18 @@ def test_a_follower_reads_every_line_once_whatever_is_done(tmp_path_factory: pyt
     look()
     reader.close()
     assert seen == list(range(written))
+
+
+@pytest.mark.parametrize("damage", [b"\0\0\0\0", b"2026\x00 stdout F a\n", b"x" * 500, b"caf\xc3\xa9,3 stdout F a\n"])
+def test_a_part_that_a_power_loss_has_damaged_is_packed_as_it_is(tmp_path: Path, damage: bytes) -> None:
+    """What stands where a time should be comes into no header, whose end a NUL would be."""
+    log, plain = tmp_path / "log", tmp_path / "log.1"
+    numbered(plain, range(3))
+    whole = damage + plain.read_bytes()
+    plain.write_bytes(whole)
+    log.touch()
+    assert pack(log, 2, threading.Event()) and not plain.exists()
+    assert gzip.decompress((tmp_path / "log.1.gz").read_bytes()) == whole
+    part = open_part(log, 1)
+    assert part is not None and (part.key, part.lines) == (b"", whole.count(b" F ")) and part.read() == whole
+    part.close()
