@@ -79,7 +79,7 @@ def containers(used: Mapping[str, int], state: State, now: int) -> list[dict[str
 
 def volumes(used: Mapping[str, int], state: State) -> list[dict[str, Any]]:
     """Volumes with their bytes and how many containers mount them."""
-    links = Counter(name for c in state.containers.values() for name in {m.name for m in c.mounts if m.type == "volume"})
+    links = Counter(name for c in state.containers.values() for name in c.volume_names)
     return [{**volume_json(v), "UsageData": {"RefCount": links[v.name], "Size": used.get(v.name, 0)}} for v in state.volumes.values()]
 
 

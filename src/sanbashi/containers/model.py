@@ -277,6 +277,11 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Container {self.name} {self.id[:12]} {self.state.status}>"
 
     @property
+    def volume_names(self) -> frozenset[str]:
+        """The volumes that are mounted in it; an image's mount has a name too, which may be the same."""
+        return frozenset(m.name for m in self.mounts if m.type == "volume")
+
+    @property
     def stands_on(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """(image id, layers) of its own image, then of those that are mounted in it."""
         return ((self.image_id, self.layers), *((m.image_id, m.layers) for m in self.mounts if m.type == "image"))

@@ -52,7 +52,7 @@ class Removing:
         """The container's own anonymous volumes that nobody else mounts."""
         if not container.anonymous_volumes:
             return ()
-        used = {m.name for c in self.core.state.containers.values() if c.id != container.id for m in c.mounts}
+        used = {name for c in self.core.state.containers.values() if c.id != container.id for name in c.volume_names}
         return tuple(n for n in container.anonymous_volumes if n in self.core.state.volumes and n not in used)
 
     def remove_files(self, container: Container) -> None:

@@ -56,4 +56,4 @@ class VolumeMounts:
 
     def running(self, name: str, user: str) -> bool:
         """Whether another container that runs mounts the volume: one that the daemon before us has started, say."""
-        return any(c.id != user and c.state.running and any(m.name == name for m in c.mounts) for c in self.core.state.containers.values())
+        return any(c.id != user and c.state.running and name in c.volume_names for c in self.core.state.containers.values())

@@ -27,7 +27,7 @@ class Volumes:
 
     def users(self, name: str) -> list[str]:
         """The ids of containers that mount a volume, running or not."""
-        return [c.id for c in self.core.state.containers.values() if any(m.type == "volume" and m.name == name for m in c.mounts)]
+        return [c.id for c in self.core.state.containers.values() if name in c.volume_names]
 
     @whole
     async def create(

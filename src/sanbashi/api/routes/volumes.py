@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def listing(engine: Engine, request: Request) -> Answer:
     """`volume ls`."""
     state = engine.state
-    mounted = {m.name for c in state.containers.values() for m in c.mounts if m.type == "volume"}
+    mounted = {name for c in state.containers.values() for name in c.volume_names}
     matches = volume_matcher(parse_filters(request.text("filters"), VOLUMES), lambda v: v.name in mounted)
     return json_response({"Volumes": [volume_json(v) for _, v in sorted(state.volumes.items()) if matches(v)], "Warnings": None})
 
