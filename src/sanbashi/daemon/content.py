@@ -6,9 +6,12 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import immutables
+
+from ..containers.model import Container
 from ..host.blobs import Blobs
 from ..host.layers import Layers
 from ..images.model import Image
@@ -38,6 +41,7 @@ class Content:
     state: Callable[[], State]
     lock: threading.Lock = field(default_factory=threading.Lock)
     held: Counter[str] = field(default_factory=Counter)
+    making: immutables.Map[str, Container] = immutables.Map()  # containers that are being made, by id; replaced on the loop's thread only
 
     def __post_init__(self) -> None:
         self.blobs = Blobs(self.data_root / "blobs")
@@ -54,6 +58,23 @@ class Content:
                 self.held.subtract(lease.digests)
                 self.held += Counter()
 
+    @contextlib.contextmanager
+    def standing(self, container: Container) -> Iterator[None]:
+        """A container that is being made counts among those that use images, until it is in the state or has failed to get there."""
+        self.making = self.making.set(container.id, container)
+        try:
+            yield
+        finally:
+            self.making = self.making.delete(container.id)
+
+    def in_use(self) -> State:
+        """The state with the containers that are being made."""
+        while True:
+            making, state = self.making, self.state()
+            if self.making is making:  # none has gone from the one to the other between our looks
+                new = {id_: container for id_, container in making.items() if id_ not in state.containers}
+                return replace(state, containers=state.containers.update(new))
+
     def collect(self, doomed: Iterable[Image]) -> int:
         """Remove what images that have gone from the state leave behind; the bytes of files that this frees."""
         doomed = list(doomed)
@@ -69,7 +90,7 @@ class Content:
         """Remove those of these layers that nobody needs, with the blobs that they came as; the bytes of files that this frees."""
         freed = 0
         with self.lock:
-            kept = used_layers(self.state())
+            kept = used_layers(self.in_use())
             for diff_id in diff_ids:
                 if diff_id not in kept and not self.held[diff_id] and self.layers.has(diff_id):
                     note = self.layers.note(diff_id)

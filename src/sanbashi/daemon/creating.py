@@ -71,20 +71,28 @@ class Creating:
         )
         self.check_wishes(container)
         check_links(core, container)
+        container = self.with_images(container)
+        # Nothing was awaited since the images were found: from here on none of them goes.
+        with self.images.content.standing(container):
+            await self.assemble(container)
+        core.tell_container("create", container)
+        return [*foreign, *warnings]
+
+    async def assemble(self, container: Container) -> None:
+        """Make what a container consists of, and put it into the state; where that fails nothing of it is left."""
+        core, id_ = self.core, container.id
         await core.on_host(check_binds, container.mounts)
         container = await self.with_mounts(container)
         try:
             with stage("snapshot"):
                 await core.on_host(core.snapshots.create, id_, container.layers)
                 await core.on_host(lambda: core.container_dir(id_).mkdir(parents=True, exist_ok=True))
-            self.reserve_name(name, id_)
+            self.reserve_name(container.name, id_)
             with stage("save"):
                 await core.put(container)
         except SanbashiError:
             await self.unmake(container)
             raise
-        core.tell_container("create", container)
-        return [*foreign, *warnings]
 
     def check_platform(self, image: Image, name: str, wanted: str) -> list[str]:
         """NotFound where the image is not of the platform that was asked for; a warning where nobody asked and the host is of another."""
@@ -162,15 +170,10 @@ class Creating:
                 raise Invalid(f"invalid config for network {name}: {error.message}", hint=error.hint) from error
 
     async def with_mounts(self, container: Container) -> Container:
-        """The container with its images found and its volumes made: named ones where absent, anonymous ones for the image's and -v /path."""
+        """The container with its volumes made: named ones where absent, anonymous ones for the image's and -v /path."""
         mounts: list[MountPoint] = []
         anonymous: list[str] = []
-        # Those that may not be there first: a volume that was made for nothing stays.
-        images = {n: self.with_image(container.id, n, mount) for n, mount in enumerate(container.mounts) if mount.type == "image"}
-        for number, mount in enumerate(container.mounts):
-            if number in images:
-                mounts.append(images[number])
-                continue
+        for mount in container.mounts:
             if mount.type != "volume":
                 mounts.append(mount)
                 continue
@@ -188,6 +191,11 @@ class Creating:
                 msgspec.structs.replace(mount, name=volume.name, source=volume.mountpoint, driver="local", options=(*mount.options, *words))
             )
         return msgspec.structs.replace(container, mounts=tuple(mounts), anonymous_volumes=tuple(anonymous))
+
+    def with_images(self, container: Container) -> Container:
+        """The container with the images found that are mounted in it; before its volumes are made: one that was made for nothing stays."""
+        mounts = (self.with_image(container.id, n, mount) if mount.type == "image" else mount for n, mount in enumerate(container.mounts))
+        return msgspec.structs.replace(container, mounts=tuple(mounts))
 
     def with_image(self, container_id: str, number: int, mount: MountPoint) -> MountPoint:
         """The mount of an image, found now unless it is another container's (--volumes-from); NotFound in Docker's words."""

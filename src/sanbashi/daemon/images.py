@@ -249,7 +249,7 @@ class Images:
         """`rmi`: {"Untagged": name} and {"Deleted": id} in order; Conflict in Docker's words."""
         image = self.resolve(reference)
         is_id = image.id.startswith(reference) or image.id.removeprefix("sha256:").startswith(reference)
-        state = self.state()
+        state = self.content.in_use()
         name = "" if is_id else parse_reference(reference).key
         removal = remove(state.images, state.containers.values(), image, name, given=reference, force=force, prune=not noprune)
         await self.apply(removal)
@@ -267,7 +267,7 @@ class Images:
         # An image that others were made from is free when they have gone.
         left = collections.deque(self.state().images)
         while left:
-            state = self.state()
+            state = self.content.in_use()
             image = state.images.get(left.popleft())
             used = {i for c in state.containers.values() for i, _ in c.stands_on} | {i.parent for i in state.images.values()}
             if image is None or image.id in used or not wanted.takes(image):
