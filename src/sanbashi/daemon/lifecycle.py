@@ -95,7 +95,12 @@ class Lifecycle:
         """Everything that follows from the end of a container's process; its lock is held."""
         core = self.core
         container = core.state.containers.get(container_id)
-        if container is None or not container.state.running or run != self.process.runs.get(container_id, 0):
+        if container is None or run != self.process.runs.get(container_id, 0):
+            return
+        if container.state.status == "removing" and container.host_config.auto_remove:
+            # All but its removal was done when this was tried before.
+            await self.removing.remove_whole(container, volumes=True)
+        if not container.state.running:
             return
         log.info("%s exited with %d", container.name, code)
         self.health.end(container_id)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from sanbashi.containers.model import Container
 from sanbashi.daemon import process
 from sanbashi.daemon.process import Process
 from sanbashi.errors import Failed, SanbashiError, Unavailable
 from sanbashi.host.monitor import Exit
+
+from .town import World, a_container, daemon
 
 SILENT, BROKEN = Unavailable("the keeper (process 7) does not answer: it is stopped"), Failed("no")
 
@@ -34,3 +39,28 @@ def test_what_follows_from_an_exit(met: list[SanbashiError], tried: int, monkeyp
     one = cast(Any, SimpleNamespace(on_exit=on_exit))
     asyncio.run(Process.hand_on(one, Exit("c" * 64, 137, True, 1), 2))
     assert heard == [("c" * 64, 137, True, 2)] * tried
+
+
+def test_a_removal_that_finds_the_disk_full_is_made_when_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of --rm: by then the container is no longer running, and who waits for its removal is told nevertheless."""
+    monkeypatch.setattr(process, "SOONEST", 0.0)
+
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            await town.core.put(a_container("web", "bridge", auto_remove=True))
+            await town.lifecycle.start("web")
+            web, failures = town.container("web"), [OSError(errno.ENOSPC, "no room"), OSError(errno.EROFS, "no writes")]
+
+            def remove_files(_: Container) -> None:
+                if failures:
+                    raise failures.pop()
+
+            monkeypatch.setattr(town.lifecycle.removing, "remove_files", remove_files)
+            removed = town.lifecycle.wait("web", "removed")
+            one = cast(Any, SimpleNamespace(on_exit=town.lifecycle.exited))
+            await Process.hand_on(one, Exit(web.id, 3, False, 1), 1)
+            assert await asyncio.wait_for(removed, 5) == 3
+            assert web.id not in town.state.containers and not failures
+            town.check()
+
+    asyncio.run(work())
