@@ -61,6 +61,8 @@ class Process:
     def open(self, on_exit: Callable[[str, int, bool, int], Awaitable[None]]) -> None:
         """Begin to hear of exits."""
         self.on_exit = on_exit
+        # Announced by the daemon before; here, not in `find`, for an exit may be heard before anybody looks.
+        self.mounted |= {c.id for c in self.core.state.containers.values() if c.state.running}
         self.monitor.open()
         self.listener = asyncio.get_running_loop().create_task(self.listen())
 
@@ -149,7 +151,7 @@ class Process:
         """Announce that the container's volumes are in use now, or no longer; the end of what was never announced is not."""
         if action == "mount":
             self.mounted.add(container.id)
-        elif not container.state.running and container.id not in self.mounted:
+        elif container.id not in self.mounted:
             return
         else:
             self.mounted.discard(container.id)

@@ -8,11 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
-from sanbashi.containers.model import Container
+from sanbashi.containers.model import Container, MountPoint
 from sanbashi.daemon import process
 from sanbashi.daemon.process import Process
+from sanbashi.daemon.state import State
 from sanbashi.errors import Failed, SanbashiError, Unavailable
 from sanbashi.host.monitor import Exit
 
@@ -64,3 +66,37 @@ def test_a_removal_that_finds_the_disk_full_is_made_when_there_is_room(tmp_path:
             town.check()
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_volume_is_given_back_once_however_often_that_is_tried(adopted: bool) -> None:
+    """Of a container that was started here, and of one that an earlier daemon started."""
+    told: list[tuple[str, str]] = []
+
+    async def nobody() -> None:
+        """No exit is heard."""
+
+    async def on_exit(container_id: str, code: int, oom: bool, run: int) -> None:
+        raise AssertionError
+
+    async def work() -> None:
+        web = a_container("web", "bridge")
+        web = msgspec.structs.replace(
+            web,
+            state=msgspec.structs.replace(web.state, status="running"),
+            mounts=(MountPoint(type="volume", name="kept", source="/kept", destination="/kept", driver="local"),),
+        )
+        core = SimpleNamespace(
+            state=State().with_container(web) if adopted else State(),
+            events=SimpleNamespace(tell=lambda kind, action, name, about: told.append((action, name))),
+        )
+        one = cast(Any, SimpleNamespace(core=core, mounted=set(), monitor=SimpleNamespace(open=lambda: None), listen=nobody))
+        Process.open(one, on_exit)
+        await one.listener
+        if not adopted:
+            Process.tell_volumes(one, "mount", web)
+        for _ in range(3):
+            Process.tell_volumes(one, "unmount", web)
+
+    asyncio.run(work())
+    assert told == [("mount", "kept")] * (not adopted) + [("unmount", "kept")]
