@@ -52,6 +52,7 @@ class Process:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     mounted: set[str] = field(default_factory=set)  # containers whose volumes were announced as in use
     runs: dict[str, int] = field(default_factory=dict)  # container id -> how often it was created here
+    way_free: asyncio.Event = field(default_factory=asyncio.Event)  # of those who wait now; the next have the next one
 
     def __post_init__(self) -> None:
         self.volume_mounts = VolumeMounts(self.core)
@@ -82,10 +83,18 @@ class Process:
                 return await self.on_exit(ended.container_id, ended.exit_code, ended.oom, run)
             except Unavailable as error:
                 log.error("after the exit of %s: %s; trying again", ended.container_id[:12], error.message)
-                await asyncio.sleep(pause)
-                pause = min(LATEST, 2 * pause)
+                try:
+                    await asyncio.wait_for(self.way_free.wait(), pause)
+                    pause = SOONEST
+                except TimeoutError:
+                    pause = min(LATEST, 2 * pause)
             except SanbashiError as error:
                 return log.error("after the exit of %s: %s", ended.container_id[:12], error.message)
+
+    def try_again(self) -> None:
+        """What stood in the way may be gone: deal at once with the exits that wait to be tried again."""
+        self.way_free.set()
+        self.way_free = asyncio.Event()
 
     def runtime(self, container: Container) -> Runtime:
         """The runtime that a container was created with."""

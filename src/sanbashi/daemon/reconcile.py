@@ -226,6 +226,7 @@ class Reconcile:
                 for loss in losses:
                     log.error("the new keeper cannot keep %s: %s", loss.item, loss.error.message)
                 self.drift.note("the keeper was gone", "started the next one")
+                self.process.try_again()
                 return
         finally:
             self.renewing = False
@@ -245,11 +246,11 @@ class Reconcile:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.gather(*stops, return_exceptions=True), longest_stop(own, core.config.shutdown_timeout))
         idle = not any(c.state.running for c in core.state.containers.values())
+        idle = idle and await self.make_keeper_answer()
         if idle:
             # Nothing needs what is in the kernel: the next start makes it anew from what is saved.
-            await self.make_keeper_answer()
             await core.on_host(core.kernel.remove_everything)
-            await core.on_host(core.keeper.end)
+            await self.end_keeper()
         await self.process.close()
         await core.on_host(core.keeper.close)
         if idle:
@@ -259,14 +260,28 @@ class Reconcile:
         core.store.stop()
         core.hands.shutdown(wait=True)
 
-    async def make_keeper_answer(self) -> None:
-        """End a keeper that does not answer, for nothing can be taken down without its word; the next one is asked instead, and keeps nothing."""
-        keeper = self.core.keeper
+    async def make_keeper_answer(self) -> bool:
+        """End a keeper that does not answer, for nothing can be taken down without its word; the next one is asked instead, and keeps nothing.
+
+        False where not even a kill ends it: then what it keeps stays for the next daemon, and all else goes down nevertheless.
+        """
         try:
-            await self.core.on_host(keeper.ensure)
+            await self.core.on_host(self.core.keeper.ensure)
         except Unavailable as error:
             log.error("%s; it is ended", error.message)
-            await self.core.on_host(partial(keeper.end, ask=False))
+            if not await self.end_keeper(ask=False):
+                return False
+        self.process.try_again()
+        return True
+
+    async def end_keeper(self, *, ask: bool = True) -> bool:
+        """Whether the keeper is gone now; the log says why not."""
+        try:
+            await self.core.on_host(partial(self.core.keeper.end, ask=ask))
+        except (SanbashiError, OSError) as error:
+            log.error("the keeper cannot be ended: %s", error)
+            return False
+        return True
 
 
 def longest_stop(own: Sequence[int], shutdown_timeout: int) -> int | None:

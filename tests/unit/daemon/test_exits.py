@@ -38,7 +38,7 @@ def test_what_follows_from_an_exit(met: list[SanbashiError], tried: int, monkeyp
         for failure in failures:
             raise failure
 
-    one = cast(Any, SimpleNamespace(on_exit=on_exit))
+    one = cast(Any, SimpleNamespace(on_exit=on_exit, way_free=asyncio.Event()))
     asyncio.run(Process.hand_on(one, Exit("c" * 64, 137, True, 1), 2))
     assert heard == [("c" * 64, 137, True, 2)] * tried
 
@@ -59,7 +59,7 @@ def test_a_removal_that_finds_the_disk_full_is_made_when_there_is_room(tmp_path:
 
             monkeypatch.setattr(town.lifecycle.removing, "remove_files", remove_files)
             removed = town.lifecycle.wait("web", "removed")
-            one = cast(Any, SimpleNamespace(on_exit=town.lifecycle.exited))
+            one = cast(Any, SimpleNamespace(on_exit=town.lifecycle.exited, way_free=asyncio.Event()))
             await Process.hand_on(one, Exit(web.id, 3, False, 1), 1)
             assert await asyncio.wait_for(removed, 5) == 3
             assert web.id not in town.state.containers and not failures
@@ -100,3 +100,24 @@ def test_a_volume_is_given_back_once_however_often_that_is_tried(adopted: bool) 
 
     asyncio.run(work())
     assert told == [("mount", "kept")] * (not adopted) + [("unmount", "kept")]
+
+
+def test_an_exit_that_waits_is_dealt_with_as_soon_as_the_way_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new keeper, and going down, do not find it asleep."""
+    monkeypatch.setattr(process, "SOONEST", 3600.0)
+    tries: list[int] = []
+
+    async def on_exit(container_id: str, code: int, oom: bool, run: int) -> None:
+        tries.append(run)
+        if len(tries) < 3:
+            raise SILENT
+
+    async def work() -> None:
+        one = cast(Any, SimpleNamespace(on_exit=on_exit, way_free=asyncio.Event()))
+        waiting = asyncio.create_task(Process.hand_on(one, Exit("c" * 64, 137, True, 1), 2))
+        while not waiting.done():
+            Process.try_again(one)
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(work(), 20))
+    assert tries == [2] * 3

@@ -7,13 +7,15 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from sanbashi.containers.model import Container, Health, RestartPolicy
 from sanbashi.daemon.reconcile import TAKING_DOWN, longest_stop
+from sanbashi.errors import Unavailable
 from sanbashi.network.model import NetworkRequest
 from sanbashi.network.picture import Element, HostResolver, Picture, Resolver, Up, Zone
 from sanbashi.network.plan import Remove
@@ -249,3 +251,48 @@ def test_one_broken_sandbox_keeps_nobody_from_starting(tmp_path: Path, monkeypat
 def test_how_long_containers_may_take_to_stop(own: list[int], longest: int | None) -> None:
     """The kill after a container's own time, and what follows from its end, are within it: they took longer than five seconds on a slow machine."""
     assert longest_stop(own, 15) == longest
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["one runs", "none runs"])
+@pytest.mark.parametrize("failure", [Unavailable("it is stopped"), PermissionError(1, "not permitted")], ids=["silent", "refused"])
+def test_a_keeper_that_nothing_ends_keeps_no_daemon_from_going_down(
+    runs: bool, failure: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path / "data")
+
+    def silent() -> None:
+        raise Unavailable("the keeper does not answer")
+
+    def end(*, ask: bool = True) -> None:
+        raise failure
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            await town.core.put(a_container("web", "bridge"))
+            if runs:
+                await town.lifecycle.start("web")
+            town.core.config = replace(town.core.config, live_restore=False)
+            town.core.keeper = cast(Any, SimpleNamespace(ensure=silent, end=end, close=lambda: None))
+            await town.reconcile.shut_down()
+            assert not world.processes and outcome(town) == ("exited 143" if runs else "created")
+            assert town.core.store.thread is None, "what was decided is saved"
+            assert f"the keeper cannot be ended: {failure}" in caplog.text
+
+    run(work)
+
+
+def test_exits_that_wait_are_tried_again_with_a_new_keeper_and_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path / "data")
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            told: list[str] = []
+            monkeypatch.setattr(town.processes, "try_again", lambda: told.append("again"), raising=False)
+            await town.reconcile.renew_keeper()
+            assert told == ["again"]
+            town.core.config = replace(town.core.config, live_restore=False)
+            monkeypatch.setattr(town.core.kernel, "remove_everything", lambda: None, raising=False)
+            await town.reconcile.shut_down()
+            assert told[1:]
+
+    run(work)

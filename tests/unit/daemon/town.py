@@ -176,6 +176,9 @@ class Processes:
     def release(self, container_id: str) -> None:
         """Nobody is attached."""
 
+    def try_again(self) -> None:
+        """No exit waits."""
+
     async def close(self) -> None:
         """Nothing listens."""
 
