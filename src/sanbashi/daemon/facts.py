@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 from ..host.facts import HostFacts
@@ -36,9 +37,11 @@ def network_facts(config: DaemonConfig, facts: HostFacts) -> NetworkFacts:
     )
 
 
-def look_again(core: Core) -> None:
-    """Take in what has changed of the host's links, routes and name servers; on a worker thread."""
-    facts = core.kernel.look_again(core.facts)
-    if facts != core.facts:
-        core.facts = facts
-        core.network_facts = network_facts(core.config, facts)
+async def look_again(core: Core) -> None:
+    """Take in what has changed of the host's links, routes and name servers."""
+    before = core.facts
+    seen = await core.on_host(core.kernel.look_again, before)
+    if seen != before:
+        # Only what was looked at: of the rest something else may have been learnt meanwhile.
+        core.facts = replace(core.facts, links=seen.links, routes=seen.routes, on_link=seen.on_link, resolv_conf=seen.resolv_conf)
+        core.network_facts = network_facts(core.config, core.facts)

@@ -39,7 +39,7 @@ class Networking:
         """`network create`: (id, warning)."""
         id_ = new_id()
         # Routes and links may have come since: a chosen subnet must not touch them. The cost is a network's, not a container's.
-        await self.core.on_host(look_again, self.core)
+        await look_again(self.core)
         facts = self.core.network_facts
         if kinds := kinds_to_probe(commands.from_configuration(self.core.state.network, request)):
             facts = replace(facts, missing_links=await self.core.on_host(self.core.kernel.lacks, kinds))
