@@ -18,10 +18,13 @@ from .core import Core
 
 log = logging.getLogger("sanbashi.drift")
 
+JUDGING = "tables of others"  # a lock beside those of containers and networks
+
 
 async def look_at_others(core: Core) -> None:
     """Which chains drop what we forward; clients of gated ports meet a changed policy anew."""
-    await judge(core, our_ways(core))
+    async with core.locked(JUDGING):
+        await judge(core, our_ways(core))
     try:
         await core.on_host(core.kernel.forget_admitted)
     except StepFailed as error:
@@ -30,12 +33,17 @@ async def look_at_others(core: Core) -> None:
 
 async def look_for_new_networks(core: Core) -> None:
     """The same where networks have come since, which the rules of others may not know: who asks how things stand is told the truth."""
-    if (ways := our_ways(core)) != core.judged:
-        await judge(core, ways)
+    if our_ways(core) != core.judged:
+        async with core.locked(JUDGING):
+            if (ways := our_ways(core)) != core.judged:  # who held the lock may have looked for us
+                await judge(core, ways)
 
 
 async def judge(core: Core, ways: tuple[Way, ...]) -> None:
-    """The chains that drop on these ways, our rule in them where that is asked for, and a line of the log for each that is new."""
+    """The chains that drop on these ways, our rule in them where that is asked for, and a line of the log for each that is new.
+
+    One at a time: two would each find a chain without our rule and put theirs in.
+    """
     drops = await core.on_host(foreign_drops, Counts(), ways)
     if core.config.foreign_accept and drops:
         for sentence in await core.on_host(accept, core.kernel.nft, drops):

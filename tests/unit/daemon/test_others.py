@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from sanbashi.daemon import facts as knowing
+from sanbashi.daemon import others
+from sanbashi.daemon.core import Core
+from sanbashi.host.foreign import ForeignDrop
+from sanbashi.host.passing import Way
 from sanbashi.network.model import NetworkRequest
 
 from .town import World, daemon
@@ -27,6 +33,7 @@ class Facts:
     resolv_conf: str = ""
     br_netfilter: bool = False
     br_netfilter6: bool = False
+    foreign_drops: tuple[ForeignDrop, ...] = ()
 
 
 def test_what_is_learnt_during_a_look_at_the_host_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,5 +64,41 @@ def test_what_is_learnt_during_a_look_at_the_host_is_kept(tmp_path: Path, monkey
             facts: Any = town.core.facts
             assert facts.br_netfilter6 and town.core.network_facts.br_netfilter6, "not what it was before"
             assert facts.resolv_conf and facts.routes == town.core.network_facts.avoid != ()
+
+    asyncio.run(asyncio.wait_for(work(), 20))
+
+
+@pytest.mark.parametrize("first", [others.look_for_new_networks, others.look_at_others], ids=["two ask", "one asks while somebody looks"])
+def test_a_chain_gets_our_rule_once(first: Callable[[Core], Awaitable[None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = ForeignDrop(chain="ip filter FORWARD", owner="iptables", because="its policy", command="none")
+    rules: list[str] = []
+
+    def foreign_drops(_: Any, ways: Sequence[Way]) -> tuple[ForeignDrop, ...]:
+        return (replace(drop, passed=bool(rules)),)
+
+    def accept(_: Any, drops: Iterable[ForeignDrop]) -> tuple[str, ...]:
+        rules.extend(one.chain for one in drops if not one.passed)
+        return ()
+
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            core, loop = town.core, asyncio.get_running_loop()
+            core.facts = cast(Any, Facts())
+            core.config = replace(core.config, foreign_accept=True)
+            core.kernel = cast(Any, SimpleNamespace(nft=None, forget_admitted=lambda: None))
+            monkeypatch.setattr(others, "foreign_drops", foreign_drops)
+            monkeypatch.setattr(others, "accept", accept)
+
+            async def in_step(work: Callable[..., Any], *args: Any) -> Any:
+                """A hand; whoever else has something to do at once comes between."""
+                await asyncio.sleep(0)
+                found = work(*args)
+                await asyncio.sleep(0)
+                return found
+
+            monkeypatch.setattr(core, "on_host", in_step)
+            await asyncio.gather(loop.create_task(first(core)), loop.create_task(others.look_for_new_networks(core)))  # type: ignore[arg-type]
+            assert rules == [drop.chain]
+            assert core.judged == others.our_ways(core) and cast(Any, core.facts).foreign_drops == (replace(drop, passed=True),)
 
     asyncio.run(asyncio.wait_for(work(), 20))
