@@ -14,11 +14,10 @@ from ..errors import SanbashiError
 from ..host.acceptance import withdraw
 from ..host.watching import Noticed, Watch
 from ..network.model import NetworkState
-from ..network.picture import Element
+from ..network.picture import Element, Picture
 from ..network.plan import plan
-from ..network.wanted import everything
 from .core import Core, now
-from .loop import Slice
+from .loop import Shape, Slice
 from .networking import Networking
 from .others import look_at_others
 
@@ -184,15 +183,19 @@ class Drift:
 
     async def restore(self, cause: str) -> None:
         """The tables anew in one transaction, from what the state says at the moment of the transaction."""
-        core = self.core
-        seen: list[NetworkState] = []
+        core, loop = self.core, self.networking.loop
+        seen: list[tuple[NetworkState, Shape]] = []
 
         def elements() -> Iterator[Element]:
-            seen[:] = [core.state.network]
-            return (i for i in everything(seen[0], core.network_facts) if isinstance(i, Element))
+            seen[:] = [loop.moment()]
+            state, shape = seen[0]
+            return (i for i in loop.picture(state, Slice(state.networks, state.sandboxes), shape) if isinstance(i, Element))
 
         count = await core.on_host(core.kernel.restore, elements)
-        before, busy = seen[0], list(core.locks)
+        before, shape = seen[0]
+        # Who was behind and is no more may have been looked at before its elements were back.
+        caught_up = [before.sandboxes[i].container_id for i in shape.behind if i in before.sandboxes and i not in loop.behind]
+        busy = dict.fromkeys([*core.locks, *caught_up])
         stuck = [(protocol, port) for protocol, port in before.host_ports if protocol != "tcp"]
         if stuck:
             await core.on_host(core.kernel.forget_untranslated, stuck)
@@ -201,7 +204,7 @@ class Drift:
         for id_ in busy:
             sandbox = before.container_sandboxes.get(id_)
             part = Slice(networks=[id_] if id_ in before.networks else [], sandboxes=[sandbox] if sandbox else [])
-            self.spawn(self.mend_locked(id_, part, cause, before))
+            self.spawn(self.mend_locked(id_, part, cause, loop.picture(before, part, shape)))
 
     async def mend_links(self, names: set[str]) -> None:
         """The networks and sandboxes that these links belong to."""
@@ -214,13 +217,13 @@ class Drift:
         for sandbox, container in sandboxes.items():
             await self.mend_locked(container, Slice(sandboxes=[sandbox]), cause)
 
-    async def mend_locked(self, id_: str, part: Slice, cause: str, *states: NetworkState) -> None:
-        """What is there of a slice to what the state says, while nobody else changes it; a failure is logged and the rest goes on."""
+    async def mend_locked(self, id_: str, part: Slice, cause: str, *pictures: Picture) -> None:
+        """What is there of a slice, and of these pictures of it, to what the state says, while nobody else changes it; a failure is logged."""
         core = self.core
         async with core.locked(id_):
             scope = self.networking.loop.picture(core.state.network, part)
-            for state in states:
-                scope |= self.networking.loop.picture(state, part)
+            for picture in pictures:
+                scope |= picture
             try:
                 have = await core.on_host(core.kernel.observe, scope)
                 steps = plan(have, self.networking.loop.picture(core.state.network, part))

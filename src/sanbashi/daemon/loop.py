@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..containers.model import Container
 from ..errors import SanbashiError
 from ..host.crash import crash_point
 from ..network.links import linking_to
-from ..network.model import NetworkState
+from ..network.model import NetworkFacts, NetworkState
 from ..network.picture import Picture
 from ..network.plan import Step, plan
 from ..network.wanted import wanted
@@ -43,24 +43,41 @@ def touched(state: NetworkState, sandbox_id: str) -> Slice:
     return Slice(sandboxes=(sandbox_id, *sorted(others - {sandbox_id})))
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How sandboxes are made: by these facts, but for those that still stand as br_netfilter was when they were made: (for IPv4, for IPv6)."""
+
+    facts: NetworkFacts
+    behind: Mapping[str, tuple[bool, bool]]
+
+
 @dataclass
 class Loop:
     """Makes the kernel what a new state says."""
 
     core: Core
-    # Sandboxes that still stand as br_netfilter was when they were made: (for IPv4, for IPv6).
-    behind: dict[str, tuple[bool, bool]] = field(default_factory=dict)
+    behind: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # as in Shape
 
-    def picture(self, state: NetworkState, part: Slice) -> Picture:
-        """What the kernel should hold for a slice of a state."""
+    def picture(self, state: NetworkState, part: Slice, shape: Shape | None = None) -> Picture:
+        """What the kernel should hold for a slice of a state; in the present shape, or as it was at another moment."""
+        shape = shape or Shape(self.core.network_facts, self.behind)
         networks = [n for n in part.networks if n in state.networks]
         sandboxes = [s for s in part.sandboxes if s in state.sandboxes]
-        facts = self.core.network_facts
-        found = wanted(state, facts, networks=networks, sandboxes=[s for s in sandboxes if s not in self.behind])
-        for id_ in filter(self.behind.__contains__, sandboxes):
-            four, six = self.behind[id_]
-            found |= wanted(state, replace(facts, br_netfilter=four, br_netfilter6=six), sandboxes=[id_])
+        found = wanted(state, shape.facts, networks=networks, sandboxes=[s for s in sandboxes if s not in shape.behind])
+        # By what they were made for, of which there are four at most: of a thousand sandboxes each would cost what all hold.
+        behind = [(s, shape.behind[s]) for s in sandboxes if s in shape.behind]
+        for four, six in sorted({made for _, made in behind}):
+            facts = replace(shape.facts, br_netfilter=four, br_netfilter6=six)
+            found |= wanted(state, facts, sandboxes=[s for s, made in behind if made == (four, six)])
         return found
+
+    def moment(self) -> tuple[NetworkState, Shape]:
+        """The state and the shape that belong together, from any thread."""
+        while True:
+            facts = self.core.network_facts
+            shape, state = Shape(facts, dict(self.behind)), self.core.state.network
+            if self.core.network_facts is facts:
+                return state, shape
 
     def steps(self, old: NetworkState, new: NetworkState, part: Slice) -> tuple[Step, ...]:
         """From what we last wrote to what is wanted now."""

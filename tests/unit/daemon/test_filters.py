@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 from tests.fakes import FakeKernel
 
+from sanbashi.daemon.filters import Filters
 from sanbashi.network.model import EndpointWish
-from sanbashi.network.picture import Forwarder, Veth
+from sanbashi.network.picture import Element, Forwarder, Item, Veth
 
 from .town import Daemon, World, daemon, settle_town
 
@@ -98,3 +99,60 @@ def test_one_file_is_read_where_nothing_has_changed(tmp_path: Path, monkeypatch:
             assert read == [6]
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("follows", ["before the tables are back", "after"])
+def test_tables_put_back_before_all_have_followed(follows: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is behind gets the elements that it had; who ends then leaves none, and neither does who follows just then."""
+
+    async def work() -> None:
+        world = World(tmp_path / "data")
+        async with daemon(world, monkeypatch) as town:
+            town.core.facts = cast(Any, Facts())
+            await settle_town(town)
+            drift, loop, going = town.reconcile.drift, town.networking.loop, asyncio.get_running_loop()
+            had = elements(world.kernel)
+            for filtered in (frozenset({4, 6}), frozenset[int]()):
+                world.kernel.filtered = filtered
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(Filters, "follow", nobody)
+                    town.networking.filters.look(both=True)
+                drop_elements(world.kernel)
+                if follows == "after":
+                    await drift.restore("somebody flushed them")
+                    assert elements(world.kernel) == had, "as they are thought to be"
+                    await town.lifecycle.stop("runner", 1)
+                    await town.networking.filters.follow()
+                else:
+                    put_back = world.kernel.restore
+
+                    def restore(found: Callable[[], Iterable[Item]], put_back: Any = put_back) -> int:
+                        """Between the question what should be there and the transaction somebody follows, and finds nothing there yet."""
+                        those = list(found())
+                        asyncio.run_coroutine_threadsafe(town.networking.filters.follow(), going).result(10)
+                        return int(put_back(lambda: those))
+
+                    with pytest.MonkeyPatch.context() as patch:
+                        patch.setattr(world.kernel, "restore", restore)
+                        await drift.restore("somebody flushed them")
+                    await asyncio.gather(*drift.tasks)
+                    await town.lifecycle.stop("runner", 1)
+                assert not loop.behind
+                town.check()
+                await town.lifecycle.start("runner")
+                town.check()
+                had = elements(world.kernel)
+
+    asyncio.run(asyncio.wait_for(work(), 30))
+
+
+async def nobody(_: Filters) -> None:
+    """Follows."""
+
+
+def elements(kernel: FakeKernel) -> set[str]:
+    return {str(i) for i in kernel.picture if isinstance(i, Element)}
+
+
+def drop_elements(kernel: FakeKernel) -> None:
+    kernel.items = {key: i for key, i in kernel.items.items() if not isinstance(i, Element)}
