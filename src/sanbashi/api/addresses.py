@@ -108,6 +108,8 @@ def check_ipv6(text: str) -> None:
     rest, percent, zone = text.partition("%")
     if percent and not zone:
         raise Unreadable("zone must be a non-empty string")
+    if "%" in zone or "/" in zone:  # Go takes them, the kernel has no link of such a name, and Python's library refuses them
+        raise Unreadable("zone must be the name of a link")
     ellipsis, place = -1, 0
     if rest.startswith("::"):
         ellipsis, rest = 0, rest[2:]

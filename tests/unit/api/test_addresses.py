@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sanbashi.api.addresses import Unreadable, parse_mac, quoted, read_address, read_prefix
@@ -72,6 +72,8 @@ def test_every_address_is_read(address):
 
 
 @given(st.text(alphabet="0123456789abcdef:.%/x", max_size=24))
+@example("::%/")
+@example("::%%")
 def test_agrees_with_the_library_on_what_is_an_address(text):
     try:
         wanted = ipaddress.ip_address(text)
