@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import subprocess
 import threading
@@ -22,6 +23,8 @@ from .keeperline import Line, join, reach, runs, wait_for_end
 from .keeperprocess import PATIENCE, Silent
 from .listening import ADDRESS, listen
 from .taken import HostResolverTaken, PortTaken
+
+log = logging.getLogger("sanbashi.keeper")
 
 UNKNOWN = -1  # revision
 RESOLVERS = protocol.MAX_DESCRIPTORS // 3  # in one frame
@@ -162,7 +165,16 @@ class KeeperClient:
 
     def _connect(self) -> Line:
         line, child = reach(self._root, self._resolv_conf)
+        try:
+            self._adopt(line, child)
+        except BaseException:
+            line.close()  # the next call comes here again, and finishes what this one began
+            raise
         self._line = line
+        return line
+
+    def _adopt(self, line: Line, child: subprocess.Popen[bytes] | None) -> None:
+        """Watch over a keeper, and have it keep what the last one did."""
         if child is not None:
             self._child = child
         if self._watch is not None and line.keeper == self._watch[0].keeper:
@@ -174,12 +186,10 @@ class KeeperClient:
         if not self._keeper:
             self._learn(line)
         elif line.keeper != self._keeper:
-            self._keeper = ""  # should this one die as well before it has everything, the next is given the same
             self._restore(line)
         elif line.revision != self._revision:
             self._learn(line)
-        self._keeper = line.keeper
-        return line
+        self._keeper = line.keeper  # not before it has everything: else what is missing would be forgotten
 
     def _watch_over(self, line: Line, child: subprocess.Popen[bytes] | None) -> None:
         """Notice the keeper's end at once, and hear of leases: a connection that is only listened to."""
@@ -214,14 +224,17 @@ class KeeperClient:
         self._revision = reply["revision"]
 
     def _restore(self, line: Line) -> None:
-        """Give a new keeper what the last one kept; what it cannot have (a port taken meanwhile, a namespace gone) is a loss."""
-        known = self._items
-        self._learn(line)
-        missing = [self._with_lease(item) for key, item in known.items() if self._items.get(key) != item]
+        """Give a new keeper what the last one kept; what it cannot have (a port taken meanwhile, a namespace gone) is a loss.
+
+        Where this is cut short (it dies, it is silent, another daemon was at it) all is known as before, for the next attempt.
+        """
+        known, losses = self._items, tuple(self._losses)
         try:
+            self._learn(line)
+            missing = [self._with_lease(item) for key, item in known.items() if self._items.get(key) != item]
             self._change(line, (), missing, self._path_of, whole=False)
-        except ConnectionError:
-            self._items = known
+        except BaseException:
+            self._items, self._losses = known, list(losses)
             raise
 
     def _change(self, line: Line, remove: Sequence[Item], add: Sequence[Item], path_of: PathOf, *, whole: bool) -> tuple[Item, ...]:
@@ -275,16 +288,21 @@ class KeeperClient:
             raise Stale
         if "refused" in reply:
             raise Unavailable(reply["refused"])
+        self._revision = reply["revision"]
+        lost = [(protocol.item_of(words), code) for words, code in reply.get("lost", ())]
+        for item, code in lost:
+            self._items.pop(item.key, None)
+            log.error("the keeper lost %s: %s", item, self._failure(item, code).message)
         failed = {place: self._failure(stand[place], code) for place, code in reply["failed"]}
         if failed and whole:
             raise next(iter(failed.values()))
         self._losses += [Loss(stand[place], error) for place, error in failed.items()]
-        self._revision = reply["revision"]
         for item in remove:
             self._items.pop(item.key, None)
             if isinstance(item, Leasing):
                 self._leases.pop(item.endpoint, None)
-        kept = [item for place, item in enumerate(stand) if place not in failed]
+        gone = {item.key for item, _ in lost}
+        kept = [item for place, item in enumerate(stand) if place not in failed and item.key not in gone]
         self._items.update((item.key, item) for item in kept)
         return kept
 

@@ -58,7 +58,8 @@ def passes(expression: dict[str, Any], way: Way) -> bool:
 
 def holds(match: dict[str, Any], way: Way) -> bool | None:
     """Whether a condition holds for every packet of this way; None where it may be either."""
-    left, right, operator = match.get("left", {}), values(match.get("right")), match.get("op")
+    left, operator = match.get("left", {}), match.get("op")
+    right, all_told = values(match.get("right"))
     about = next(iter(left.values()), None) if isinstance(left, dict) else None
     key = about.get("key", "") if isinstance(about, dict) else ""
     if "meta" in left and key in ("iif", "iifname", "oif", "oifname"):
@@ -71,11 +72,19 @@ def holds(match: dict[str, Any], way: Way) -> bool | None:
         found = "new" in right
     else:
         found = None
+    if not found and not all_told:
+        return None
     return found if operator in ("==", "in") or found is None else not found if operator == "!=" else None
 
 
-def values(right: object) -> list[str]:
-    """What a condition compares with, as a list: nft writes one value, a list, or a set."""
+def values(right: object) -> tuple[list[str], bool]:
+    """What a condition compares with, as a list: nft writes one value, a list, or a set; and whether that is all of it.
+
+    It is not with a named set ("@lan"), whose elements come and go without its rule, nor with what is no plain word: an element with a timeout,
+    a range.
+    """
     if isinstance(right, dict):
-        right = right.get("set", [])
-    return [v for v in (right if isinstance(right, list) else [right]) if isinstance(v, str)]
+        right = right.get("set", [right])
+    found = right if isinstance(right, list) else [right]
+    plain = [v for v in found if isinstance(v, str) and not v.startswith("@")]
+    return plain, len(plain) == len(found)

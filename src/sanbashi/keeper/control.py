@@ -13,7 +13,7 @@ from sanbashi.network.lease import LeaseReport, report_plain
 from .asking import Asking
 from .keeping import Addition, Keeping, close
 from .loop import READ, WRITE, Loop
-from .protocol import MAX_DESCRIPTORS, VERSIONS, Frame, NotUnderstood, item_of, pack, plain_all, unpack
+from .protocol import MAX_DESCRIPTORS, VERSIONS, Frame, NotUnderstood, item_of, pack, plain, plain_all, unpack
 
 CHUNK = 1 << 18
 LINGER = 5.0  # seconds without an item and without a client until the keeper ends
@@ -177,7 +177,10 @@ class Client:
             additions.append(Addition(item, tuple(mine[:count])))
             mine = mine[count:]
         failed = keeping.change(remove, additions, whole=whole)
-        return {"revision": keeping.revision, "failed": failed}
+        reply: Frame = {"revision": keeping.revision, "failed": failed}
+        if lost := keeping.take_lost():
+            reply["lost"] = [[plain(item), code] for item, code in lost]
+        return reply
 
     def close(self) -> None:
         if not self._closed:

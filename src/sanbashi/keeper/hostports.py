@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from sanbashi.network.picture import Forwarder, HeldPort, Item
 
@@ -22,10 +22,14 @@ NOTHING: Key = ()
 
 
 class HostPorts:
-    """Ports by key, kept among the other `items`. Two of them that are one port on every address of each family may have one holding."""
+    """Ports by key, kept among the other `items`. Two of them that are one port on every address of each family may have one holding.
 
-    def __init__(self, loop: Loop, items: dict[Key, Item]) -> None:
-        self._loop, self._items = loop, items
+    `lost`: what is kept no longer though nobody asked for that, and the errno; whoever tells of it takes it out.
+    """
+
+    def __init__(self, loop: Loop, items: dict[Key, Item], log: Callable[[str], None]) -> None:
+        self._loop, self._items, self._log = loop, items, log
+        self.lost: list[tuple[Port, int]] = []
         self._holdings: dict[Key, Holding] = {}
 
     def take(self, new: Mapping[Key, Port], *, whole: bool) -> dict[Key, int]:
@@ -81,15 +85,29 @@ class HostPorts:
 
     def _part(self, key: Key, stays: Port, holding: socket.socket | StreamForwarder | DatagramForwarder) -> None:
         """Give the one that stays of two a socket of its own; the port is never free meanwhile, and connections through the forwarder go on."""
+        if isinstance(holding, StreamForwarder) and isinstance(stays, Forwarder):
+            holding.drain()
         try:
             alone = hold_beside(stays, holding if isinstance(holding, socket.socket) else holding.bound)
-        except OSError:
-            return  # no descriptor is left: better to hold more than is asked for than to lose what is
+        except OSError as error:  # no descriptor is left: better to hold more than is asked for than to lose what is
+            self._log(f"{stays} has no socket of its own, so the family that was given up is held as well: {error}")
+            if isinstance(holding, StreamForwarder) and not holding.bound.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                self._lose(key, stays, holding, error)
+            return
         if isinstance(stays, Forwarder) and not isinstance(holding, socket.socket):
-            holding.move(alone)
+            try:
+                holding.move(alone)
+            except OSError as error:
+                self._lose(key, stays, holding, error)
         else:
             holding.close()
             self._holdings[key] = alone
+
+    def _lose(self, key: Key, item: Port, holding: StreamForwarder | DatagramForwarder, error: OSError) -> None:
+        self._log(f"lost {item}: {error}")
+        holding.close()
+        del self._items[key], self._holdings[key]
+        self.lost.append((item, error.errno or errno.EIO))
 
 
 def twin_of(key: Key) -> Key:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sanbashi.network.picture import HostResolver, Item, Leasing, Names, Resolver, Zone
@@ -30,11 +30,11 @@ class Addition:
 class Keeping:
     """Items by key. A change happens wholly or not at all; only ports can fail, so they go first."""
 
-    def __init__(self, loop: Loop, answering: Answering, leases: Leases) -> None:
+    def __init__(self, loop: Loop, answering: Answering, leases: Leases, log: Callable[[str], None]) -> None:
         self._loop, self._answering, self.leases = loop, answering, leases
         self.items: dict[Key, Item] = {}
         self.revision = 0
-        self._ports = HostPorts(loop, self.items)
+        self._ports = HostPorts(loop, self.items, log)
         self._served: dict[str, Served] = {}
         self._host: HostServed | None = None
 
@@ -46,6 +46,7 @@ class Keeping:
         if failed and whole:
             for addition in add:
                 close(addition.descriptors)
+            self.revision += bool(self._ports.lost)
             return failed
         for place, addition in enumerate(add):
             if not isinstance(addition.item, PORTS) and (code := self._add(addition)):
@@ -56,6 +57,11 @@ class Keeping:
                 self._remove(item)
         self.revision += 1
         return failed
+
+    def take_lost(self) -> list[tuple[Port, int]]:
+        """What a change lost beside what it was asked to remove, each with its errno; told once."""
+        lost, self._ports.lost = self._ports.lost, []
+        return lost
 
     def _take_ports(self, leaving: Mapping[Key, Item], add: Sequence[Addition], whole: bool) -> list[tuple[int, int]]:
         """Bind the ports that are added. What is in their way and leaves in the same change is let go first, and taken back on failure."""

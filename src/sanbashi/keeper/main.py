@@ -62,7 +62,7 @@ def serve(exec_root: Path, listener: socket.socket, resolv_conf: Path) -> None:
     loop = Loop()
     asking = Asking(loop, log)
     answering = Answering(loop, asking, HostServers(asking, resolv_conf))
-    keeping = Keeping(loop, answering, Leases(loop, log))
+    keeping = Keeping(loop, answering, Leases(loop, log), log)
     path = exec_root / SOCKET
 
     def end(because: str) -> None:

@@ -12,7 +12,8 @@ reply, in order:
   {"end": true}                        -> {"ending": true}
 
 `change` names the revision that the sender knows: another's change in between is never overwritten unseen. `whole`: all or nothing. `sockets`: how
-many descriptors belong to each added item: UDP, TCP and namespace for a new resolver, or the namespace alone (1), as for a lease.
+many descriptors belong to each added item: UDP, TCP and namespace for a new resolver, or the namespace alone (1), as for a lease. Where the keeper
+lost a port on the way that it was to go on keeping, the reply has "lost": [[item, errno], ...] as well.
 """
 
 from __future__ import annotations

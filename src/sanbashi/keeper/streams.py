@@ -9,7 +9,7 @@ from typing import Protocol as TypingProtocol
 
 from sanbashi.network.picture import Forwarder
 
-from .holding import FAMILIES, listen
+from .holding import BACKLOG, FAMILIES, listen
 from .loop import HUNG, READ, WRITE, Loop, Timer
 
 CHUNK = 65536  # bytes under way in one direction
@@ -134,7 +134,10 @@ class StreamForwarder:
         return self._listener
 
     def move(self, to: socket.socket) -> None:
-        """Accept on another socket, which is bound, from now on; the one before is closed, and connections go on."""
+        """Accept on another socket, which is bound, from now on; the one before is closed, and connections go on.
+
+        OSError where the other cannot listen: then nothing is accepted any more, and all that is left is `close`.
+        """
         self._loop.forget(self._listener.fileno())
         self._listener.close()
         self._listener = to
@@ -145,15 +148,25 @@ class StreamForwarder:
     def __len__(self) -> int:
         return len(self._connections)
 
+    def drain(self) -> None:
+        """Accept all who wait, as far as there is room: when the listener ends, those who still wait are reset."""
+        for _ in range(BACKLOG + 1):  # so many may wait, listen(2)
+            if self._timer is not None or len(self._connections) >= MAX_CONNECTIONS or not self._take():
+                return
+
     def _accept(self, events: int) -> None:
+        self._take()
+
+    def _take(self) -> bool:
+        """Accept one connection; False where none waits."""
         try:
             client, _ = self._listener.accept()
         except BlockingIOError:
-            return
+            return False
         except OSError as error:
             if error.errno in NO_ROOM:
                 self._pause()
-            return  # anything else concerns the one connection that is already gone, accept(2)
+            return True  # anything else concerns the one connection that is already gone, accept(2)
         client.setblocking(False)
         try:
             target = socket.socket(FAMILIES[self._item.target.version], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -161,16 +174,17 @@ class StreamForwarder:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
             client.close()
             self._pause()
-            return
+            return True
         code = target.connect_ex((str(self._item.target), self._item.target_port))
         if code not in (0, errno.EINPROGRESS):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
             client.close()
             target.close()
-            return
+            return True
         self._connections.add(Connection(self._loop, self, client, target))
         if len(self._connections) >= MAX_CONNECTIONS:
             self._loop.want(self._listener.fileno(), 0)
+        return True
 
     def _pause(self) -> None:
         self._loop.want(self._listener.fileno(), 0)

@@ -9,15 +9,20 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sanbashi.host import keeperline
 from sanbashi.host.taken import OPEN_FILES, PortTaken
 from sanbashi.keeper import filters
 from sanbashi.keeper.filters import DROP_ALL, DROP_IPV4, Filter, attach
+from sanbashi.keeper.hostports import HostPorts, Key
+from sanbashi.keeper.loop import Loop
+from sanbashi.keeper.protocol import LOG
 from sanbashi.network.picture import Forwarder, HeldPort, Picture
 
 pytestmark = pytest.mark.root
@@ -166,6 +171,69 @@ def test_a_connection_goes_on_when_the_other_family_goes(world: Any, target: soc
             assert second.recv(100) == b"and new"
 
 
+def test_who_waits_to_be_accepted_is_when_the_other_family_goes(world: Any, target: socket.socket) -> None:
+    loop = Loop()
+    ports = HostPorts(loop, {}, print)
+    both: dict[Key, Item] = {item.key: item for item in (four("tcp"), served6("tcp"))}
+    assert ports.take(both, whole=True) == {}
+    with ExitStack() as opened:
+        waiting = [opened.enter_context(socket.create_connection(("::1", PORT), timeout=5)) for _ in range(20)]
+        for number, client in enumerate(waiting):
+            client.sendall(number.to_bytes(1))
+        ports.release([four("tcp").key])
+        come = []
+        for _ in waiting:
+            accepted = opened.enter_context(target.accept()[0])
+            accepted.settimeout(0)
+            while not (data := received(accepted)):
+                loop.turn(5)
+            come.append(data)
+        assert sorted(come) == [number.to_bytes(1) for number in range(20)]
+        ports.release(both)
+    assert not any(held("tcp").values())
+
+
+def received(connected: socket.socket) -> bytes:
+    try:
+        return connected.recv(100)
+    except BlockingIOError:
+        return b""
+
+
+def test_a_port_that_is_lost_when_the_other_family_goes_is_told(
+    world: Any, target: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody else is quick enough to listen in between, which no test can be: the keeper goes on, and the port can be had again."""
+    command = keeperline.command
+    failing = (
+        "import errno, runpy, sys; sys.path += sys.argv[3:6:2]; from sanbashi.keeper import streams\n"
+        "def listen(to): streams.listen = well; raise OSError(errno.EADDRINUSE, 'Address already in use')\n"
+        "well, streams.listen = streams.listen, listen\n"
+        "del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+
+    def patched(*given: Any) -> list[str]:
+        words = command(*given)
+        file = words.index("--path") - 1
+        return [*words[:file], "-c", failing, *words[file:]]
+
+    monkeypatch.setattr(keeperline, "command", patched)
+    beside = HeldPort("udp", ANY4, 7000)
+    world.client.change([], [four("tcp"), served6("tcp"), beside])
+    pid = world.client.pid
+    world.client.change([four("tcp")], [])
+    said = f"the keeper lost {served6('tcp')}: failed to bind host port [::]:{PORT}/tcp: address already in use"
+    assert said in caplog.messages
+    assert f"keeper lost {served6('tcp')}: [Errno {errno.EADDRINUSE}]" in (world.root / LOG).read_text()
+    assert world.client.items() == Picture.of([beside])
+    assert not any(held("tcp").values())
+    world.client.change([], [four("tcp"), served6("tcp")])
+    with socket.create_connection(("::1", PORT), timeout=5) as client, target.accept()[0] as accepted:
+        client.sendall(b"again")
+        assert accepted.recv(100) == b"again"
+    assert world.client.pid == pid and not world.lost.is_set()
+
+
 def test_datagrams_go_on_when_the_other_family_goes(world: Any) -> None:
     world.client.change([], [four("udp"), served6("udp")])
     with socket.socket(socket.AF_INET6, DATAGRAM) as client, socket.socket(socket.AF_INET, DATAGRAM) as server:
@@ -223,6 +291,7 @@ def test_no_descriptors_left(world: Any, target: socket.socket) -> None:
     assert failure.value.hint == OPEN_FILES
     world.client.change([four("tcp")], [])
     assert world.client.items() == Picture.of([served6("tcp")])
+    assert f"{served6('tcp')} has no socket of its own" in (world.root / LOG).read_text()
     resource.prlimit(world.client.pid, resource.RLIMIT_NOFILE, (1024, 1024))
     with socket.create_connection(("::1", PORT), timeout=5) as client, target.accept()[0] as accepted:
         client.sendall(b"served")

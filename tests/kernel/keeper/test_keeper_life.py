@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from sanbashi.errors import Failed, Unavailable
+from sanbashi.host import keeperline, keeperprocess
 from sanbashi.keeper import protocol
 from sanbashi.network.picture import Forwarder, HeldPort, Item, Names, Picture, Resolver
 
@@ -67,6 +68,87 @@ def test_what_cannot_be_restored_is_told(world: Any, app: list[Item]) -> None:
     assert any("address already in use" in loss.error.message for loss in losses)
     assert world.ask(boxes[0], port, "web01") == "NOERROR 10.0.0.2"
     assert HELD not in world.client.items()
+
+
+@pytest.fixture
+def in_the_middle(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], None]], None]:
+    """Have something happen once, right before a keeper is given what the last one kept; it is told the new one's pid."""
+    request = keeperline.Line.request
+
+    def happens(what: Callable[[int], None]) -> None:
+        waiting = [what]
+
+        def interrupted(line: keeperline.Line, frame: protocol.Frame, descriptors: Sequence[int] = ()) -> protocol.Frame:
+            if "change" in frame and waiting:
+                waiting.pop()(line.pid)
+            return request(line, frame, descriptors)
+
+        monkeypatch.setattr(keeperline.Line, "request", interrupted)
+
+    return happens
+
+
+Happening = Callable[[Callable[[int], None]], None]
+
+
+def test_the_next_one_is_killed_before_it_has_everything(world: Any, app: list[Item], in_the_middle: Happening) -> None:
+    """The one after it is given all the same, and what is lost is told once."""
+    boxes = [world.sandbox("a"), world.sandbox("b")]
+    port = world.resolver(boxes[0], *app, HELD)
+    kept = world.client.items()
+    lost_port = world.resolver(boxes[1])
+    os.kill(world.client.pid, signal.SIGKILL)
+    assert world.lost.wait(5)
+    in_the_middle(lambda pid: os.kill(pid, signal.SIGKILL))
+    with world.inside(boxes[1], lambda: socket.create_server(("127.0.0.11", lost_port))):
+        assert [str(loss.item) for loss in world.client.ensure()] == ["resolver in b"]
+    assert world.client.items() == kept
+    assert world.ask(boxes[0], port, "web01") == "NOERROR 10.0.0.2"
+
+
+@pytest.mark.parametrize("then", [signal.SIGCONT, signal.SIGKILL])
+def test_the_next_one_is_stopped_before_it_has_everything(
+    world: Any, app: list[Item], in_the_middle: Happening, monkeypatch: pytest.MonkeyPatch, then: int
+) -> None:
+    """It is given the rest when it is awake, and when it is killed the one after it is given all."""
+    monkeypatch.setattr(keeperprocess, "PATIENCE", 0.2)
+    box = world.sandbox("a")
+    port = world.resolver(box, *app, HELD)
+    kept = world.client.items()
+    os.kill(world.client.pid, signal.SIGKILL)
+    assert world.lost.wait(5)
+    stopped: list[int] = []
+
+    def stop(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        stopped.append(pid)
+
+    in_the_middle(stop)
+    with pytest.raises(Unavailable, match="it is stopped"):
+        world.client.ensure()
+    os.kill(stopped[0], then)
+    assert world.client.ensure() == ()
+    assert world.client.items() == kept
+    assert (world.client.pid == stopped[0]) == (then == signal.SIGCONT)
+    assert world.ask(box, port, "web01") == "NOERROR 10.0.0.2"
+
+
+def test_another_daemon_changes_the_next_one_before_it_has_everything(world: Any, app: list[Item], in_the_middle: Happening) -> None:
+    box = world.sandbox("a")
+    port = world.resolver(box, *app, HELD)
+    kept = world.client.items()
+    os.kill(world.client.pid, signal.SIGKILL)
+    assert world.lost.wait(5)
+    beside = HeldPort("udp", ip_address("0.0.0.0"), 9000)
+
+    def change(pid: int) -> None:
+        with world.another_client() as other:
+            other.change([], [beside])
+
+    in_the_middle(change)
+    assert world.client.ensure() == ()
+    assert world.client.items() == Picture.of([*kept, beside])
+    assert world.ask(box, port, "web01") == "NOERROR 10.0.0.2"
 
 
 def test_adopted_by_the_next_daemon(world: Any, app: list[Item]) -> None:

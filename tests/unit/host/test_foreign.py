@@ -85,10 +85,23 @@ def test_what_a_condition_says_of_our_bridges_counts(way: Way, fate: str) -> Non
         (on("oifname", "==", "eth0"), ""),
         (on("state", "in", ["new", "invalid"], "ct"), "drop"),
         (on("mark", "==", 7), ""),
+        (on("iifname", "!=", "@lan"), ""),
+        (on("iifname", "==", "@lan"), ""),
+        (on("state", "!=", "@known", "ct"), ""),
+        (on("iifname", "!=", {"set": ["eth0", {"elem": {"val": "docker0", "counter": {"packets": 0, "bytes": 0}}}]}), ""),
+        (on("iifname", "!=", {"set": [{"elem": {"val": "docker0", "timeout": 60}}]}), ""),
+        (on("iifname", "==", {"set": [{"elem": {"val": "docker0", "timeout": 60}}]}), ""),
+        (on("iifname", "==", {"set": ["docker0", {"elem": {"val": "eth0", "timeout": 60}}]}), "drop"),
+        (on("iifname", "!=", {"range": ["eth0", "eth9"]}), ""),
     ],
 )
 def test_a_drop_counts_only_where_it_surely_applies(condition: dict[str, Any], fate: str) -> None:
     assert verdict("f", [rule("f", condition, {"drop": None})], Way(come="docker0")) == fate
+
+
+def test_what_may_be_accepted_by_a_named_set_is_no_answer_to_a_drop() -> None:
+    rules = [rule("f", on("oifname", "!=", "@closed"), {"accept": None}), rule("f", {"drop": None})]
+    assert verdict("f", rules, Way(go="docker0")) == "drop"
 
 
 def test_firewalld_is_told_every_bridge_and_what_is_reached_untranslated() -> None:
