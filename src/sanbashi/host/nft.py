@@ -17,6 +17,7 @@ from ..errors import StepFailed
 from ..network.picture import Element
 from ..network.ruleset import TABLE, statements, transaction, written
 from .counts import Counts
+from .netlink import NETFILTER
 
 FAMILIES = ("inet", "bridge")
 FIXED = Path(__file__).with_name("table.nft")
@@ -94,7 +95,7 @@ def new_context() -> tuple[ctypes.c_void_p, int]:
         number = low.pop()
         os.close(number)
         context: ctypes.c_void_p = library().nft_ctx_new(0)
-        if is_netlink(number):
+        if is_the_librarys(number):
             return context, number
         library().nft_ctx_free(context)
         keep_low()
@@ -123,11 +124,14 @@ def port_of(number: int) -> int:
         return 0
 
 
-def is_netlink(number: int) -> bool:
-    """Whether a descriptor is a netlink socket."""
+def is_the_librarys(number: int) -> bool:
+    """Whether a descriptor is the socket of a context, and not one that another thread of ours has just opened there, as for links in a namespace.
+
+    The library asks for a socket of nfnetlink that a program would inherit; Python never does the latter.
+    """
     try:
         with copy_of(number) as there:
-            return there.family == socket.AF_NETLINK
+            return (there.family, there.proto) == (socket.AF_NETLINK, NETFILTER) and os.get_inheritable(number)
     except OSError:  # not a socket, or closed again by whoever snatched it
         return False
 
