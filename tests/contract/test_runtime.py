@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
@@ -158,7 +158,7 @@ class World:
         self.monitor.write_spec(container.id, spec(container, place, self.facts), self.runtime)
         return container
 
-    async def create(self, container: Container) -> Created:
+    async def create(self, container: Container, *, sources: Sequence[str] = ()) -> Created:
         config = container.config
         async with self.monitor.launched(
             container.id,
@@ -167,6 +167,7 @@ class World:
             stdin=config.open_stdin,
             stdin_once=config.stdin_once,
             log_path=self.root / f"{container.id}.log",
+            sources=sources,
         ) as launch:
             return await self.monitor.create(launch, container.path)
 
@@ -587,6 +588,46 @@ def test_mounts_made_later_are_seen_by_the_runtime_and_pinned_by_nothing(world: 
         assert str(merged) not in await w.runtime.launcher.call(mounted)
 
     world(work)
+
+
+def test_what_comes_and_goes_below_a_private_root_is_seen_by_the_next_start(world: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")  # not below what is shared
+    disk, deep = outside / "disk", outside / "disk" / "in it"
+
+    async def work(w: World) -> None:
+        async def written() -> str:
+            """What a container sees of the disk, into which it writes."""
+            container = w.make("sh", "-c", 'cat "/p/disk/f" "/p/disk/in it/f" 2>/dev/null; echo more > "/p/disk/w"', binds=(f"{outside}:/p",))
+            client = w.monitor.attach(container.id)
+            await w.create(container, sources=[str(outside)])
+            await w.monitor.start(container.id, w.runtime)
+            said = await everything(client)
+            await w.ended()
+            await w.finish(container)
+            return said.decode()
+
+        disk.mkdir()
+        assert await written() == ""
+        (disk / "w").unlink()
+        mount("later", disk, "tmpfs")
+        deep.mkdir()
+        (disk / "f").write_text("disk\n")
+        assert await written() == "disk\n" and (disk / "w").exists()
+        mount("deeper", deep, "tmpfs")
+        (deep / "f").write_text("deep\n")
+        assert await written() == "disk\ndeep\n"
+        number = separated_number(w)
+        assert await written() == "disk\ndeep\n"
+        assert separated_number(w) == number, "made anew though nothing differs"
+        assert unmount(deep) and unmount(disk) and not list(disk.iterdir())
+        assert await written() == "" and (disk / "w").exists()
+
+    world(work)
+
+
+def separated_number(w: World) -> int:
+    separated = w.runtime.launcher.separated
+    return separated.number if separated is not None else 0
 
 
 def pin_network(path: Path) -> None:

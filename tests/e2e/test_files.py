@@ -248,3 +248,23 @@ def test_a_client_that_leaves_lets_go(clean: Engine) -> None:
     clean.cli("create", "--name", "left", "-v", "/v", "busybox", "sleep", "100")
     clean.shell("curl -s --unix-socket ${DOCKER_HOST#unix://} http://d/containers/left/export | head -c 1000 >/dev/null", check=False)
     assert clean.cli("start", "left").stdout == "left\n"
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_a_disk_mounted_while_the_daemon_runs_is_the_one_written_to(clean: Engine, runtime: str) -> None:
+    disk = clean.machine.scratch / "disk"
+    clean.shell(f"mkdir -p {disk}")
+
+    def write(source: str, name: str) -> str:
+        words = ["run", "--rm", "--runtime", runtime, "-v", f"{source}:/p", "busybox", "sh", "-c", f"ls -A /p; echo > /p/{name}"]
+        return clean.cli(*words).stdout
+
+    try:
+        assert write(str(disk), "below") == ""
+        clean.shell(f"mount -t tmpfs later {disk}")
+        assert write(str(disk), "above") == "" and clean.shell(f"ls {disk}").stdout == "above\n"
+        assert write(f"{disk}/made/for/it", "new") == "" and clean.shell(f"ls {disk}/made/for/it").stdout == "new\n"
+        clean.shell(f"umount {disk}")
+        assert write(str(disk), "again") == "below\n" and clean.shell(f"ls {disk}").stdout == "again\nbelow\n"
+    finally:
+        clean.shell(f"umount {disk} 2>/dev/null; rm -rf {disk}")

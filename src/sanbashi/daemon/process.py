@@ -145,6 +145,7 @@ class Process:
             log_path=self.log_path(container),
             # With one file conmon itself begins it anew; what is kept beside it is put aside by us.
             log_size=0 if limits.rotated else limits.size,
+            sources=[point.source for point in container.mounts if point.type == "bind"],
         ) as launch:
             with stage("prepare"):
                 await self.volume_mounts.hold(container)

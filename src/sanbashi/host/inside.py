@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Failed, SanbashiError
-from .launcher import CLONE_NEWNS
-from .mounts import MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE, libc, mount, refused
+from .mounts import CLONE_NEWNS, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE, libc, mount, refused
 from .rootfs import SYS_OPENAT2
 
 O_PATH_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -133,10 +133,12 @@ class Monitor:
         stdin_once: bool = False,
         log_size: int = 0,
         systemd_cgroup: bool = False,
+        sources: Sequence[str] = (),
     ) -> AsyncIterator[Launch]:
         """A conmon of the container, started beside whatever is still to be made ready; it waits for `create`, and ends with the block without.
 
         `log_path` None keeps no log; `log_size` > 0 starts the log anew at that many bytes. The bundle is there, its specification may come later.
+        `sources` are the host's paths that the container is given.
         """
         bundle, closable = self.bundle(container_id), stdin and stdin_once and not terminal
         log = f"k8s-file:{log_path}" if log_path is not None else "none"
@@ -144,7 +146,7 @@ class Monitor:
         words += ["--log-size-max", str(log_size)] if log_size > 0 else []
         words += stream_words(terminal=terminal, stdin=stdin, closable=closable)
         words += ["-s"] if systemd_cgroup else []
-        launch = Launch(container_id, runtime, self.runtimes.launcher.begin(lambda: Waiting(words, bundle)), closable)
+        launch = Launch(container_id, runtime, self.runtimes.launcher.begin(lambda: Waiting(words, bundle), sources), closable)
         try:
             yield launch
         finally:

@@ -13,6 +13,7 @@ from ..errors import StepFailed
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 4096, 16384, 1 << 17, 1 << 18, 1 << 19, 1 << 20
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
+CLONE_FS, CLONE_NEWNS = 0x200, 0x20000  # linux/sched.h
 
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -16,7 +16,8 @@ from typing import Any
 from ..containers.failure import RuntimeFailed, failure
 from ..errors import Conflict, Invalid, NotFound, Unavailable
 from .filters import Filters
-from .launcher import UNIFIED, Launcher
+from .launcher import Launcher
+from .separated import UNIFIED
 
 KNOWN = ("crun", "runc")  # in the order of preference: crun starts a container in a third of runc's time
 COMPILED = "run.oci.seccomp_bpf_data"  # crun(1)
