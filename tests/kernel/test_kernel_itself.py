@@ -13,7 +13,8 @@ from tests.contract.kernel.items import container, network, sandbox
 from tests.kernel.world import KernelAt, Place, RememberingKeeper
 
 from sanbashi.errors import StepFailed
-from sanbashi.host.facts import probe
+from sanbashi.host.counts import Counts
+from sanbashi.host.foreign import foreign_drops
 from sanbashi.network.picture import Bridge, Element, Picture, Veth
 from sanbashi.network.plan import Add, Remove, Step, plan
 
@@ -154,13 +155,13 @@ def test_other_peoples_tables_that_drop_are_named(place: Place) -> None:
         "table inet fine { chain some { type filter hook forward priority 7; tcp dport 22 drop; }; }'"
     )
     place.sh("iptables-nft -P FORWARD DROP; iptables-nft -N DOCKER-USER; iptables-nft -A FORWARD -j DOCKER-USER")
-    drops = {drop.chain: drop for drop in place.do(probe).foreign_drops}
+    drops = {drop.chain: drop for drop in place.do(foreign_drops, Counts())}
     assert set(drops) == {"inet guard forwarded", "inet wall last", "ip filter FORWARD"}
     assert drops["ip filter FORWARD"].owner == "Docker"
     assert drops["inet wall last"].because == "its last rule is reject"
     for drop in drops.values():
         place.sh(drop.command)
-    assert {d.chain for d in place.do(probe).foreign_drops} <= {"ip filter FORWARD"}
+    assert {d.chain for d in place.do(foreign_drops, Counts())} <= {"ip filter FORWARD"}
 
 
 def test_many_hands_at_a_time(kernel: KernelAt) -> None:

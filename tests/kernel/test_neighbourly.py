@@ -184,6 +184,19 @@ def test_one_rule_in_a_chain_that_drops(alone: tuple[Machine, str]) -> None:
         where.run("nft delete table ip filter; nft delete table ip6 filter", check=False)
 
 
+def test_who_drops_at_the_start_is_named_once(alone: tuple[Machine, str]) -> None:
+    """With the command for the networks there are; nothing is said before these are known."""
+    where, _ = alone
+    where.run(FIREWALLD)
+    try:
+        with engine(where, options=["--bridge=san0"]) as made:
+            [line] = [line for line in made.log.read_text().splitlines() if "drops forwarded packets" in line]
+            assert "chain inet firewalld filter_FORWARD (firewalld)" in line and "--add-interface=san0 " in line
+            assert line.partition("chain ")[2] in made.cli("info").text
+    finally:
+        where.run("nft delete table inet firewalld")
+
+
 @contextmanager
 def streaming(where: Machine, port: int) -> Iterator[dict[str, Any]]:
     """One stream of the neighbour through a published port; then what became of it."""

@@ -47,8 +47,6 @@ async def build(config: DaemonConfig) -> Engine:
     facts = probe()
     if forget_other_boot(config.exec_root, facts.boot_id):
         log.info("the machine was started anew: what %s said of processes is forgotten", config.exec_root)
-    for drop in facts.foreign_drops:
-        log.warning("%s", drop)
     # Any other existing bridge is chosen on purpose, and adopted.
     if config.bridge == DaemonConfig().bridge and (sentence := facts.held_bridge(config.bridge)):
         raise Conflict(sentence)

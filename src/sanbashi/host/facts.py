@@ -14,7 +14,7 @@ from pathlib import Path
 from ..network.model import IPAddress, IPInterface, IPNetwork
 from . import rtnetlink, sysctl
 from .counts import Counts
-from .foreign import ForeignDrop, foreign_drops
+from .foreign import ForeignDrop
 from .netlink import ROUTE, Netlink
 from .peeking import contents, inode, processes
 from .sweeping import OURS
@@ -44,7 +44,8 @@ class HostFacts:
 
     `on_link` those without a gateway. `resolv_conf`: the text of the host's own file, "" where there is none. `ephemeral`: first and last
     port of the kernel's range. `cgroup` is 1 or 2, `cgroup_hybrid` where v2 is mounted beside v1. `br_netfilter`: whether bridged
-    packets pass iptables and nftables of the IP families (bridge-nf-call-iptables), `br_netfilter6`: those of IPv6 do.
+    packets pass iptables and nftables of the IP families (bridge-nf-call-iptables), `br_netfilter6`: those of IPv6 do. `foreign_drops` are
+    judged by the ways of our networks, by whoever knows these: none as probed.
     """
 
     hostname: str
@@ -167,7 +168,6 @@ def probe() -> HostFacts:
         cgroup_hybrid=not unified.exists() and Path("/sys/fs/cgroup/unified/cgroup.controllers").exists(),
         seccomp=(PROC / "sys/kernel/seccomp").is_dir(),
         apparmor=text(Path("/sys/module/apparmor/parameters/enabled")).strip() == "Y",
-        foreign_drops=foreign_drops(counts),
         engines=tuple(engines()),
         controllers=frozenset(controllers),
     )
