@@ -15,7 +15,6 @@ from ..host.acceptance import withdraw
 from ..host.watching import Noticed, Watch
 from ..network.model import NetworkState
 from ..network.picture import Element, Picture
-from ..network.plan import plan
 from .core import Core, now
 from .loop import Shape, Slice
 from .networking import Networking
@@ -221,13 +220,8 @@ class Drift:
         """What is there of a slice, and of these pictures of it, to what the state says, while nobody else changes it; a failure is logged."""
         core = self.core
         async with core.locked(id_):
-            scope = self.networking.loop.picture(core.state.network, part)
-            for picture in pictures:
-                scope |= picture
             try:
-                have = await core.on_host(core.kernel.observe, scope)
-                steps = plan(have, self.networking.loop.picture(core.state.network, part))
-                await self.networking.loop.apply(steps)
+                steps = await self.networking.loop.mend(part, *pictures)
             except SanbashiError as error:
                 log.error("what somebody changed could not be mended: %s", error.message)
                 return

@@ -7,7 +7,6 @@ import logging
 from dataclasses import dataclass, field, replace
 
 from ..errors import SanbashiError
-from ..network.plan import plan
 from .core import Core
 from .loop import Loop, Slice
 
@@ -52,13 +51,12 @@ class Filters:
                 self.loop.behind.pop(id_, None)
                 continue
             async with core.locked(sandbox.container_id):
-                state, part = core.state.network, Slice(sandboxes=[id_])
-                before = self.loop.picture(state, part)
+                part = Slice(sandboxes=[id_])
+                before = self.loop.picture(core.state.network, part)
                 self.loop.behind.pop(id_, None)
-                wish = self.loop.picture(state, part)
-                if before == wish:
+                if before == self.loop.picture(core.state.network, part):
                     continue
                 try:
-                    await self.loop.apply(plan(await core.on_host(core.kernel.observe, before | wish), wish))
+                    await self.loop.mend(part, before)
                 except SanbashiError as error:
                     log.error("what is published does not follow: %s", error.message)

@@ -92,13 +92,15 @@ class Loop:
                     log.debug("%s", step)
             await self.core.on_host(self.core.kernel.apply, steps)
 
-    async def mend(self, part: Slice, *states: NetworkState) -> None:
-        """Make the kernel what the saved state says for a slice, whatever is there now; the way back after a failure."""
+    async def mend(self, part: Slice, *pictures: Picture) -> tuple[Step, ...]:
+        """Make the kernel what the saved state says for a slice, whatever is there now of that and of these pictures: the steps it took."""
         scope = self.picture(self.core.state.network, part)
-        for state in states:
-            scope |= self.picture(state, part)
+        for picture in pictures:
+            scope |= picture
         have = await self.core.on_host(self.core.kernel.observe, scope)
-        await self.apply(plan(have, self.picture(self.core.state.network, part)))
+        steps = plan(have, self.picture(self.core.state.network, part))
+        await self.apply(steps)
+        return steps
 
     async def change(self, new: NetworkState, part: Slice, container: Container | None = None) -> None:
         """Reserve, apply, and on failure go back: one change of the network from the present state to `new`."""
@@ -117,12 +119,12 @@ class Loop:
             back = core.with_old(old, keys)
             if back is None:
                 log.warning("%s; others hold by now what was given up, so the change stands", error.message)
-                await self.mend(part, old.network, new)
+                await self.mend(part, self.picture(old.network, part), self.picture(new, part))
             else:
                 try:
                     await core.commit(back, keys)
                 finally:
                     # Where the store refuses even that, the change stands, and then all of it.
-                    await self.mend(part, old.network, new)
+                    await self.mend(part, self.picture(old.network, part), self.picture(new, part))
                 raise
         crash_point("applied")
