@@ -38,14 +38,6 @@ def check_exec(container: Container) -> None:
         raise Conflict(f"container {container.id} is not running")
 
 
-def check_attach(container: Container) -> None:
-    """Conflict where there are no streams to attach to now."""
-    if container.state.status == "paused":
-        raise Conflict(f"container {container.id} is paused, unpause the container before attach")
-    if container.state.status == "restarting":
-        raise Conflict(f"container {container.id} is restarting, wait until the container is running")
-
-
 def check_freeze(container: Container, frozen: bool) -> None:
     """For pause (`frozen`) and unpause."""
     status = container.state.status

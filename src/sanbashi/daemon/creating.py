@@ -55,7 +55,7 @@ class Creating:
         image = self.images.resolve(config.image)
         foreign = self.check_platform(image, config.image, platform)
         host = with_defaults(host, core.config)
-        name = self.reserve_name(name, id_)
+        name = self.checked_name(name)
         container, warnings = container_of(
             config,
             host,
@@ -87,7 +87,7 @@ class Creating:
             with stage("snapshot"):
                 await core.on_host(core.snapshots.create, id_, container.layers)
                 await core.on_host(lambda: core.container_dir(id_).mkdir(parents=True, exist_ok=True))
-            self.reserve_name(container.name, id_)
+            self.checked_name(container.name)
             with stage("save"):
                 await core.put(container)
         except SanbashiError:
@@ -116,7 +116,7 @@ class Creating:
         """Remove anonymous volumes of which no container will know."""
         await both(*(self.volumes.remove(name, force=True) for name in volumes))
 
-    def reserve_name(self, name: str, id_: str) -> str:
+    def checked_name(self, name: str) -> str:
         """The name asked for, checked, or a random one; Conflict where another container has it."""
         taken = self.core.state.container_names
         if not name:

@@ -81,11 +81,6 @@ def names_of(core: Core, links: tuple[tuple[str, str], ...]) -> dict[str, tuple[
     return {id_: (containers[id_].config.hostname, containers[id_].name) for _, id_ in links if id_ in containers}
 
 
-def write_unless_edited(path: Path, text: str, sidecar: Path, *, even_so: bool = False) -> bool:
-    """One file; whether it now says `text`."""
-    return path not in write_those_unless_edited({path: text}, sidecar, anew=frozenset({path.name} if even_so else ()))
-
-
 def write_those_unless_edited(texts: Mapping[Path, str], sidecar: Path, *, anew: frozenset[str]) -> frozenset[Path]:
     """Write files in place, but for those that are no longer what we last wrote and not to be made `anew`; which those are.
 

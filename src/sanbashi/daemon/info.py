@@ -135,9 +135,3 @@ def os_release() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines) if value}
-
-
-def firewall_words(core: Core) -> list[list[str]]:
-    """What there is to say of the firewall: our tables, those of others that drop, what this kernel lacks."""
-    words = [["Tables", "inet sanbashi, bridge sanbashi"], *(["Foreign", str(d)] for d in core.facts.foreign_drops)]
-    return words if core.facts.sctp else [*words, ["SCTP", NO_SCTP]]

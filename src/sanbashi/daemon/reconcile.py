@@ -84,7 +84,7 @@ class Reconcile:
         for container, code in ended:
             core.tell_container("die", container, exitCode=str(code))
         self.networking.leasing.catch_up()
-        self.spawn(self.restart_policies([c.id for c, _ in ended]))
+        self.spawn(self.restart_policies())
 
     async def serve_host(self, steps: Sequence[Step]) -> None:
         """Let the host ask for names of containers; where that cannot be, the log and `info` say so and everything else goes on."""
@@ -164,7 +164,7 @@ class Reconcile:
         keys = [("network", i) for i in {*core.state.network.networks, *new.networks}]
         await core.commit(replace(core.state, network=new), keys)
 
-    async def restart_policies(self, ended: list[str]) -> None:
+    async def restart_policies(self) -> None:
         """Start what should run: always and unless-stopped after a daemon's or the machine's restart, auto-removed ones go."""
         for container in list(self.core.state.containers.values()):
             policy = container.host_config.restart_policy

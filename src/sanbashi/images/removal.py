@@ -139,9 +139,3 @@ def first_user(containers: Iterable[Container], image_id: str, *, running: bool 
 def short(image_id: str) -> str:
     """Twelve digits of an image id."""
     return image_id.removeprefix("sha256:")[:12]
-
-
-def unused_layers(doomed: Iterable[Image], images: Iterable[Image], containers: Iterable[Container]) -> tuple[str, ...]:
-    """The diff ids that only doomed images have, in order."""
-    kept = {d for i in images for d in i.diff_ids} | {d for c in containers for _, layers in c.stands_on for d in layers}
-    return tuple(dict.fromkeys(d for i in doomed for d in i.diff_ids if d not in kept))

@@ -32,11 +32,6 @@ ff02::2\tip6-allrouters
 PUBLIC4, PUBLIC6 = ("8.8.8.8", "8.8.4.4"), ("2001:4860:4860::8888", "2001:4860:4860::8844")
 
 
-def hostname_file(hostname: str) -> str:
-    """/etc/hostname."""
-    return f"{hostname}\n"
-
-
 # -- hosts
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sanbashi.daemon.files import follow, write_files, write_unless_edited
+from sanbashi.daemon.files import follow, write_files, write_those_unless_edited
 from sanbashi.errors import Unavailable
 from sanbashi.network.model import EndpointWish
 
 from .town import World, a_container, daemon, settle_town
+
+NONE = frozenset[str]()
 
 
 @pytest.fixture
@@ -22,69 +24,69 @@ def place(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_a_file_is_written_in_place(place: tuple[Path, Path]) -> None:
     path, sidecar = place
-    write_unless_edited(path, "one\n", sidecar)
+    write_those_unless_edited({path: "one\n"}, sidecar, anew=NONE)
     inode = path.stat().st_ino
-    write_unless_edited(path, "two\n", sidecar)
+    write_those_unless_edited({path: "two\n"}, sidecar, anew=NONE)
     assert (path.read_text(), path.stat().st_ino, path.stat().st_mode & 0o777) == ("two\n", inode, 0o644)
 
 
 def test_an_edited_file_is_never_rewritten(place: tuple[Path, Path]) -> None:
     path, sidecar = place
-    write_unless_edited(path, "ours\n", sidecar)
+    write_those_unless_edited({path: "ours\n"}, sidecar, anew=NONE)
     path.write_text("ours\nand theirs\n")
     for text in ("ours, later\n", "ours\n"):
-        write_unless_edited(path, text, sidecar)
+        write_those_unless_edited({path: text}, sidecar, anew=NONE)
         assert path.read_text() == "ours\nand theirs\n"
 
 
 def test_an_edit_to_what_we_would_write_is_no_edit(place: tuple[Path, Path]) -> None:
     path, sidecar = place
-    write_unless_edited(path, "one\n", sidecar)
+    write_those_unless_edited({path: "one\n"}, sidecar, anew=NONE)
     path.write_text("two\n")
-    write_unless_edited(path, "two\n", sidecar)
+    write_those_unless_edited({path: "two\n"}, sidecar, anew=NONE)
     assert path.read_text() == "two\n"
 
 
 def test_one_edited_file_does_not_hold_up_the_others(tmp_path: Path) -> None:
     sidecar = tmp_path / "written.json"
     for name in ("hosts", "resolv.conf"):
-        write_unless_edited(tmp_path / name, "ours\n", sidecar)
+        write_those_unless_edited({tmp_path / name: "ours\n"}, sidecar, anew=NONE)
     (tmp_path / "hosts").write_text("theirs\n")
     for name in ("hosts", "resolv.conf"):
-        write_unless_edited(tmp_path / name, "ours, later\n", sidecar)
+        write_those_unless_edited({tmp_path / name: "ours, later\n"}, sidecar, anew=NONE)
     assert [(tmp_path / n).read_text() for n in ("hosts", "resolv.conf")] == ["theirs\n", "ours, later\n"]
 
 
 def test_in_an_edited_file_our_lines_follow_and_the_users_stay(place: tuple[Path, Path]) -> None:
     path, sidecar = place
-    write_unless_edited(path, "127.0.0.1 localhost\n172.17.0.2 box\n", sidecar)
+    write_those_unless_edited({path: "127.0.0.1 localhost\n172.17.0.2 box\n"}, sidecar, anew=NONE)
     path.write_text("127.0.0.1 localhost\n10.1.1.1 mine\n172.17.0.2 box\n")
     for text in ("127.0.0.1 localhost\n172.17.0.2 box\n172.18.0.2 box\n", "127.0.0.1 localhost\n172.18.0.2 box\n"):
-        assert not write_unless_edited(path, text, sidecar)
+        assert write_those_unless_edited({path: text}, sidecar, anew=NONE) == {path}
         follow(path, text, sidecar)
     assert path.read_text() == "127.0.0.1 localhost\n10.1.1.1 mine\n172.18.0.2 box\n"
 
 
 def test_a_start_writes_an_edited_file_anew(place: tuple[Path, Path]) -> None:
     path, sidecar = place
-    write_unless_edited(path, "172.17.0.2 box\n", sidecar)
+    write_those_unless_edited({path: "172.17.0.2 box\n"}, sidecar, anew=NONE)
     path.write_text("172.17.0.2 box\n10.1.1.1 mine\n")
-    assert write_unless_edited(path, "172.17.0.3 box\n", sidecar, even_so=True)
+    assert not write_those_unless_edited({path: "172.17.0.3 box\n"}, sidecar, anew=frozenset({"hosts"}))
     assert path.read_text() == "172.17.0.3 box\n"
 
 
 @pytest.mark.parametrize("text", ["a longer text\n", "short\n"])
 def test_a_daemon_that_dies_while_it_writes_does_not_take_its_own_text_for_an_edit(text: str, place: tuple[Path, Path]) -> None:
     path, sidecar = place
-    write_unless_edited(path, "the first\n", sidecar)
+    write_those_unless_edited({path: "the first\n"}, sidecar, anew=NONE)
     dead = sidecar.read_bytes()
-    write_unless_edited(path, text, sidecar)
+    write_those_unless_edited({path: text}, sidecar, anew=NONE)
     after = sidecar.read_bytes()
     # What may be found: the note of the old text or the new one, and the file before, in between and after.
     for note, content in ((dead, "the first\n"), (after, "the first\n"), (after, text + "the first\n"[len(text) :]), (after, text)):
         sidecar.write_bytes(note)
         path.write_text(content)
-        write_unless_edited(path, "the last\n", sidecar)
+        write_those_unless_edited({path: "the last\n"}, sidecar, anew=NONE)
         assert path.read_text() == "the last\n"
 
 

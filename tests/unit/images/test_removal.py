@@ -9,7 +9,7 @@ from sanbashi.containers.model import Config, Container, ContainerState, HostCon
 from sanbashi.errors import Conflict
 from sanbashi.images.layers import chain_ids
 from sanbashi.images.model import Image
-from sanbashi.images.removal import remove, unused_layers
+from sanbashi.images.removal import remove
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 D = "d" * 64
@@ -94,7 +94,8 @@ def test_an_unnamed_parent_goes_with_its_last_child() -> None:
 
 
 def test_layers_of_containers_are_used() -> None:
-    assert unused_layers([image(layers=(A, B, C))], [], [container()]) == (C,)
+    shown = lines([image(ONE, "web:1", layers=(A, B, C))], "web:1", container(), force=True)
+    assert shown == ["Untagged: web:1", f"Deleted: {ONE}", f"Deleted: {chain_ids((A, B, C))[2]}"]
 
 
 def test_an_image_that_is_mounted_is_in_use() -> None:
@@ -104,6 +105,5 @@ def test_an_image_that_is_mounted_is_in_use() -> None:
     user = replace(container(ONE), mounts=(point,))
     assert "container cccccccccccc is using its referenced image 222222222222" in refusal([two, one], "tools:1", user)
     assert lines([two, one], "tools:1", user, force=True) == ["Untagged: tools:1", f"Deleted: {TWO}"]
-    assert unused_layers([two], [one], [user]) == ()
     running = replace(user, state=ContainerState(status="running"))
     assert "image is being used by running container" in refusal([two, one], "", running, force=True)

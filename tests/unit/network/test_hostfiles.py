@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sanbashi.network import commands
-from sanbashi.network.hostfiles import HEADER, hostname_file, hosts_of, parse_resolv_conf, resolv_conf_of
+from sanbashi.network.hostfiles import HEADER, hosts_of, parse_resolv_conf, resolv_conf_of
 from sanbashi.network.model import NetworkState
 
 from .world import create, fresh, join, number, open_container, run, sandbox_of
@@ -73,7 +73,7 @@ def test_extra_hosts_and_a_domain_as_recorded() -> None:
     state = commands.open_sandbox(state, replace(sandbox, hostname="hn"))
     state, _ = join(state, "c", "bridge")
     text = hosts_of(state, state.sandboxes[sandbox_of("c")])
-    assert text + "hn\n" + hostname_file("hn") == recorded(command)
+    assert text + "hn\n" + "hn\n" == recorded(command)
 
 
 def test_links_on_the_default_bridge_as_recorded() -> None:
