@@ -12,7 +12,7 @@ from ..containers.model import Container
 from ..errors import SanbashiError
 from ..host.crash import crash_point
 from ..network.commands import rename_container
-from .core import Core, now, whole
+from .core import Core, age, now, whole
 from .exits import Exits
 from .freezing import Freezing
 from .health import HealthChecks
@@ -20,7 +20,7 @@ from .loop import touched
 from .networking import Networking
 from .process import Process
 from .removing import Removing
-from .restarts import Restarts, duration
+from .restarts import Restarts
 from .stages import stage, stages
 from .starting import Starting
 from .stopping import Stopping
@@ -127,7 +127,7 @@ class Lifecycle:
         for network_id in names:
             if (network := core.state.network.networks.get(network_id)) is not None:
                 self.core.tell_network("disconnect", network, container=container.id)
-        core.tell_container("die", container, exitCode=str(code), execDuration=str(duration(container)))
+        core.tell_container("die", container, exitCode=str(code), execDuration=str(int(age(container.state.started_at))))
         if decision.restart:
             self.restarts.schedule(container_id, decision, self.restart_now)
         self.exits.settle(self.exits.stopped, container_id, code)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import calendar
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ..containers.model import Container
 from ..containers.restart import RestartDecision, decide_restart
+from .core import age
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Restarts:
             container.host_config.restart_policy,
             exit_code=code,
             restart_count=container.restart_count,
-            ran_for=float(duration(container)),
+            ran_for=age(container.state.started_at),
             last_delay=self.delays.get(container.id, 0.0),
             stopped_by_user=container.stopped_by_user,
         )
@@ -51,12 +50,3 @@ class Restarts:
     def forget(self, container_id: str) -> None:
         """The next restart is the first again."""
         self.delays.pop(container_id, None)
-
-
-def duration(container: Container) -> int:
-    """Whole seconds since the container was started."""
-    try:
-        started = time.strptime(container.state.started_at[:19], "%Y-%m-%dT%H:%M:%S")
-    except ValueError:
-        return 0
-    return max(0, int(time.time() - calendar.timegm(started)))
