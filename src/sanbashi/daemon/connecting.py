@@ -11,9 +11,9 @@ from ..containers.model import Container
 from ..errors import Failed, Invalid, NotFound, SanbashiError
 from ..network import commands
 from ..network.model import Endpoint, EndpointWish, Network
+from .bridgefilter import BridgeFilter
 from .core import Core, whole
 from .files import refresh_files
-from .filters import Filters
 from .leasing import Leasing
 from .loop import Loop, Slice, touched
 from .remembered import forgetting
@@ -30,7 +30,7 @@ class Connecting:
     loop: Loop
     leasing: Leasing
     sandboxes: Sandboxes
-    filters: Filters
+    bridge_filter: BridgeFilter
 
     async def connect(self, network_ref: str, container_ref: str, wish: EndpointWish) -> None:
         """`network connect`, on a running or a stopped container."""
@@ -59,7 +59,7 @@ class Connecting:
             if not running or not container.sandbox_id or network is None:
                 await core.put(after)
             else:
-                self.filters.look()
+                self.bridge_filter.look()
                 new, endpoint = self.sandboxes.join(core.state.network, container.sandbox_id, container, network, wish)
                 new = commands.publish(new, container.sandbox_id, core.network_facts)
                 await self.loop.change(new, touched(new, container.sandbox_id), after)

@@ -155,7 +155,7 @@ class Drift:
 
     async def mend(self, noticed: Iterable[Noticed]) -> None:
         """Mend what was noticed, at the cost of what it touches."""
-        self.networking.filters.look(both=True)
+        self.networking.bridge_filter.look(both=True)
         what = {one.what for one in noticed}
         if "lost" in what:
             await self.repair("more changed at once than could be told")
@@ -242,7 +242,7 @@ class Drift:
             while self.look_again:
                 self.look_again = False
                 await asyncio.sleep(FOREIGN_REST if self.core.network_facts.host_input else GATHER)
-                self.networking.filters.look(both=True)
+                self.networking.bridge_filter.look(both=True)
                 await look_at_others(self.core)
                 await asyncio.sleep(FOREIGN_REST)
         finally:

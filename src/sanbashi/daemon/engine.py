@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import info
+from .answers import Answers
 from .builder import Builder
 from .committing import Committing
 from .core import Core
@@ -13,7 +14,6 @@ from .execs import Execs
 from .filesystems import Filesystems
 from .health import HealthChecks
 from .images import Images
-from .kept import Kept
 from .lifecycle import Lifecycle
 from .linking import Linking
 from .networking import Networking
@@ -38,7 +38,7 @@ class Engine:
         self.core = core
         self.process = process
         self.images = images
-        self.kept = Kept()
+        self.answers = Answers()
         self.networking = Networking(core)
         self.volumes = Volumes(core)
         self.execs = Execs(core, process)

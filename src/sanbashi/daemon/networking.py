@@ -10,10 +10,10 @@ from ..errors import Forbidden, NotFound
 from ..network import commands
 from ..network.model import Network, NetworkRequest
 from ..network.parents import has_parent, kinds_to_probe, sharing
+from .bridgefilter import BridgeFilter
 from .connecting import Connecting
 from .core import Core, new_id, now, whole
 from .facts import look_again
-from .filters import Filters
 from .leasing import Leasing
 from .loop import Loop, Slice
 from .sandboxes import Sandboxes
@@ -29,8 +29,8 @@ class Networking:
         self.loop = Loop(core)
         self.leasing = Leasing(core, self.loop)
         self.sandboxes = Sandboxes(core, self.loop, self.leasing)
-        self.filters = Filters(core, self.loop)
-        self.connecting = Connecting(core, self.loop, self.leasing, self.sandboxes, self.filters)
+        self.bridge_filter = BridgeFilter(core, self.loop)
+        self.connecting = Connecting(core, self.loop, self.leasing, self.sandboxes, self.bridge_filter)
         self.connect = self.connecting.connect
         self.disconnect = self.connecting.disconnect
 

@@ -235,7 +235,7 @@ class Reconcile:
         """Go down: with live restore everything goes on, else the containers are stopped as dockerd does."""
         core = self.core
         await self.drift.close()
-        for task in [*self.tasks, *self.networking.leasing.tasks, *self.networking.filters.tasks, *self.lifecycle.restarts.tasks.values()]:
+        for task in [*self.tasks, *self.networking.leasing.tasks, *self.networking.bridge_filter.tasks, *self.lifecycle.restarts.tasks.values()]:
             task.cancel()
         self.lifecycle.health.close()
         if not core.config.live_restore:

@@ -81,7 +81,7 @@ class Rewiring:
             host = after.host_config
             specs = parse_bindings(host.port_bindings or {}, publish_all=host.publish_all_ports, exposed=after.config.exposed_ports or {})
             if container.state.running and container.sandbox_id:
-                self.networking.filters.look()
+                self.networking.bridge_filter.look()
                 exposed = exposed_ports(after.config.exposed_ports or {})
                 avoid: frozenset[tuple[str, int]] = frozenset()
                 for attempt in range(PORT_ATTEMPTS):

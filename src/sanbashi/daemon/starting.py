@@ -81,7 +81,7 @@ class Starting:
             await self.undo_start(container)
             container = msgspec.structs.replace(container, sandbox_id="")
         self.process.hasten()
-        self.networking.filters.look()
+        self.networking.bridge_filter.look()
         with stage("reserve"):
             first, rest, container = await self.reserve(container, avoid)
         try:

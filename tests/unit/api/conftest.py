@@ -18,9 +18,9 @@ import pytest
 
 from sanbashi.api.server import Server, unix_socket
 from sanbashi.containers.model import Config, Container, ContainerState, ExecConfig, HostConfig
+from sanbashi.daemon.answers import Answers
 from sanbashi.daemon.config import DaemonConfig
 from sanbashi.daemon.events import Events
-from sanbashi.daemon.kept import Kept
 from sanbashi.daemon.state import State
 from sanbashi.errors import Conflict, NotFound, NotModified, SanbashiError
 from sanbashi.images.model import Image, ImageConfig
@@ -177,7 +177,7 @@ class FakeEngine:
         self.volumes = SimpleNamespace(find=self.find_volume)
         self.core = SimpleNamespace(snapshots=SimpleNamespace(size=lambda id_: 12), on_host=self.on_host, tell_container=self.tell)
         self.images = FakeImages(self)
-        self.kept = Kept()
+        self.answers = Answers()
         self.loaded = b""
 
     def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:

@@ -58,7 +58,7 @@ def test_what_is_learnt_during_a_look_at_the_host_is_kept(tmp_path: Path, monkey
             creating = asyncio.create_task(town.networking.create(NetworkRequest(name="app")))
             await looking.wait()
             world.kernel.filtered = frozenset({6})
-            town.networking.filters.look()
+            town.networking.bridge_filter.look()
             learnt.set()
             await creating
             facts: Any = town.core.facts

@@ -53,7 +53,7 @@ async def inspect(engine: Engine, request: Request) -> Answer:
         raise NotFound(f"network {request['id']} not found")
     state, version = engine.state, request.version
     # A network may have a thousand members.
-    body = engine.kept.answer(state, ("network", network.id, version), lambda: json_response(network_json(state, network, version)).body)
+    body = engine.answers.answer(state, ("network", network.id, version), lambda: json_response(network_json(state, network, version)).body)
     return Response(200, body)
 
 

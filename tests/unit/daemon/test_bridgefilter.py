@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from tests.fakes import FakeKernel
 
-from sanbashi.daemon.filters import Filters
+from sanbashi.daemon.bridgefilter import BridgeFilter
 from sanbashi.network.model import EndpointWish
 from sanbashi.network.picture import Element, Forwarder, Item, Veth
 
@@ -34,7 +34,7 @@ def hairpins(kernel: FakeKernel) -> set[bool]:
 
 async def followed(town: Daemon) -> None:
     """Until what stands has followed."""
-    await asyncio.gather(*town.networking.filters.tasks)
+    await asyncio.gather(*town.networking.bridge_filter.tasks)
 
 
 LOOKS: dict[str, Callable[[Daemon], Awaitable[object]]] = {
@@ -78,7 +78,7 @@ def test_what_ends_before_it_has_followed_leaves_nothing(tmp_path: Path, monkeyp
             for filtered in (frozenset({6}), frozenset[int]()):
                 world.kernel.filtered = filtered
                 async with town.core.locked(town.container("runner").id):
-                    town.networking.filters.look()
+                    town.networking.bridge_filter.look()
                     stop = asyncio.create_task(town.lifecycle.stop("runner", 1))
                     await asyncio.sleep(0)
                 await stop
@@ -95,7 +95,7 @@ def test_one_file_is_read_where_nothing_has_changed(tmp_path: Path, monkeypatch:
         async with daemon(World(tmp_path / "data"), monkeypatch) as town:
             read: list[int] = []
             monkeypatch.setattr(town.core.kernel, "filters_bridges", lambda version: bool(read.append(version)))
-            town.networking.filters.look()
+            town.networking.bridge_filter.look()
             assert read == [6]
 
     asyncio.run(work())
@@ -115,21 +115,21 @@ def test_tables_put_back_before_all_have_followed(follows: str, tmp_path: Path, 
             for filtered in (frozenset({4, 6}), frozenset[int]()):
                 world.kernel.filtered = filtered
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(Filters, "follow", nobody)
-                    town.networking.filters.look(both=True)
+                    patch.setattr(BridgeFilter, "follow", nobody)
+                    town.networking.bridge_filter.look(both=True)
                 drop_elements(world.kernel)
                 if follows == "after":
                     await drift.restore("somebody flushed them")
                     assert elements(world.kernel) == had, "as they are thought to be"
                     await town.lifecycle.stop("runner", 1)
-                    await town.networking.filters.follow()
+                    await town.networking.bridge_filter.follow()
                 else:
                     put_back = world.kernel.restore
 
                     def restore(found: Callable[[], Iterable[Item]], put_back: Any = put_back) -> int:
                         """Between the question what should be there and the transaction somebody follows, and finds nothing there yet."""
                         those = list(found())
-                        asyncio.run_coroutine_threadsafe(town.networking.filters.follow(), going).result(10)
+                        asyncio.run_coroutine_threadsafe(town.networking.bridge_filter.follow(), going).result(10)
                         return int(put_back(lambda: those))
 
                     with pytest.MonkeyPatch.context() as patch:
@@ -146,7 +146,7 @@ def test_tables_put_back_before_all_have_followed(follows: str, tmp_path: Path, 
     asyncio.run(asyncio.wait_for(work(), 30))
 
 
-async def nobody(_: Filters) -> None:
+async def nobody(_: BridgeFilter) -> None:
     """Follows."""
 
 

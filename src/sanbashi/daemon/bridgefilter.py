@@ -14,7 +14,7 @@ log = logging.getLogger("sanbashi.drift")
 
 
 @dataclass
-class Filters:
+class BridgeFilter:
     """Has what is published on ::1, and what a container says to itself by a published port, follow the setting."""
 
     core: Core

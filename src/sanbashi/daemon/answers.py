@@ -9,17 +9,17 @@ from .state import State
 MOST = 64  # of one state; whoever asks for more at once has them made anew
 
 
-class Kept:
+class Answers:
     """Bytes by what was asked. They follow from the state alone: a state is never changed, so the same one has the same answers."""
 
     def __init__(self) -> None:
         self.state: State | None = None
-        self.answers: dict[Hashable, bytes] = {}
+        self.kept: dict[Hashable, bytes] = {}
 
     def answer(self, state: State, asked: Hashable, make: Callable[[], bytes]) -> bytes:
         """What `make` gave for this state before, or gives now."""
-        if state is not self.state or len(self.answers) >= MOST:
-            self.state, self.answers = state, {}
-        if asked not in self.answers:
-            self.answers[asked] = make()
-        return self.answers[asked]
+        if state is not self.state or len(self.kept) >= MOST:
+            self.state, self.kept = state, {}
+        if asked not in self.kept:
+            self.kept[asked] = make()
+        return self.kept[asked]
