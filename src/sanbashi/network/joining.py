@@ -15,7 +15,7 @@ from .leasing import has_leases, lasting_mac
 from .model import PREDEFINED, Endpoint, EndpointWish, IPAddress, Network, NetworkFacts, NetworkState, Sandbox, Subnet
 from .names import container_interface, endpoint_names, is_interface_name
 from .options import ANTI_SPOOFING, IFNAME, bridge_options, endpoint_sysctls, option_flag
-from .parents import has_parent, parent_options
+from .parents import passes_through
 from .publishing import gateway_endpoints
 
 MAC = re.compile(r"[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5}")
@@ -135,7 +135,7 @@ def join(
 
 def check_room(state: NetworkState, network: Network) -> None:
     """Failed, in Docker's words, where a parent is passed through to one container already: the kernel gives it to no second one."""
-    if not has_parent(network) or parent_options(network).mode != "passthru":
+    if not passes_through(network):
         return
     for endpoint_id in state.network_endpoints.get(network.id, {}).values():
         holder = state.endpoints[endpoint_id].container_name
@@ -148,7 +148,7 @@ def own_mac(network: Network, wish: EndpointWish, mac: str) -> str:
         if wish.mac:
             raise Failed(f"{network.driver} interfaces do not support custom mac address assignment")
         return ""
-    if has_parent(network) and parent_options(network).mode == "passthru":
+    if passes_through(network):
         mac = ""
     return (wish.mac or mac).lower().replace("-", ":")
 

@@ -55,6 +55,11 @@ def has_parent(network: Network) -> bool:
     return network.driver in MODES
 
 
+def passes_through(network: Network) -> bool:
+    """Whether a network gives its parent to one container alone, with the parent's own MAC address."""
+    return has_parent(network) and parent_options(network).mode == "passthru"
+
+
 def unknown_parent_options(network: Network) -> Iterable[str]:
     """A sentence for each option that has no effect here."""
     known = {PARENT, f"{network.driver}_mode", *(["ipvlan_flag"] if network.driver == "ipvlan" else [])}
