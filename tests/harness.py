@@ -133,6 +133,19 @@ class Space:
         return subprocess.Popen(self.command(words), env=self.variables(environment), **options)
 
 
+@contextlib.contextmanager
+def ready(process: subprocess.Popen[str]) -> Iterator[None]:
+    """A program that says `ready` first, for as long as the block lasts: it ends with its input where it has one, else it is killed."""
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield
+    finally:
+        if process.stdin is None:
+            process.kill()
+        process.communicate(timeout=10)
+
+
 class Machine(Space):
     """See the module's docstring; a context manager gives one and takes it away: `with machine() as m`."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from tests.harness import PROJECT, Engine, engine, machine, registry
+from tests.harness import PROJECT, Engine, engine, machine, ready, registry
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 SERVE = ("busybox", "httpd", "-f", "-p", "7000", "-h", "/etc")
@@ -68,14 +68,8 @@ def test_a_renamed_container_answers_to_its_new_name(clean: Engine) -> None:
 @contextmanager
 def name_server(command: Sequence[str]) -> Iterator[None]:
     """A name server that is started so, for as long as the block lasts."""
-    process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "ready\n"
+    with ready(subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)):
         yield
-    finally:
-        process.kill()
-        process.communicate(timeout=30)
 
 
 def test_whose_name_servers_are_asked_from_where() -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.harness import Engine, Kind, Machine
+from tests.harness import Engine, Kind, Machine, ready
 
 pytestmark = pytest.mark.root
 
@@ -29,15 +29,8 @@ sys.stdin.read()
 def listening(where: Machine, *ports: int) -> Iterator[None]:
     """A process of the machine's own that listens on these ports."""
     words = [sys.executable, "-c", LISTEN, *map(str, ports)]
-    process = where.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        assert process.stdout.readline() == "ready\n"
+    with ready(where.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)):
         yield
-    finally:
-        process.stdin.close()
-        process.wait(10)
-        process.stdout.close()
 
 
 def test_another_port_is_tried_where_one_of_a_range_is_taken(clean: Engine) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.harness import Engine, Machine, sanbashi_cli
+from tests.harness import Engine, Machine, ready, sanbashi_cli
 from tests.kernel.test_drift import ECHO, HOST, NEIGHBOUR, until
 from tests.kernel.test_neighbourly import asked
 
@@ -43,15 +43,9 @@ table ip filter {
 
 @contextmanager
 def program(where: Machine, *words: str) -> Iterator[None]:
-    """A program of the neighbour's that says `ready` first."""
-    process = where.outside.popen([sys.executable, *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "ready\n"
+    """A program of the neighbour's."""
+    with ready(where.outside.popen([sys.executable, *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)):
         yield
-    finally:
-        process.kill()
-        process.communicate(timeout=30)
 
 
 def update(engine: Engine, *words: str) -> None:

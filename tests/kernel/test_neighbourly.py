@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.harness import Engine, Machine, engine, machine, registry, sanbashi_cli
+from tests.harness import Engine, Machine, engine, machine, ready, registry, sanbashi_cli
 from tests.kernel.test_drift import ECHO, HOST, HOST6, until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
@@ -118,19 +118,17 @@ def test_a_datagram_passes_the_policy_too(clean: Engine) -> None:
     clean.cli("run", "-d", "--name", "speaker", "--network", "gated", "-p", "8053:53/udp", "busybox", "sleep", "100")
     namespace = clean.call("GET", "/containers/speaker/json")[1]["NetworkSettings"]["SandboxKey"]
     words = ["nsenter", f"--net={namespace}", sys.executable, "-c", ANSWERER]
-    answerer = where.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert answerer.stdout is not None and answerer.stdout.readline() == "ready\n"
-    assert any(asked_by_datagram(where, HOST, 8053) for _ in range(4))
-    where.run(["nft", "-f", "-"], given=POLICY)
-    try:
-        time.sleep(0.7)
-        assert not any(asked_by_datagram(where, HOST, 8053) for _ in range(4))
-        where.run(["nft", "add rule inet host input udp dport 8053 accept"])
-        time.sleep(0.7)
-        until(lambda: asked_by_datagram(where, HOST, 8053), 8.0, "an answered datagram")
-    finally:
-        answerer.communicate(timeout=30)
-        where.run(["nft", "delete table inet host"])
+    with ready(where.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)):
+        assert any(asked_by_datagram(where, HOST, 8053) for _ in range(4))
+        where.run(["nft", "-f", "-"], given=POLICY)
+        try:
+            time.sleep(0.7)
+            assert not any(asked_by_datagram(where, HOST, 8053) for _ in range(4))
+            where.run(["nft", "add rule inet host input udp dport 8053 accept"])
+            time.sleep(0.7)
+            until(lambda: asked_by_datagram(where, HOST, 8053), 8.0, "an answered datagram")
+        finally:
+            where.run(["nft", "delete table inet host"])
 
 
 def accepts(where: Machine) -> list[str]:
