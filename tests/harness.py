@@ -143,7 +143,7 @@ def ready(process: subprocess.Popen[str]) -> Iterator[None]:
     finally:
         if process.stdin is None:
             process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=30)
 
 
 class Machine(Space):
