@@ -120,10 +120,14 @@ class Ask:
         else:
             # One that refuses or fails has answered: it may know other names, and nobody else might.
             self._group.upstreams.answered(server, self._loop.now() - tried.since)
-            if wire.tells(reply):
-                self._answers[server] = reply
+            # What cannot be read is no answer: it would win over those of others, and clients may stumble over it.
+            read = wire.legible(reply, self.asked.question.end) if reply[4:6] != b"\0\0" else None
+            if read is None:
+                self._failure = self._refusal(wire.SERVFAIL if wire.tells(reply) else reply[3] & 15)
+            elif wire.tells(read):
+                self._answers[server] = read
             else:
-                self._failure = reply if reply[4:6] != b"\0\0" else self._refusal(reply[3] & 15)
+                self._failure = read
         self._settle()
 
     def _settle(self) -> None:

@@ -22,6 +22,15 @@ OWN_SIZE = 1232  # the UDP size that we announce ourselves, DNS flag day 2020
 counts = struct.Struct(">2xHHHHH").unpack_from  # of a whole message: flags, questions, answers, authorities, additional
 _pair = struct.Struct(">HH").unpack_from
 RECORD = struct.Struct(">HHIH")  # type, class, TTL, length of data
+NAMES_IN = {
+    2: (0, 1),
+    5: (0, 1),
+    SOA: (0, 2),
+    PTR: (0, 1),
+    MX: (2, 1),
+    33: (6, 1),
+    39: (0, 1),
+}  # type -> bytes before the names in its data, and how many
 
 
 class Unanswerable(Exception):
@@ -142,16 +151,24 @@ def records(data: bytes, offset: int, count: int) -> list[tuple[int, int, int, i
 
 
 def behind_name(data: bytes, offset: int) -> int:
-    """The offset behind a name, compressed or not; ValueError where it runs out of the message."""
+    """The offset behind a name, compressed or not; ValueError where it runs out of the message, or a pointer leads anywhere but back."""
+    if data[offset : offset + 2] == b"\xc0\x0c":  # as nearly all are: the name in question, which has been read
+        return offset + 2
+    behind, begun = 0, offset
     while offset < len(data):
         length = data[offset]
         if length == 0:
-            return offset + 1
+            return behind or offset + 1
         if length >= 0xC0:
-            return offset + 2
-        if length > 63:
+            behind = behind or offset + 2
+            target = int.from_bytes(data[offset : offset + 2], "big") & 0x3FFF
+            if target >= begun:
+                break  # pointers that lead only back cannot lead round
+            offset = begun = target
+        elif length > 63:
             break
-        offset += 1 + length
+        else:
+            offset += 1 + length
     raise ValueError("a name runs out of the message")
 
 
@@ -190,6 +207,23 @@ def refusal(data: bytes, rcode: int, end: int = 0) -> bytes:
 def tells(reply: bytes) -> bool:
     """Whether a reply says what there is or that there is nothing, and not that the server cannot or will not tell."""
     return reply[3] & 15 in (NOERROR, NXDOMAIN)
+
+
+def legible(reply: bytes, end: int) -> bytes | None:
+    """A reply whose question section ends at `end`, if its records can be read; one that is cut without them where not; else None."""
+    flags, _, answers, authorities, additional = counts(reply)
+    try:
+        for _, kind, _, _, length, offset in records(reply, end, answers + authorities + additional):
+            if kind in NAMES_IN:
+                before, names = NAMES_IN[kind]
+                behind = offset + before
+                for _ in range(names):
+                    behind = behind_name(reply, behind)
+                if behind > offset + length:
+                    raise ValueError("a name runs out of its record")
+    except ValueError:
+        return reply[:6] + bytes(6) + reply[HEADER:end] if flags & TC else None
+    return reply
 
 
 def answers_to(reply: bytes, query: bytes, end: int) -> bool:

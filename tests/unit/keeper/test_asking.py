@@ -16,8 +16,8 @@ from sanbashi.keeper.loop import Loop
 from sanbashi.resolver import wire
 from sanbashi.resolver.upstreams import EXTRA, HEDGE, MISSES, PATIENCE, ROUNDS, SHORTEST_HEDGE, UNKNOWN, Upstreams
 
-FINE, NONE, EMPTY, CANNOT, NO = "fine", "NXDOMAIN", "no such record", "SERVFAIL", "REFUSED"
-CODES = {FINE: 0, EMPTY: 0, NONE: wire.NXDOMAIN, CANNOT: wire.SERVFAIL, NO: wire.REFUSED}
+FINE, NONE, EMPTY, CANNOT, NO, BROKEN = "fine", "NXDOMAIN", "no such record", "SERVFAIL", "REFUSED", "one record announced and none there"
+CODES = {FINE: 0, EMPTY: 0, NONE: wire.NXDOMAIN, CANNOT: wire.SERVFAIL, NO: wire.REFUSED, BROKEN: 0}
 DATA = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + b"\4name\7example\0" + struct.pack(">HH", wire.A, 1)
 
 
@@ -70,7 +70,7 @@ class Table:
             tried.heard(tried, None)
             return
         records = [wire.record(wire.A, 0, b"\xc0\0\2" + server[-1:].encode())] if what == FINE else []
-        tried.heard(tried, DATA[:2] + struct.pack(">5H", 0x8180 | CODES[what], 1, len(records), 0, 0) + DATA[12:] + b"".join(records))
+        tried.heard(tried, DATA[:2] + struct.pack(">5H", 0x8180 | CODES[what], 1, what in (FINE, BROKEN), 0, 0) + DATA[12:] + b"".join(records))
 
     def answers(self, server: str) -> str:
         """What a client sees who is told by this server."""
@@ -182,7 +182,7 @@ def test_what_a_later_server_does_not_know_an_earlier_one_may(table: Make) -> No
     assert world.replies == [f"{world.answers('a')} at 0.20"]
 
 
-@pytest.mark.parametrize("what", [CANNOT, NO, None])
+@pytest.mark.parametrize("what", [CANNOT, NO, BROKEN, None])
 def test_a_failure_moves_on_at_once_and_only_a_closed_port_is_remembered(table: Make, what: str | None) -> None:
     world = table("a", "b", "c", proven=True)
     for number in range(2 * MISSES):
@@ -243,12 +243,13 @@ def test_one_that_was_silent_and_now_refuses_is_there_again(table: Make) -> None
     assert world.group.upstreams.order() == ("a", "b")
 
 
-def test_a_name_that_all_fail_at_is_nobodys_fault(table: Make) -> None:
+@pytest.mark.parametrize("what", [CANNOT, BROKEN])
+def test_a_name_that_all_fail_at_is_nobodys_fault(table: Make, what: str) -> None:
     world = table("a", "b", proven=True)
     for _ in range(2 * MISSES):
         world.ask()
-        world.say("a", CANNOT)
-        world.say("b", CANNOT)
+        world.say("a", what)
+        world.say("b", what)
     assert {line.split()[0] for line in world.replies} == {str(wire.SERVFAIL)}
     assert world.group.upstreams.way(0.0).at_once == ("a",)
 

@@ -111,3 +111,48 @@ def test_replies_are_matched() -> None:
     assert not wire.answers_to(query, query, len(query))  # our own question
     assert wire.answers_to(b"\0\7\x81\x81\0\0\0\0\0\0\0\0", query, len(query))  # FORMERR without the question
     assert not wire.answers_to(b"\0\7\x81\x80\0\0\0\0\0\0\0\0", query, len(query))  # NOERROR without it
+
+
+QUESTION = header() + b"\1a\0\0\1\0\1"
+
+
+def replied(records: bytes, answers: int = 1, flags: int = 0x8180) -> bytes:
+    return b"\0\7" + struct.pack(">5H", flags, 1, answers, 0, 0) + QUESTION[12:] + records
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        replied(b""),  # a record announced and none there
+        replied(b"", 65535),
+        replied(b"\xc0\x0c" + struct.pack(">HHIH", wire.A, 1, 60, 4) + b"\6\6\6"),  # cut in its data
+        replied(b"\xc0\x13" + struct.pack(">HHIH", wire.A, 1, 60, 4) + bytes(4)),  # a name that is a pointer at itself
+        replied(b"\xc0\x1f" + struct.pack(">HHIH", wire.A, 1, 60, 4) + b"\xc0\x13\0\0"),  # two that point at each other
+        replied(b"\xc0\x0c" + struct.pack(">HHIH", 5, 1, 60, 2) + b"\xc0\x1f"),  # an alias for itself, by a pointer at itself
+        replied(b"\xc0\x0c" + struct.pack(">HHIH", 5, 1, 60, 2) + b"\3ab"),  # an alias that runs out of its record
+        replied(b"\xc0\x0c" + struct.pack(">HHIH", wire.MX, 1, 60, 4) + b"\0\1\xc0\x21"),
+        replied(b"\xc0\x0c" + struct.pack(">HHIH", wire.MX, 1, 60, 1) + b"\0"),
+    ],
+)
+def test_replies_that_nobody_can_read(reply: bytes) -> None:
+    assert wire.answers_to(reply, QUESTION, len(QUESTION))
+    assert wire.legible(reply, len(QUESTION)) is None
+    cut = reply[:2] + b"\x83" + reply[3:]
+    assert wire.legible(cut, len(QUESTION)) == cut[:6] + bytes(6) + QUESTION[12:]  # what is cut may end anywhere: come by TCP
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        replied(b"", 0),
+        replied(b"\xc0\x0c" + struct.pack(">HHIH", wire.A, 1, 60, 4) + bytes(4)),
+        replied(
+            b"\xc0\x0c" + struct.pack(">HHIH", 5, 1, 60, 4) + b"\1b\xc0\x0c" + b"\xc0\x1f" + struct.pack(">HHIH", wire.A, 1, 60, 4) + bytes(4), 2
+        ),
+        replied(b"\xc0\x0c" + struct.pack(">HHIH", wire.MX, 1, 60, 5) + b"\0\1\1m\0" + b"something behind it"),
+        replied(b"\xc0\x0c" + struct.pack(">HHIH", 16, 1, 60, 3) + b"\2hi"),
+    ],
+)
+def test_replies_that_can_be_read_are_left_as_they_are(reply: bytes) -> None:
+    assert wire.legible(reply, len(QUESTION)) == reply
+    assert wire.legible(reply[:2] + b"\x83" + reply[3:], len(QUESTION)) == reply[:2] + b"\x83" + reply[3:]
