@@ -22,15 +22,17 @@ def send(town: Town, who: str, to: str, by: str, kind: int, payload: bytes) -> N
 
 
 def spoof(town: Town, token: str) -> dict[str, bool]:
-    """What of w2's frames to w1 arrives: as w3's IPv4, MAC and IPv6 address, and as its own."""
+    """What of w2's frames to w1 arrives: as w3's IPv4, MAC and IPv6 address, as a DHCP server's of either family, and as its own."""
     w1, w2 = mac(town, "w1"), mac(town, "w2")
     target4, target6 = town.four("w1"), town.six("w1")
     send(town, "w2", w1, w2, IP, udp4(town.four("w3"), target4, 80, token + "four"))
     send(town, "w2", w1, mac(town, "w3"), IP, udp4(town.four("w2"), target4, 80, token + "mac"))
     send(town, "w2", w1, w2, IP6, udp6(town.six("w3"), target6, 80, token + "six"))
+    send(town, "w2", w1, w2, IP, udp4(town.four("w2"), target4, 68, token + "lease4", by=67))
+    send(town, "w2", w1, w2, IP6, udp6(town.six("w2"), target6, 546, token + "lease6", by=547))
     send(town, "w2", w1, w2, IP, udp4(town.four("w2"), target4, 80, token + "own4"))
     send(town, "w2", w1, w2, IP6, udp6(town.six("w2"), target6, 80, token + "own6"))
-    words = ("four", "mac", "six", "own4", "own6")
+    words = ("four", "mac", "six", "lease4", "lease6", "own4", "own6")
     return dict(zip(words, town.world.together(*((lambda w=w: town.world.servers.arrived("w1", token + w, ARRIVES)) for w in words)), strict=True))
 
 
@@ -74,10 +76,12 @@ def learned(town: Town) -> str:
 
 def test_a_guarded_port_sends_from_its_own_addresses_alone(town: Town) -> None:
     """And with the guard taken away by the endpoint's option all of it succeeds, so the test can fail."""
-    assert spoof(town, "guarded ") == {"four": False, "mac": False, "six": False, "own4": True, "own6": True}
+    town.world.places["w1"].do(town.world.servers.listen, "w1", (68, 546))
+    lies, truths = ("four", "mac", "six", "lease4", "lease6"), ("own4", "own6")
+    assert spoof(town, "guarded ") == dict.fromkeys(lies, False) | dict.fromkeys(truths, True)
     assert taken_over(town) == [] and learned(town) == "w3"
     town.chain.unguard("w2")
-    assert spoof(town, "unguarded ") == {"four": True, "mac": True, "six": True, "own4": True, "own6": True}
+    assert spoof(town, "unguarded ") == dict.fromkeys(lies + truths, True)
     assert taken_over(town) == [town.four("w3"), town.six("w3")] and learned(town) == "w2"
 
 

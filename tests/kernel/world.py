@@ -209,10 +209,10 @@ def send_frame(link: str, to: str, by: str, kind: int, payload: bytes) -> None:
         s.send(hardware(to) + hardware(by) + struct.pack("!H", kind) + payload)
 
 
-def udp4(source: str, target: str, port: int, token: str) -> bytes:
-    """An IPv4 packet with a datagram."""
+def udp4(source: str, target: str, port: int, token: str, *, by: int = 4444) -> bytes:
+    """An IPv4 packet with a datagram from port `by`."""
     data = token.encode()
-    udp = struct.pack("!HHHH", 4444, port, 8 + len(data), 0) + data
+    udp = struct.pack("!HHHH", by, port, 8 + len(data), 0) + data
     head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, socket.inet_aton(source), socket.inet_aton(target))
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + udp
 
@@ -227,10 +227,10 @@ def with_head6(source: str, target: str, kind: int, body: bytes, offset: int) ->
     return struct.pack("!IHBB", 0x60000000, len(body), kind, 255) + ip6(source) + ip6(target) + body
 
 
-def udp6(source: str, target: str, port: int, token: str) -> bytes:
-    """An IPv6 packet with a datagram."""
+def udp6(source: str, target: str, port: int, token: str, *, by: int = 4444) -> bytes:
+    """An IPv6 packet with a datagram from port `by`."""
     data = token.encode()
-    return with_head6(source, target, 17, struct.pack("!HHHH", 4444, port, 8 + len(data), 0) + data, 6)
+    return with_head6(source, target, 17, struct.pack("!HHHH", by, port, 8 + len(data), 0) + data, 6)
 
 
 def advert6(source: str, target: str, about: str, by: str) -> bytes:
