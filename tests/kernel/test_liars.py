@@ -82,7 +82,8 @@ def test_a_guarded_port_sends_from_its_own_addresses_alone(town: Town) -> None:
     assert taken_over(town) == [] and learned(town) == "w3"
     town.chain.unguard("w2")
     assert spoof(town, "unguarded ") == dict.fromkeys(lies + truths, True)
-    assert taken_over(town) == [town.four("w3"), town.six("w3")] and learned(town) == "w2"
+    assert taken_over(town) == [town.four("w3"), town.six("w3")]
+    eventually(lambda: learned(town) == "w2")  # w3 itself may speak in between, and be learned again
 
 
 def test_loopback_addresses_do_not_come_over_a_wire(town: Town) -> None:
