@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Callable, Collection, Mapping
 
-from sanbashi.network.picture import Forwarder, HeldPort, Item
+from sanbashi.network.picture import Forwarder, HeldPort, Item, Key, twin_of
 
 from .datagrams import DatagramForwarder
 from .holding import hold, hold_beside, serve
@@ -14,11 +14,8 @@ from .loop import Loop
 from .remains import Remains
 from .streams import StreamForwarder
 
-PORTS = (HeldPort, Forwarder)
 Port = HeldPort | Forwarder
 Holding = socket.socket | StreamForwarder | DatagramForwarder | None  # None: held in our book alone
-Key = tuple[object, ...]
-NOTHING: Key = ()
 
 
 class HostPorts:
@@ -80,7 +77,7 @@ class HostPorts:
             twin_key = twin_of(key)
             if self._holdings.get(twin_key) is not holding:
                 holding.close()
-            elif isinstance(twin := self._items.get(twin_key), PORTS):
+            elif isinstance(twin := self._items.get(twin_key), Port):
                 self._part(twin_key, twin, holding)
 
     def _part(self, key: Key, stays: Port, holding: socket.socket | StreamForwarder | DatagramForwarder) -> None:
@@ -108,9 +105,3 @@ class HostPorts:
         holding.close()
         del self._items[key], self._holdings[key]
         self.lost.append((item, error.errno or errno.EIO))
-
-
-def twin_of(key: Key) -> Key:
-    """The key of the same port on every address of the other family; that of nothing, for a port on one address."""
-    held, protocol, version, address, port = key
-    return (held, protocol, 4 if version == 6 else 6, address, port) if not address else NOTHING

@@ -8,15 +8,13 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sanbashi.network.picture import HostResolver, Item, Leasing, Names, Resolver, Zone
+from sanbashi.network.picture import HostResolver, Item, Key, Leasing, Names, Resolver, Zone
 
-from .hostports import PORTS, HostPorts, Port
+from .hostports import HostPorts, Port
 from .hostserving import HostServed
 from .leases import Leases
 from .loop import Loop
 from .serving import Answering, Served
-
-Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +47,11 @@ class Keeping:
             self.revision += bool(self._ports.lost)
             return failed
         for place, addition in enumerate(add):
-            if not isinstance(addition.item, PORTS) and (code := self._add(addition)):
+            if not isinstance(addition.item, Port) and (code := self._add(addition)):
                 failed.append((place, code))
-        self._ports.release([key for key, item in leaving.items() if isinstance(item, PORTS)])
+        self._ports.release([key for key, item in leaving.items() if isinstance(item, Port)])
         for item in leaving.values():
-            if not isinstance(item, PORTS):
+            if not isinstance(item, Port):
                 self._remove(item)
         self.revision += 1
         return failed
@@ -69,11 +67,11 @@ class Keeping:
         new: dict[Key, Port] = {}
         for place, addition in enumerate(add):
             item = addition.item
-            if isinstance(item, PORTS) and self.items.get(key := item.key) != item:
+            if isinstance(item, Port) and self.items.get(key := item.key) != item:
                 places[key], new[key] = place, item
         numbers = {(item.protocol, item.port) for item in new.values()} if leaving else ()
-        in_the_way = {key: item for key, item in leaving.items() if isinstance(item, PORTS) and (item.protocol, item.port) in numbers}
-        in_the_way |= {key: there for key in new if isinstance(there := self.items.get(key), PORTS)}
+        in_the_way = {key: item for key, item in leaving.items() if isinstance(item, Port) and (item.protocol, item.port) in numbers}
+        in_the_way |= {key: there for key in new if isinstance(there := self.items.get(key), Port)}
         self._ports.release(in_the_way)
         refused = self._ports.take(new, whole=whole)
         if refused and whole:
@@ -150,7 +148,7 @@ class Keeping:
     def close(self) -> None:
         """Let go of everything. Leases are not given back: whoever has the addresses may go on without us."""
         self.leases.close()
-        self._ports.release([key for key, item in self.items.items() if isinstance(item, PORTS)])
+        self._ports.release([key for key, item in self.items.items() if isinstance(item, Port)])
         for item in list(self.items.values()):
             if not isinstance(item, Leasing):
                 self._remove(item)

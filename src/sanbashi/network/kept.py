@@ -12,9 +12,18 @@ from .spelling import bracketed, where
 THE_HOST = "host"  # in place of an endpoint's id: names of the host itself, which a container's own of the same spelling go before
 
 
-def held(protocol: Protocol, address: IPAddress, port: int) -> tuple[object, ...]:
+Key = tuple[object, ...]
+
+
+def held(protocol: Protocol, address: IPAddress, port: int) -> Key:
     """The key of a port of the host; its address as a number, for a thousand of these are looked up at a start."""
     return "held", protocol, address.version, int(address), port
+
+
+def twin_of(key: Key) -> Key:
+    """Of a held port's key, that of the same port on every address of the other family; that of nothing, for a port on one address."""
+    kind, protocol, version, address, port = key
+    return (kind, protocol, 4 if version == 6 else 6, address, port) if not address else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,7 @@ class HeldPort:
     port: int
 
     @property
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> Key:
         return held(self.protocol, self.address, self.port)
 
     def __str__(self) -> str:
@@ -44,7 +53,7 @@ class Forwarder:
     target_port: int
 
     @property
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> Key:
         return held(self.protocol, self.address, self.port)  # the same socket as a HeldPort, but listening
 
     def __str__(self) -> str:
@@ -71,7 +80,7 @@ class Resolver:
     port: int = 0
 
     @property
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> Key:
         return ("resolver", self.sandbox)
 
     def __str__(self) -> str:
@@ -86,7 +95,7 @@ class HostResolver:
     port: int
 
     @property
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> Key:
         return ("host resolver",)
 
     def __str__(self) -> str:
@@ -101,7 +110,7 @@ class Zone:
     name: str
 
     @property
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> Key:
         return ("zone", self.network)
 
     def __str__(self) -> str:
@@ -118,7 +127,7 @@ class Names:
     addresses: tuple[IPAddress, ...]
 
     @property
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> Key:
         return ("names", self.network, self.endpoint)
 
     def __str__(self) -> str:
@@ -143,7 +152,7 @@ class Leasing:
     lease: Lease | None = field(default=None, compare=False)
 
     @property
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> Key:
         return ("leasing", self.endpoint)
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol as TypingProtocol
 
-from .kept import THE_HOST, Forwarder, HeldPort, HostResolver, Leasing, Names, Resolver, Zone
+from .kept import THE_HOST, Forwarder, HeldPort, HostResolver, Key, Leasing, Names, Resolver, Zone, twin_of
 from .standing import Address, Announce, Bridge, Element, Mtu, Namespace, Neighbour, Parent, Route, Sublink, Sysctl, Up, Veth
 
 
@@ -19,7 +19,7 @@ class Item(TypingProtocol):
     """One thing in the kernel or the keeper that exists or not."""
 
     @property
-    def key(self) -> tuple[object, ...]: ...
+    def key(self) -> Key: ...
 
 
 # The order in which things come into being; they go in the exact reverse, and a replacement adds before it removes where both can exist.
@@ -82,6 +82,7 @@ __all__ = [
     "HeldPort",
     "HostResolver",
     "Item",
+    "Key",
     "Leasing",
     "Mtu",
     "Names",
@@ -96,4 +97,5 @@ __all__ = [
     "Up",
     "Veth",
     "Zone",
+    "twin_of",
 ]
