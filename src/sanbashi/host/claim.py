@@ -17,7 +17,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .abstract import opened, printed, told
+from .abstract_names import printed, told
+from .peeking import opened
 
 NAME = b"sanbashi.network"  # as every daemon has called it since there were others
 PIDFD_GETFD = 438  # the same number on every machine that there are daemons for

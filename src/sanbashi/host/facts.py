@@ -16,7 +16,7 @@ from . import rtnetlink, sysctl
 from .counts import Counts
 from .foreign import ForeignDrop
 from .netlink import ROUTE, Netlink
-from .peeking import contents, inode, processes
+from .peeking import contents, inode, processes, text
 from .sweeping import OURS
 
 PROC = Path("/proc")
@@ -206,14 +206,6 @@ def network(counts: Counts) -> tuple[tuple[HostLink, ...], Routes, Routes]:
     found = tuple(HostLink(link.name, link.kind, link.alias, tuple(addresses.get(link.index, ()))) for link in links)
     every = tuple((r.to, names.get(r.index, "")) for r in held_routes)
     return found, every, tuple((r.to, names.get(r.index, "")) for r in held_routes if r.via is None)
-
-
-def text(path: Path) -> str:
-    """A small file's text, "" where it cannot be read."""
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def port_list(words: str) -> Iterator[int]:

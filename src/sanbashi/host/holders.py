@@ -10,12 +10,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from sanbashi.network.model import IPAddress
+from sanbashi.network.spelling import bracketed
 
 from .counts import Counts
-from .netlink import DUMP, Message, Netlink
+from .netlink import DUMP, SOCK_DIAG, SOCK_DIAG_BY_FAMILY, Message, Netlink
+from .peeking import opened, text
 
 PROC = Path("/proc")
-SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20  # linux/netlink.h, linux/sock_diag.h
 BOUND_INACTIVE = 1 << 13  # TCPF_BOUND_INACTIVE, net/tcp_states.h
 ASKED = struct.Struct("=BBBxI HH 16s 16s I 8s")  # struct inet_diag_req_v2
 TOLD = struct.Struct("=BBBB HH 16s 16s I 8s IIIII")  # struct inet_diag_msg
@@ -43,7 +44,7 @@ def holder(protocol: str, address: IPAddress, port: int) -> str:
 
 
 def described(inode: str, local: IPAddress, port: int, protocol: str) -> str:
-    return f"{owner(inode)} on {f'[{local}]' if local.version == 6 else local}:{port}/{protocol}"
+    return f"{owner(inode)} on {bracketed(local)}:{port}/{protocol}"
 
 
 def silent(port: int) -> Iterator[tuple[IPAddress, str]]:
@@ -76,10 +77,7 @@ def clashes(local: IPAddress, address: IPAddress) -> bool:
 
 def owner(inode: str) -> str:
     """The process that has a socket open."""
-    wanted = f"socket:[{inode}]"
-    for process in PROC.iterdir():
-        if process.name.isdecimal():
-            with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
-                if any(str(descriptor.readlink()) == wanted for descriptor in (process / "fd").iterdir()):
-                    return f"{(process / 'comm').read_text().strip()} (process {process.name})"
+    for pid, _ in opened({int(inode)}).values():
+        if name := text(f"/proc/{pid}/comm").strip():
+            return f"{name} (process {pid})"
     return "a process that cannot be seen from here"

@@ -16,7 +16,8 @@ from types import TracebackType
 from .counts import Counts
 
 # linux/netlink.h
-ROUTE, NETFILTER = 0, 12
+ROUTE, SOCK_DIAG, NETFILTER = 0, 4, 12
+SOCK_DIAG_BY_FAMILY = 20  # linux/sock_diag.h
 REQUEST, ACK, DUMP, REPLACE, EXCLUSIVE, CREATE, APPEND = 0x1, 0x4, 0x300, 0x100, 0x200, 0x400, 0x800
 CAPPED, ACK_TLVS = 0x100, 0x200
 NESTED = 0x8000

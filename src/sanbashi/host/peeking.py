@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 
 ROOM = 1 << 16
 
 
-def contents(path: str) -> bytes:
+def contents(path: str | Path) -> bytes:
     """All of a file; OSError."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -19,6 +21,14 @@ def contents(path: str) -> bytes:
         os.close(file)
 
 
+def text(path: str | Path) -> str:
+    """All of a file as text, "" where it cannot be read: it is not there, or what it tells of went while it was read."""
+    try:
+        return contents(path).decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def inode(path: str) -> int:
     """Of what a path leads to, by which namespaces are told apart; OSError."""
     return os.stat(path).st_ino  # noqa: PTH116 - as above
@@ -27,3 +37,20 @@ def inode(path: str) -> int:
 def processes(proc: str) -> list[str]:
     """The numbers under /proc."""
     return [name for name in os.listdir(proc) if name.isdecimal()]  # noqa: PTH208 - as above
+
+
+def opened(inodes: set[int]) -> dict[int, tuple[int, int]]:
+    """The first process that has each of these sockets open and its number for it, as far as /proc shows them."""
+    links = {f"socket:[{inode}]": inode for inode in inodes}
+    found: dict[int, tuple[int, int]] = {}
+    for process in processes("/proc"):
+        if len(found) == len(links):
+            break
+        folder = f"/proc/{process}/fd"
+        with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
+            for descriptor in os.listdir(folder):  # noqa: PTH208 - as above
+                with contextlib.suppress(FileNotFoundError):
+                    inode = links.get(os.readlink(f"{folder}/{descriptor}"))  # noqa: PTH115 - as above
+                    if inode is not None:
+                        found.setdefault(inode, (int(process), int(descriptor)))
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .peeking import contents
+from .peeking import text
 from .surroundings import CGROUPS
 from .usage import control_groups, hierarchy
 
@@ -11,7 +11,7 @@ def status_of(container_id: str, pid: int, monitor_pid: int) -> str:
     """running or paused, as the runtime would tell of a started container; "" where only the runtime can tell."""
     if not is_child(pid, monitor_pid):
         return ""
-    groups = control_groups(read(f"/proc/{pid}/cgroup"))
+    groups = control_groups(text(f"/proc/{pid}/cgroup"))
     if "freezer" in groups:
         state = read_at(container_id, str(hierarchy("freezer")), groups["freezer"], "freezer.state")
         return {"THAWED": "running", "FREEZING": "paused", "FROZEN": "paused"}.get(state, "")
@@ -21,7 +21,7 @@ def status_of(container_id: str, pid: int, monitor_pid: int) -> str:
 
 def is_child(pid: int, monitor_pid: int) -> bool:
     """Whether this is a living process of the monitor's, and not another that got its number."""
-    state, parent = (read(f"/proc/{pid}/stat").rpartition(")")[2].split() or ["X", "0"])[:2]
+    state, parent = (text(f"/proc/{pid}/stat").rpartition(")")[2].split() or ["X", "0"])[:2]
     return state not in "ZX" and int(parent) == monitor_pid > 0
 
 
@@ -29,12 +29,4 @@ def read_at(container_id: str, root: str, path: str, file: str) -> str:
     """A file of the container's own group, where a process of it is in that group or below; "" where it is elsewhere."""
     parts = path.split("/")
     own = next((place for place, part in enumerate(parts, 1) if container_id in part), 0)
-    return read(f"{root}{'/'.join(parts[:own])}/{file}").strip() if own else ""
-
-
-def read(path: str) -> str:
-    """A file of the kernel's; "" where the container ended meanwhile, or there is no such file."""
-    try:
-        return contents(path).decode(errors="replace")
-    except OSError:
-        return ""
+    return text(f"{root}{'/'.join(parts[:own])}/{file}").strip() if own else ""

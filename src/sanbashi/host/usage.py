@@ -18,6 +18,7 @@ from ..containers.usage import (
     network_counters,
     number,
 )
+from .peeking import text
 from .surroundings import CGROUPS
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -34,16 +35,16 @@ FILES_V2 = ("cpu.stat", "memory.current", "memory.max", "memory.stat", "pids.cur
 
 def read_usage(pid: int, *, networks: bool = True) -> Usage | None:
     """One reading of the container whose first process is `pid`; None where it has ended. Not `networks`: it has no namespace of its own."""
-    groups = control_groups(read(Path(f"/proc/{pid}/cgroup")))
+    groups = control_groups(text(f"/proc/{pid}/cgroup"))
     if not groups:
         return None
-    system, online = machine_time(read(Path("/proc/stat")), TICK)
+    system, online = machine_time(text("/proc/stat"), TICK)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     now = time.time_ns()
-    counters = network_counters(read(Path(f"/proc/{pid}/net/dev"))) if networks else {}
+    counters = network_counters(text(f"/proc/{pid}/net/dev")) if networks else {}
     if (CGROUPS / "cgroup.controllers").exists():
         folder = below(CGROUPS, groups.get("", "/"))
-        files = {name: read(folder / name) for name in FILES_V2}
+        files = {name: text(folder / name) for name in FILES_V2}
         return Usage(
             read=now,
             cpu=cpu_v2(files, system, online),
@@ -56,7 +57,7 @@ def read_usage(pid: int, *, networks: bool = True) -> Usage | None:
     files = {}
     for controller, names in FILES_V1.items():
         folder = below(hierarchy(controller), groups.get(controller, "/"))
-        files |= {name: read(folder / name) for name in names}
+        files |= {name: text(folder / name) for name in names}
     return Usage(
         read=now,
         cpu=cpu_v1(files, system, online, TICK),
@@ -68,10 +69,10 @@ def read_usage(pid: int, *, networks: bool = True) -> Usage | None:
     )
 
 
-def control_groups(text: str) -> dict[str, str]:
+def control_groups(lines: str) -> dict[str, str]:
     """/proc/<pid>/cgroup: controller ("" for v2's one hierarchy) -> path."""
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in lines.splitlines():
         _, controllers, path = line.split(":", 2)
         found |= dict.fromkeys(controllers.split(","), path)
     return found
@@ -85,11 +86,3 @@ def hierarchy(controller: str) -> Path:
 
 def below(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
-
-
-def read(path: Path) -> str:
-    """A file of the kernel's; "" where the container ended, or the controller is not there."""
-    try:
-        return path.read_text()
-    except OSError:  # not there, or ENODEV: the control group went while it was read; EOPNOTSUPP: a file that this kernel lists and does not fill
-        return ""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sanbashi.host import abstract, claim
+from sanbashi.host import abstract_names, claim
 from sanbashi.host.claim import claimed
 from sanbashi.host.netlink import Message, Netlink
 
@@ -39,7 +39,7 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     if request.param == "no unix_diag":
         monkeypatch.setattr(Netlink, "ask", refuse)
     elif request.param == "no user in unix_diag":
-        monkeypatch.setattr(abstract, "SHOW_UID", 0)
+        monkeypatch.setattr(abstract_names, "SHOW_UID", 0)
     return str(request.param)
 
 

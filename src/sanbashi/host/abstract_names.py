@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .counts import Counts
-from .netlink import DUMP, Message, Netlink, attributes
+from .netlink import DUMP, SOCK_DIAG, SOCK_DIAG_BY_FAMILY, Message, Netlink, attributes
 
 PROC = Path("/proc")
-# linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h
-SOCK_DIAG, BY_FAMILY = 4, 20
+# linux/unix_diag.h
 REQUEST = struct.Struct("=BBHIIIQ")  # family, protocol, padding, states, inode, what to show, cookie
 ANSWER = struct.Struct("=BBBBIQ")  # family, type, state, padding, inode, cookie
 SHOW_NAME, SHOW_UID = 0x1, 0x40
@@ -44,7 +43,7 @@ def told() -> list[Listener] | None:
     found: list[Listener] = []
     try:
         with Netlink(SOCK_DIAG, Counts()) as asking:
-            for _, body in asking.ask(Message(BY_FAMILY, DUMP, request)):
+            for _, body in asking.ask(Message(SOCK_DIAG_BY_FAMILY, DUMP, request)):
                 inode, about = ANSWER.unpack_from(body)[4], attributes(body, ANSWER.size)
                 if UID not in about:
                     return None
@@ -65,18 +64,3 @@ def printed() -> Iterator[tuple[bytes, int]]:
             with contextlib.suppress(ValueError):  # the heading, and the rest of a name with a line's end in it
                 if int(words[3], 16) & LISTENING:
                     yield words[7][1:], int(words[6])
-
-
-def opened(inodes: set[int]) -> dict[int, tuple[int, int]]:
-    """A process that has each of these sockets open and its number for it, as far as /proc shows them."""
-    links = {f"socket:[{inode}]": inode for inode in inodes}
-    found: dict[int, tuple[int, int]] = {}
-    for process in PROC.iterdir() if inodes else ():
-        if process.name.isdecimal():
-            with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
-                for descriptor in (process / "fd").iterdir():
-                    with contextlib.suppress(FileNotFoundError):
-                        inode = links.get(str(descriptor.readlink()))
-                        if inode is not None:
-                            found[inode] = (int(process.name), int(descriptor.name))
-    return found
