@@ -161,8 +161,8 @@ def probe() -> HostFacts:
         ipv6=(PROC / "sys/net/ipv6").is_dir(),
         forwarding4=sysctl.read("net/ipv4/ip_forward", counts) == "1",
         forwarding6=sysctl.read("net/ipv6/conf/all/forwarding", counts) == "1",
-        br_netfilter=sysctl.read("net/bridge/bridge-nf-call-iptables", counts) == "1",
-        br_netfilter6=sysctl.read("net/bridge/bridge-nf-call-ip6tables", counts) == "1",
+        br_netfilter=filters_bridges(4, counts),
+        br_netfilter6=filters_bridges(6, counts),
         sctp=has_sctp(),
         cgroup=2 if unified.exists() else 1,
         cgroup_hybrid=not unified.exists() and Path("/sys/fs/cgroup/unified/cgroup.controllers").exists(),
@@ -171,6 +171,12 @@ def probe() -> HostFacts:
         engines=tuple(engines()),
         controllers=frozenset(controllers),
     )
+
+
+def filters_bridges(version: int, counts: Counts) -> bool:
+    """Whether bridged packets of a family pass its hooks (br_netfilter). One file is read; it does not block."""
+    name = "iptables" if version == 4 else "ip6tables"
+    return sysctl.read(f"net/bridge/bridge-nf-call-{name}", counts) == "1"
 
 
 def looked_again(facts: HostFacts) -> HostFacts:

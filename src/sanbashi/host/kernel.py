@@ -16,7 +16,7 @@ from .announcing import Announcer
 from .changing import Change
 from .conntrack import Conntrack, Flows
 from .counts import Counts
-from .facts import HostFacts, looked_again
+from .facts import HostFacts, filters_bridges, looked_again
 from .gathering import Hands, Keeper
 from .guard import Guard
 from .namespaces import Namespaces, enter_new, on_thread
@@ -152,8 +152,7 @@ class Kernel:
 
     def filters_bridges(self, version: int) -> bool:
         """Whether bridged packets of a family pass its hooks (br_netfilter). One file is read; it does not block."""
-        name = "iptables" if version == 4 else "ip6tables"
-        return sysctl.read(f"net/bridge/bridge-nf-call-{name}", self.counts) == "1"
+        return filters_bridges(version, self.counts)
 
     def standing(self) -> dict[str, dict[str, int]]:
         """How many elements each set of our tables has: table -> set -> number; those with none are left out. StepFailed."""
