@@ -17,7 +17,7 @@ from typing import Any
 from ..network.ruleset import TABLE
 from .counts import Counts
 from .nft import FAMILIES, TERSE, Nft, NftError
-from .passing import Way, verdict
+from .passing import Way, told, verdict
 
 GUARD = "sanbashi_guard"  # host/guard.py
 COMMENT = "sanbashi"  # of the one rule of ours that may stand in a chain of others: host/acceptance.py
@@ -85,7 +85,8 @@ def judge(nft: Nft, chain: dict[str, Any], chains: Iterable[dict[str, Any]], way
         rules = [r["rule"] for r in listing(nft, f"list table {chain['family']} {chain['table']}") if "rule" in r]
     except NftError:  # gone meanwhile, or written in words that this library does not know
         rules = []
-    fates = {way: verdict(chain["name"], rules, way) or (POLICY if chain.get("policy") == "drop" else "") for way in ways}
+    counting = told(rules, ways)
+    fates = {way: verdict(chain["name"], counting, way) or (POLICY if chain.get("policy") == "drop" else "") for way in ways}
     stopped = {way: fate for way, fate in fates.items() if fate in ("drop", "reject", POLICY)}
     if not stopped:
         return None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 INDIFFERENT = ("counter", "log", "comment")  # statements that let a packet go on to the rest of their rule
+DECIDING = ("accept", "drop", "reject", "return", "jump", "goto")
+# What a condition may ask and we can answer: the links, as nft names them, whether the packet was translated, and its connection's state.
+ABOUT = {("meta", key): key[:3] for key in ("iif", "iifname", "oif", "oifname")} | {("ct", "status"): "status", ("ct", "state"): "state"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +23,63 @@ class Way:
     go: str = ""
     translated: bool = False
 
+    def known(self, about: str) -> str:
+        """What is known of each of its packets, of what a condition may ask; "" where it may be anything."""
+        if about == "status":
+            # A packet that comes by no published port is not translated either.
+            return "" if self == ANY else "dnat" if self.translated else "plain"
+        return self.come if about == "iif" else self.go if about == "oif" else "new"
+
 
 ANY = Way()  # a packet of which nothing is known
 
 
-def verdict(chain: str, rules: Sequence[dict[str, Any]], way: Way = ANY, within: frozenset[str] = frozenset()) -> str:
-    """What the rules of a table do to every packet of this way that enters a chain: the first that surely applies decides, "" where none does."""
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """That one of ABOUT is among some words, or begins as some do; or is not."""
+
+    about: str
+    words: frozenset[str]
+    beginnings: tuple[str, ...]
+    negated: bool
+
+    def holds(self, known: str) -> bool:
+        """Whether it surely holds for packets of which this is known."""
+        return bool(known) and (known in self.words or known.startswith(self.beginnings)) != self.negated
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that can be told beforehand: its verdict, with the chain that this names, for packets that meet all conditions."""
+
+    kind: str
+    target: str
+    conditions: tuple[Condition, ...]
+
+
+def told(rules: Iterable[dict[str, Any]], ways: Sequence[Way]) -> dict[str, list[Rule]]:
+    """The rules of a table by chain, in order, without those that surely apply on none of these ways: of thousands a few are left."""
+    known = {about: {way.known(about) for way in ways} for about in ABOUT.values()}
+    chains: dict[str, list[Rule]] = {}
     for rule in rules:
-        if rule["chain"] != chain:
+        read = parsed(rule.get("expr", []))
+        if read is not None and all(any(map(condition.holds, known[condition.about])) for condition in read.conditions):
+            chains.setdefault(rule["chain"], []).append(read)
+    return chains
+
+
+def verdict(chain: str, chains: Mapping[str, Sequence[Rule]], way: Way = ANY, within: frozenset[str] = frozenset()) -> str:
+    """What rules, told for this way among others, do to each of its packets that enters a chain: the first that surely applies decides.
+
+    "" where none does.
+    """
+    for rule in chains.get(chain, ()):
+        if not all(condition.holds(way.known(condition.about)) for condition in rule.conditions):
             continue
-        kind, target = applied(rule.get("expr", []), way)
-        left = kind == "goto"
-        if kind in ("jump", "goto") and target not in within:
-            kind = verdict(target, rules, way, within | {chain})
-            if not kind and left:
+        kind = rule.kind
+        if kind in ("jump", "goto") and rule.target not in within:
+            kind = verdict(rule.target, chains, way, within | {chain})
+            if not kind and rule.kind == "goto":
                 return ""
         if kind in ("accept", "drop", "reject"):
             return kind
@@ -42,39 +88,37 @@ def verdict(chain: str, rules: Sequence[dict[str, Any]], way: Way = ANY, within:
     return ""
 
 
-def applied(expressions: Sequence[dict[str, Any]], way: Way) -> tuple[str, str]:
-    """The verdict of a rule that applies to every packet of this way and the chain it names, ("", "") for any other rule."""
-    if not expressions or not all(passes(e, way) for e in expressions[:-1]):
-        return "", ""
-    kind, last = next(iter(expressions[-1].items()))
-    return kind, last.get("target", "") if kind in ("jump", "goto") else ""
-
-
-def passes(expression: dict[str, Any], way: Way) -> bool:
-    """Whether every packet of this way surely goes on past a statement."""
-    kind, content = next(iter(expression.items()))
-    return kind in INDIFFERENT or (kind == "match" and holds(content, way) is True)
-
-
-def holds(match: dict[str, Any], way: Way) -> bool | None:
-    """Whether a condition holds for every packet of this way; None where it may be either."""
-    left, operator = match.get("left", {}), match.get("op")
-    right, all_told = values(match.get("right"))
-    about = next(iter(left.values()), None) if isinstance(left, dict) else None
-    key = about.get("key", "") if isinstance(about, dict) else ""
-    if "meta" in left and key in ("iif", "iifname", "oif", "oifname"):
-        link = way.come if key.startswith("iif") else way.go
-        found = any(link.startswith(v[:-1]) if v.endswith("*") else link == v for v in right) if link else None
-    elif "ct" in left and key == "status":
-        # A packet that comes by no published port is not translated either.
-        found = way.translated if way != ANY and right == ["dnat"] else None
-    elif "ct" in left and key == "state":
-        found = "new" in right
-    else:
-        found = None
-    if not found and not all_told:
+def parsed(expressions: Sequence[dict[str, Any]]) -> Rule | None:
+    """A rule from its statements; None where it decides nothing, or has a condition of which nothing can be told."""
+    if not expressions:
         return None
-    return found if operator in ("==", "in") or found is None else not found if operator == "!=" else None
+    conditions = []
+    for expression in expressions[:-1]:
+        statement, content = next(iter(expression.items()))
+        if statement in INDIFFERENT:
+            continue
+        condition = asked(content) if statement == "match" else None
+        if condition is None:
+            return None
+        conditions.append(condition)
+    kind, last = next(iter(expressions[-1].items()))
+    if kind not in DECIDING:
+        return None
+    return Rule(kind, last.get("target", "") if kind in ("jump", "goto") else "", tuple(conditions))
+
+
+def asked(match: dict[str, Any]) -> Condition | None:
+    """What a match asks; None where it can never be told that it holds."""
+    left, operator = match.get("left"), match.get("op")
+    subject, content = next(iter(left.items()), ("", None)) if isinstance(left, dict) else ("", None)
+    about = ABOUT.get((subject, content.get("key", ""))) if isinstance(content, dict) else None
+    right, all_told = values(match.get("right"))
+    if about is None or (about == "status" and right != ["dnat"]):  # of a connection's other flags nothing is known
+        return None
+    if operator not in ("==", "in", "!=") or (operator == "!=" and not all_told):
+        return None
+    beginnings = tuple(word[:-1] for word in right if about != "state" and word.endswith("*"))
+    return Condition(about, frozenset(right), beginnings, operator == "!=")
 
 
 def values(right: object) -> tuple[list[str], bool]:

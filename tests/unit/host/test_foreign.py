@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sanbashi.host.foreign import ForeignDrop, command, owner_of
-from sanbashi.host.passing import Way, verdict
+from sanbashi.host.passing import ANY, Way, told, verdict
 
 MATCH: dict[str, Any] = {"match": {}}
 
@@ -31,7 +31,12 @@ MATCH: dict[str, Any] = {"match": {}}
     ],
 )
 def test_the_first_rule_without_a_condition_decides(rules: list[tuple[Any, ...]], fate: str) -> None:
-    assert verdict("f", [{"chain": chain, "expr": list(expressions)} for chain, *expressions in rules]) == fate
+    assert judged([rule(chain, *expressions) for chain, *expressions in rules]) == fate
+
+
+def judged(rules: list[dict[str, Any]], way: Way = ANY) -> str:
+    """What a packet of a way meets in chain f, the rules read for that way alone."""
+    return verdict("f", told(rules, [way]), way)
 
 
 def rule(chain: str, *expressions: Any) -> dict[str, Any]:
@@ -73,7 +78,7 @@ FIREWALLD = [
     ],
 )
 def test_what_a_condition_says_of_our_bridges_counts(way: Way, fate: str) -> None:
-    assert verdict("f", FIREWALLD, way) == fate
+    assert judged(FIREWALLD, way) == fate
 
 
 @pytest.mark.parametrize(
@@ -96,12 +101,12 @@ def test_what_a_condition_says_of_our_bridges_counts(way: Way, fate: str) -> Non
     ],
 )
 def test_a_drop_counts_only_where_it_surely_applies(condition: dict[str, Any], fate: str) -> None:
-    assert verdict("f", [rule("f", condition, {"drop": None})], Way(come="docker0")) == fate
+    assert judged([rule("f", condition, {"drop": None})], Way(come="docker0")) == fate
 
 
 def test_what_may_be_accepted_by_a_named_set_is_no_answer_to_a_drop() -> None:
     rules = [rule("f", on("oifname", "!=", "@closed"), {"accept": None}), rule("f", {"drop": None})]
-    assert verdict("f", rules, Way(go="docker0")) == "drop"
+    assert judged(rules, Way(go="docker0")) == "drop"
 
 
 def test_firewalld_is_told_every_bridge_and_what_is_reached_untranslated() -> None:
