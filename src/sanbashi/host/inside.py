@@ -11,13 +11,13 @@ import ctypes
 import errno
 import os
 import posixpath
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import Failed, SanbashiError
+from ..errors import Failed
 from .mounts import CLONE_NEWNS, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE, libc, mount, refused
+from .namespaces import on_thread
 from .rootfs import SYS_OPENAT2
 
 O_PATH_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -114,31 +114,25 @@ class Inside:
 def inside_container(mount_root: Callable[[], Path], binds: Sequence[Bind]) -> Iterator[Inside]:
     """The file system of a container, put together by `mount_root` and `binds`; blocking, and any thread may use what it gives."""
     held: list[int] = []
-    failure: list[SanbashiError | OSError] = []
 
-    def work() -> None:
-        try:
-            if libc.unshare(CLONE_NEWNS) != 0:
-                refused("make a mount namespace")
-            # What the host unmounts meanwhile goes here too: this namespace pins nothing.
-            mount("none", Path("/"), flags=MS_SLAVE | MS_REC)
-            root = os.open(mount_root(), O_PATH_DIRECTORY)
-            held.append(root)
-            held.append(os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
-            for bind in binds:
-                put(Inside(root), bind)
-        except (SanbashiError, OSError) as error:
-            failure.append(error)
+    def work() -> Inside:
+        if libc.unshare(CLONE_NEWNS) != 0:
+            refused("make a mount namespace")
+        # What the host unmounts meanwhile goes here too: this namespace pins nothing.
+        mount("none", Path("/"), flags=MS_SLAVE | MS_REC)
+        inside = Inside(os.open(mount_root(), O_PATH_DIRECTORY))
+        held.append(inside.root)
+        held.append(os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+        for bind in binds:
+            put(inside, bind)
+        return inside
 
     try:
-        thread = threading.Thread(target=work, name="inside")
-        thread.start()
-        thread.join()
-        if failure and isinstance(failure[0], OSError):
-            raise Failed(f"cannot put the container's file system together: {failure[0]}") from failure[0]
-        if failure:
-            raise failure[0]
-        yield Inside(held[0])
+        try:
+            inside = on_thread(work)
+        except OSError as error:
+            raise Failed(f"cannot put the container's file system together: {error}") from error
+        yield inside
     finally:
         for descriptor in held:
             os.close(descriptor)

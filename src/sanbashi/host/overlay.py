@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..containers.model import MountPoint
-from ..errors import Failed, SanbashiError
+from ..errors import Failed
 from .layers import Layers
-from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, libc, mount, unmount
+from .mounts import CLONE_FS, MNT_DETACH, UMOUNT_NOFOLLOW, is_mounted, libc, mount, unmount
+from .namespaces import check, on_thread
 
-CLONE_FS = 0x200  # linux/sched.h
 PAGE = 4096
 # What the kernel or the administrator may have as other defaults, and what `changes` could not read: renames by reference, copied metadata alone.
 OPTIONS = "index=off,redirect_dir=off,metacopy=off"
@@ -50,32 +48,15 @@ def unmount_images(folder: Path) -> None:
             unmount(Path(entry.path), MNT_DETACH | UMOUNT_NOFOLLOW)
 
 
-def is_mounted(place: Path) -> bool:
-    """Whether an overlay stands on a directory: it has a device number of its own."""
-    try:
-        return place.stat().st_dev != place.parent.stat().st_dev
-    except FileNotFoundError:
-        return False
-
-
 def within(directory: Path, kind: str, target: Path, options: str) -> None:
     """Mount with relative paths in the options: a thread of its own has the directory as its own working directory."""
-    failure: list[SanbashiError | OSError] = []
 
     def work() -> None:
-        try:
-            if libc.unshare(CLONE_FS) != 0:
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number))
-            os.chdir(directory)
-            mount(kind, target, kind, 0, options)
-        except (SanbashiError, OSError) as error:
-            failure.append(error)
+        check(libc.unshare(CLONE_FS), "unshare the file system context")
+        os.chdir(directory)
+        mount(kind, target, kind, 0, options)
 
-    thread = threading.Thread(target=work, name="mount")
-    thread.start()
-    thread.join()
-    if failure and isinstance(failure[0], OSError):
-        raise Failed(f"cannot mount {target}: {failure[0]}") from failure[0]
-    if failure:
-        raise failure[0]
+    try:
+        on_thread(work)
+    except OSError as error:
+        raise Failed(f"cannot mount {target}: {error}") from error

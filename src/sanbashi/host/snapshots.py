@@ -18,8 +18,8 @@ from ..containers.model import MountPoint
 from ..errors import Failed
 from ..images.layers import chain_ids
 from .layers import Layers
-from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, unmount
-from .overlay import is_mounted, mount_images, mount_overlay, unmount_images
+from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, is_mounted, unmount
+from .overlay import mount_images, mount_overlay, unmount_images
 from .unpack import OPAQUE
 
 # What every container finds though its image may lack it: mount points and the file that says "in a container". A link's target, or its kind.
