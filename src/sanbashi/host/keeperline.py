@@ -22,7 +22,7 @@ from sanbashi.errors import Unavailable
 from sanbashi.keeper import protocol
 
 from . import keeperprocess as process
-from .keeperprocess import Silent, keeper_of, patiently, stopped
+from .keeperprocess import Silent, keeper_of, looked_at, patiently, stopped
 
 Result = TypeVar("Result")
 
@@ -125,8 +125,9 @@ def reach(root: Path, resolv_conf: Path) -> tuple[Line, subprocess.Popen[bytes] 
             waited = time.monotonic() - begun
             if waited > process.PATIENCE:
                 pause = process.LOOK
-                if stopped(keeper_of(root)) or waited > process.ENDURANCE:
-                    raise Silent(root, keeper_of(root))
+                pid, asleep = looked_at(root)
+                if asleep or waited > process.ENDURANCE:
+                    raise Silent(root, pid, asleep=asleep)
             time.sleep(pause)
 
 
@@ -219,7 +220,8 @@ def wait_for_end(root: Path, *, at_once: bool = False) -> None:
                 process.kill(pid)
             due += process.PATIENCE
         if waited > process.ENDURANCE:
-            raise Silent(root, keeper_of(root))
+            pid, asleep = looked_at(root)
+            raise Silent(root, pid, asleep=asleep)
         time.sleep(process.PAUSE)
 
 

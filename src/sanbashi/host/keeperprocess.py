@@ -13,7 +13,8 @@ from typing import TypeVar
 from sanbashi.errors import Unavailable
 from sanbashi.keeper import protocol
 
-PROC = Path("/proc")
+from .peeking import contents, processes, text
+
 PATIENCE = 2.0  # seconds without a word until its process is looked at
 ENDURANCE = 60.0  # seconds that one which runs may be silent: on a machine that is busy, or slow, it is a matter of time
 GRACE = 10.0  # seconds that one that is to end may take
@@ -26,10 +27,10 @@ Result = TypeVar("Result")
 class Silent(Unavailable):
     """The keeper does not answer, and why."""
 
-    def __init__(self, root: Path, pid: int) -> None:
-        how = "it is stopped" if stopped(pid) else f"it has been silent for {ENDURANCE:.0f} seconds"
+    def __init__(self, root: Path, pid: int, *, asleep: bool) -> None:
+        how = "it is stopped" if asleep else f"it has been silent for {ENDURANCE:.0f} seconds"
         instead = f"kill -9 {pid}, and the daemon starts its own in its place" if pid else ""
-        awake = f"kill -CONT {pid} wakes it; or " if stopped(pid) else ""
+        awake = f"kill -CONT {pid} wakes it; or " if asleep else ""
         super().__init__(
             f"the keeper{f' (process {pid})' if pid else ''} does not answer: {how}",
             hint=f"{awake}{instead}; {root / protocol.LOG} may say why".removeprefix("; "),
@@ -48,32 +49,38 @@ def patiently(root: Path, pid: int, call: Callable[[], Result]) -> Result:
         except BlockingIOError:  # so many wait to be heard that one more cannot
             time.sleep(PAUSE)
             look = time.monotonic() - begun > PATIENCE
-        if look and (stopped(pid or keeper_of(root)) or time.monotonic() - begun > ENDURANCE):
-            raise Silent(root, pid or keeper_of(root)) from None
+        if look:
+            found, asleep = looked_at(root, pid)
+            if asleep or time.monotonic() - begun > ENDURANCE:
+                raise Silent(root, found, asleep=asleep) from None
 
 
 def keeper_of(root: Path) -> int:
     """The process that serves an exec root, known by the lock that it holds; 0 where none is seen."""
-    with contextlib.suppress(FileNotFoundError):
+    try:
         lock = (root / protocol.LOCK).stat()
-        for process in PROC.iterdir():
-            if process.name.isdecimal():
-                with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-                    words = (process / "cmdline").read_bytes().split(b"\0")
-                    if b"--lock" not in words[:-1]:
-                        continue
-                    descriptor = words[words.index(b"--lock") + 1].decode()
-                    if descriptor.isdecimal() and os.path.samestat((process / "fd" / descriptor).stat(), lock):
-                        return int(process.name)
+    except FileNotFoundError:
+        return 0
+    for process in processes("/proc"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            words = contents(f"/proc/{process}/cmdline").split(b"\0")
+            if b"--lock" not in words[:-1]:
+                continue
+            descriptor = words[words.index(b"--lock") + 1]
+            if descriptor.isdigit() and os.path.samestat(Path(f"/proc/{process}/fd/{descriptor.decode()}").stat(), lock):
+                return int(process)
     return 0
+
+
+def looked_at(root: Path, pid: int = 0) -> tuple[int, bool]:
+    """The keeper's process, 0 where none is seen, and whether it is stopped: asked once, for a moment later it may be otherwise."""
+    found = pid or keeper_of(root)
+    return found, stopped(found)
 
 
 def stopped(pid: int) -> bool:
     """Whether a process waits for somebody to let it go on."""
-    try:
-        return bool(pid) and (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == STOPPED
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return bool(pid) and text(f"/proc/{pid}/stat").rpartition(")")[2].split()[:1] == [STOPPED]
 
 
 def kill(pid: int) -> None:
