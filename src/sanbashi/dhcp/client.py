@@ -116,7 +116,7 @@ def hear(client: Client, message: Message, sender: str, now: float, chance: floa
     return hold(client, lease)
 
 
-def hear_arp(client: Client, said: Arp, now: float, chance: float) -> Turn:
+def hear_arp(client: Client, said: Arp, now: float) -> Turn:
     """Somebody has spoken of an address: of the one that is being probed, as its holder or as another who probes it (RFC 5227 2.1.1)."""
     if client.phase != "probing" or client.offer is None or said.hardware == client.wish.hardware:
         return client, ()

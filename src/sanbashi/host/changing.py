@@ -94,8 +94,8 @@ class Change(Gathering):
             for bridge, mac in self.fresh
         ]
         up = [u for u in self.adding(Up) if not u.endpoint]
-        here: list[Item] = [*self.adding(Address), *up, *self.adding(Neighbour), *self.adding(Route)]
-        self.set_up("", here, own)
+        items: list[Item] = [*self.adding(Address), *up, *self.adding(Neighbour), *self.adding(Route)]
+        self.set_up([i for i in items if not place(i)], own)
 
     def set_up_inside(self) -> None:
         """Everything within the containers' namespaces, links up included: they reach nobody before the host's end is up."""
@@ -109,7 +109,7 @@ class Change(Gathering):
                 for item in items:
                     if isinstance(item, Sysctl):
                         self.set_sysctl(item)
-                self.set_up(namespace, items)
+                self.set_up(items)
                 for item in items:
                     if isinstance(item, Resolver) and item.port and self.port_before(item) != item.port:
                         self.rewrite_dns(item)
@@ -137,9 +137,8 @@ class Change(Gathering):
         except nft.NftError as error:
             raise self.fail(resolver, error.errno, error.words) from error
 
-    def set_up(self, namespace: str, items: Iterable[Item], first: Iterable[Work] = ()) -> None:
+    def set_up(self, here: Sequence[Item], first: Iterable[Work] = ()) -> None:
         """Addresses, links up, neighbours and routes of the namespace that this thread is in, in one send."""
-        here = [i for i in items if place(i) == namespace]
         work = list(first)
         work += [(m, rtnetlink.set_link(m.link, mtu=m.mtu), frozenset()) for m in here if isinstance(m, Mtu)]
         for a in (i for i in here if isinstance(i, Address)):

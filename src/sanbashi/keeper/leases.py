@@ -202,7 +202,7 @@ class Holder:
                 self._shut()
                 return
             if (said := frames.heard_arp(data)) is not None:
-                self._follow(dhcp.hear_arp(self._client, said, clock(), random.random()))
+                self._follow(dhcp.hear_arp(self._client, said, clock()))
 
     def release(self) -> None:
         """Tell the server that the address is free."""

@@ -77,22 +77,13 @@ def plain(item: Item) -> list[Any]:
 
 
 def plain_all(items: Iterable[Item]) -> list[list[Any]]:
-    """Items as JSON can carry them. Ports come by the hundred and name the same few addresses, which are spelled once."""
-    items = list(items)  # which keeps the addresses, and so their identities
-    texts: dict[int, str] = {}
-
-    def text(address: IPAddress) -> str:
-        found = texts.get(id(address))
-        if found is None:
-            found = texts[id(address)] = spelled(address)
-        return found
-
+    """Items as JSON can carry them. Ports, which come by the hundred, in the shortest way."""
     found: list[list[Any]] = []
     for item in items:
         if isinstance(item, HeldPort):
-            found.append(["held", item.protocol, text(item.address), item.port])
+            found.append(["held", item.protocol, spelled(item.address), item.port])
         elif isinstance(item, Forwarder):
-            found.append(["forwarder", item.protocol, text(item.address), item.port, text(item.target), item.target_port])
+            found.append(["forwarder", item.protocol, spelled(item.address), item.port, spelled(item.target), item.target_port])
         else:
             found.append(plain(item))
     return found
@@ -179,7 +170,6 @@ KIND_OF: dict[type, str] = {
 }
 SINCE: dict[type, int] = {HostResolver: 2, Leasing: LEASES}  # kinds that earlier versions do not know
 FIELDS: dict[type, tuple[str, ...]] = {kind: tuple(cast(Any, kind).__dataclass_fields__) for kind in KIND_OF}
-KINDS = tuple(KIND_OF)
 
 
 def reason(code: int) -> str:

@@ -179,7 +179,7 @@ def probing(wish: Wish = WISH) -> Client:
 def test_an_address_that_somebody_has_is_declined(said: Arp) -> None:
     """Its holder speaks, or another who is about to take it; the server is told, and asked again a little later, for another one."""
     client = probing(replace(WISH, ask=IPv4Address(FIFTY)))
-    client, deeds = dhcp.hear_arp(client, said, 1.1, 0.5)
+    client, deeds = dhcp.hear_arp(client, said, 1.1)
     (decline,) = sent(deeds)
     assert (decline.kind, decline.client) == (wire.DECLINE, wire.NOWHERE)
     assert decline.options[wire.ADDRESS] == IPv4Address(FIFTY).packed and decline.options[wire.SERVER] == SERVER.packed
@@ -190,7 +190,7 @@ def test_an_address_that_somebody_has_is_declined(said: Arp) -> None:
     assert [m.kind for m in sent(deeds)] == [wire.DISCOVER] and wire.ADDRESS not in sent(deeds)[0].options
     client, _ = hear(client, wire.OFFER, now=4.0)
     client, _ = hear(client, wire.ACK, now=4.0)
-    assert dhcp.hear_arp(client, said, 4.0, 0.5)[0].due == 4.0 + WEARY
+    assert dhcp.hear_arp(client, said, 4.0)[0].due == 4.0 + WEARY
     client, deeds = unopposed(client, (Probe(IPv4Address(FIFTY)),))
     assert isinstance(deeds[0], Bound) and client.declined == 0
 
@@ -198,9 +198,9 @@ def test_an_address_that_somebody_has_is_declined(said: Arp) -> None:
 def test_what_others_say_of_other_addresses_or_we_ourselves_is_no_conflict() -> None:
     client = probing()
     for said in (Arp(MAC, IPv4Address(FIFTY), SERVER), Arp(b"\2other", SERVER, IPv4Address(FIFTY)), Arp(b"\2other", wire.NOWHERE, SERVER)):
-        assert dhcp.hear_arp(client, said, 1.0, 0.5) == (client, ())
+        assert dhcp.hear_arp(client, said, 1.0) == (client, ())
     held, _ = bound()
-    assert dhcp.hear_arp(held, Arp(b"\2other", IPv4Address(FIFTY), SERVER), 1.0, 0.5) == (held, ())
+    assert dhcp.hear_arp(held, Arp(b"\2other", IPv4Address(FIFTY), SERVER), 1.0) == (held, ())
 
 
 def test_nothing_is_heard_while_probing_and_what_is_probed_can_be_given_back() -> None:
@@ -213,7 +213,7 @@ def test_nothing_is_heard_while_probing_and_what_is_probed_can_be_given_back() -
 
 def test_an_insisted_address_is_asked_for_again_though_somebody_has_it() -> None:
     wish = replace(WISH, ask=IPv4Address(FIFTY), insist=True)
-    assert dhcp.hear_arp(probing(wish), Arp(b"\2other", IPv4Address(FIFTY), SERVER), 1.0, 0.5)[0].wish == wish
+    assert dhcp.hear_arp(probing(wish), Arp(b"\2other", IPv4Address(FIFTY), SERVER), 1.0)[0].wish == wish
 
 
 def test_of_two_servers_the_one_with_the_address_that_is_insisted_on_is_taken() -> None:
@@ -273,7 +273,7 @@ def test_whatever_comes_the_client_goes_on(data: st.DataObject) -> None:
         what = data.draw(st.integers(0, 5))
         if what == 0:
             said = Arp(b"\2other", *data.draw(st.sampled_from([(IPv4Address(FIFTY), SERVER), (wire.NOWHERE, IPv4Address("10.7.0.51"))])))
-            client, deeds = dhcp.hear_arp(client, said, now, 0.5)
+            client, deeds = dhcp.hear_arp(client, said, now)
         elif what < 3:
             now = max(now, min(client.due, now + 10_000.0))
             client, deeds = dhcp.wake(client, now, data.draw(st.floats(0, 0.999)))
