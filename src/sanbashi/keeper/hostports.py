@@ -31,7 +31,7 @@ class HostPorts:
 
     def take(self, new: Mapping[Key, Port], *, whole: bool) -> dict[Key, int]:
         """Bind ports, by key; the errno of each that cannot be bound. With `whole` the first such is the last that is tried."""
-        remains = Remains()
+        remains = Remains([item.port for item in new.values()])
         for key, item in new.items():
             twin_key = twin_of(key)
             if item.address.version == 4 and twin_key in new and key not in self._items and twin_key not in self._items:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sanbashi.host.taken import PortTaken
+from sanbashi.keeper import remains
 from sanbashi.network.picture import Forwarder, HeldPort
 
 from .test_keeper_ports import bind, held
@@ -107,3 +108,17 @@ def test_five_hundred_ports_with_remains_cost_one_look(world: Any) -> None:
         leave_behind("127.0.0.1", port)
     world.client.change([], [held(f"0.0.0.0:{port}") for port in ports])
     assert len(world.client.items()) == len(ports)
+
+
+def test_sock_diag_tells_what_the_tables_show_of_some_ports_alone(world: Any) -> None:
+    """Of both families, open and TIME_WAIT; neither a listener nor what is bound and no more; nothing of the ports beside those asked for."""
+    for address, port in (("127.0.0.1", 8000), ("127.0.0.1", 8001), ("::1", 8002), ("127.0.0.1", 8007), ("::1", 8008)):
+        leave_behind(address, port)
+    with bound("127.0.0.1", 8003), bound("::1", 8004) as alone, bound("::", 8005, only6=False) as both, bound("127.0.0.1", 8006) as four:
+        for listener in (alone, both, four):
+            listener.listen()
+        with socket.create_connection(("127.0.0.1", 8005)), socket.create_connection(("127.0.0.1", 8006)):
+            assert set(remains.told(8001, 8007)) == {8001, 8002, 8005, 8006, 8007}
+            assert {port for port in remains.printed() if 8001 <= port <= 8007} == {8001, 8002, 8005, 8006, 8007}
+            assert [*remains.told(8003, 8004), *remains.told(8009, 9000)] == []
+            assert remains.seen(8002, 8002) == {8002}
