@@ -1,6 +1,6 @@
 """A machine within the machine: engines run in private namespaces, with a neighbouring host, a way out where one is wanted, and nothing left behind.
 
-    machine   network, mount, pid and uts namespace; eth0 198.51.100.2/24, 2001:db8:51::2/64; /run is its own, so is /etc/resolv.conf
+    machine   network, mount, pid and uts namespace; eth0 198.51.100.2/24, 2001:db8:51::2/64; /run, /etc/resolv.conf and $HOME are its own
        |      a veth pair
     outside   198.51.100.1, 2001:db8:51::1: the neighbouring host, the gateway, and (way_out) the router: it translates what leaves to the
               address of a tap device that slirp4netns serves, a user-space relay: this machine's own rules, links and routes stay as they are
@@ -199,7 +199,8 @@ def machine(*, way_out: bool = False, resolv_conf: str = "", set_up: str = "") -
     with contextlib.ExitStack() as stack:
         scratch = scratch_directory(stack)
         (scratch / "resolv.conf").write_text(resolv_conf)
-        (scratch / "tmp").mkdir()
+        for own in ("tmp", "home"):
+            (scratch / own).mkdir()
         outside_pid = hold(stack, ["unshare", "--net"], [])
         outside = Space(outside_pid, ("--net",))
         init = hold(
@@ -207,7 +208,7 @@ def machine(*, way_out: bool = False, resolv_conf: str = "", set_up: str = "") -
             ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"],
             ["tini", "-s", "--"],
         )
-        made = Machine(init, scratch, outside, {"TMPDIR": str(scratch / "tmp")})
+        made = Machine(init, scratch, outside, {"TMPDIR": str(scratch / "tmp"), "HOME": str(scratch / "home")})
         stack.callback(forget_cgroups, made)
         made.run(["bash", "-c", SET_UP, "set-up", str(scratch)])
         # From here, where both namespaces' holders have a pid.
@@ -299,8 +300,9 @@ class Engine:
         self.name = name or kind
         self.root = where.scratch / self.name
         self.exec_root = Path("/run") / self.name
-        self.url = f"unix://{self.exec_root}/engine.sock"
-        self.socket = where.path(self.exec_root / "engine.sock")
+        path = self.exec_root / f"{kind}.sock"  # where the documents have it, unless the engine has another name
+        self.url = f"unix://{path}"
+        self.socket = where.path(path)
         self.log = self.root / "log"
         self.process: subprocess.Popen[Any] | None = None
         self.root.mkdir(exist_ok=True)

@@ -52,6 +52,15 @@ def test_a_wrong_expectation_is_a_cross(tmp_path: Path, wrong: bool, status: int
 
 
 @pytest.mark.root
+def test_the_shell_beside_a_daemon_has_the_socket_where_the_documents_say_and_a_home_of_its_own() -> None:
+    lines = 'docker -H unix:///run/sanbashi/sanbashi.sock network ls -q | wc -l; sanbashi network create mine; echo "home:$HOME:$(ls -A ~)"'
+    done = subprocess.run([sys.executable, "-m", "demo.run"], cwd=PROJECT, input=f"{lines}\n", text=True, capture_output=True, timeout=120)
+    assert re.search(r"^3\n[0-9a-f]{64}\nhome:/.*/home:$", done.stdout, re.MULTILINE), done
+    assert os.environ["HOME"] not in re.findall("home:(.*):", done.stdout)
+    assert not Path(done.stdout.rpartition("home:")[2].partition(":")[0]).exists()
+
+
+@pytest.mark.root
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("cli", ["sanbashi", *docker_clis()])
 def test_the_whole_chapter_holds(cli: str) -> None:

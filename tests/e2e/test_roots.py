@@ -238,7 +238,7 @@ def test_who_has_no_right_to_the_socket_gets_at_nothing(where: Machine, first: E
             assert where.run(["test", "-e", str(path)]).exit == 0
             assert as_nobody(where, "ls", str(path)).exit != 0, path
         assert as_nobody(where, str(tool), "-u").exit != 0
-        for socket in ("engine.sock", "keeper.sock"):
+        for socket in ("sanbashi.sock", "keeper.sock"):
             done = as_nobody(where, "curl", "-sS", "--unix-socket", f"/run/first/{socket}", "http://engine/_ping")
             assert "Could not connect" in done.stderr or "Couldn't connect" in done.stderr, done
         # A data root of a version that left it open is closed at the next start.

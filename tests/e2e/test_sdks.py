@@ -184,6 +184,6 @@ const text = async (stream) => { let all = ""; for await (const piece of stream)
 })().catch(e => { console.error(e); process.exit(1); });
 """
     done = clean.machine.run(
-        ["node", "-e", program, str(clean.exec_root / "engine.sock")], environment={"NODE_PATH": str(dockerode / "node_modules")}, check=False
+        ["node", "-e", program, clean.url.removeprefix("unix://")], environment={"NODE_PATH": str(dockerode / "node_modules")}, check=False
     )
     assert (done.exit, done.stdout) == (0, "good\n"), done.text
