@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import SanbashiError
-from ..host.acceptance import withdraw
 from ..host.watching import Noticed, Watch
 from ..network.model import NetworkState
 from ..network.picture import Element, Picture
 from .core import Core, now
 from .loop import Shape, Slice
 from .networking import Networking
-from .others import look_at_others
+from .others import JUDGING, look_at_others, take_back
 
 log = logging.getLogger("sanbashi.drift")
 
@@ -71,8 +70,7 @@ class Drift:
             loop.add_reader(self.watch.routes, self.gather, self.watch)
         if not self.core.config.foreign_accept:
             # What a daemon left that had the setting and was killed.
-            for chain in await self.core.on_host(withdraw, self.core.kernel.nft):
-                log.info("took our rule out of chain %s", chain)
+            await take_back(self.core)
         await look_at_others(self.core)
 
     async def close(self) -> None:
@@ -83,11 +81,12 @@ class Drift:
             loop.remove_reader(self.watch.routes)
             self.watch.close()
             self.watch = None
-        for task in self.tasks:
-            task.cancel()
-        if self.core.config.foreign_accept:
-            for chain in await self.core.on_host(withdraw, self.core.kernel.nft):
-                log.info("took our rule out of chain %s", chain)
+        # A thread goes on where its task is cancelled, so a look under way comes to its end first; the others await the lock.
+        async with self.core.locked(JUDGING):
+            for task in self.tasks:
+                task.cancel()
+            if self.core.config.foreign_accept:
+                await take_back(self.core)
 
     def gather(self, watch: Watch) -> None:
         """Links, addresses and routes are mended a moment later anyway; till then a change of our own is not held up by what is told of it."""

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from ..errors import StepFailed
-from ..host.acceptance import accept
+from ..host.acceptance import accept, withdraw
 from ..host.counts import Counts
 from ..host.foreign import USUAL, foreign_drops
 from ..host.passing import ANY, Way
@@ -37,6 +37,12 @@ async def look_for_new_networks(core: Core) -> None:
         async with core.locked(JUDGING):
             if (ways := our_ways(core)) != core.judged:  # who held the lock may have looked for us
                 await judge(core, ways)
+
+
+async def take_back(core: Core) -> None:
+    """Our rule out of every chain of others; where a look may be under way, under its lock: it would put the rule in again."""
+    for chain in await core.on_host(withdraw, core.kernel.nft):
+        log.info("took our rule out of chain %s", chain)
 
 
 async def judge(core: Core, ways: tuple[Way, ...]) -> None:

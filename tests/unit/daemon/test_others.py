@@ -102,3 +102,44 @@ def test_a_chain_gets_our_rule_once(first: Callable[[Core], Awaitable[None]], tm
             assert core.judged == others.our_ways(core) and cast(Any, core.facts).foreign_drops == (replace(drop, passed=True),)
 
     asyncio.run(asyncio.wait_for(work(), 20))
+
+
+def test_who_goes_down_leaves_no_rule_of_a_look_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread goes on where its task is cancelled: what it puts in is taken out again, for the daemon waits for the look first."""
+    drop = ForeignDrop(chain="ip filter FORWARD", owner="iptables", because="its policy", command="none")
+    rules: list[str] = []
+
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            core, drift, loop = town.core, town.reconcile.drift, asyncio.get_running_loop()
+            putting, put, taken = asyncio.Event(), threading.Event(), threading.Event()
+
+            def accept(_: Any, drops: Iterable[ForeignDrop]) -> tuple[str, ...]:
+                loop.call_soon_threadsafe(putting.set)
+                assert put.wait(10)
+                rules.append(drop.chain)
+                return ()
+
+            def withdraw(_: Any) -> tuple[str, ...]:
+                gone = tuple(rules)
+                rules.clear()
+                taken.set()
+                return gone
+
+            core.facts = cast(Any, Facts())
+            core.config = replace(core.config, foreign_accept=True)
+            core.kernel = cast(Any, SimpleNamespace(nft=None, forget_admitted=lambda: None))
+            monkeypatch.setattr(others, "foreign_drops", lambda *_: (replace(drop, passed=bool(rules)),))
+            monkeypatch.setattr(others, "accept", accept)
+            monkeypatch.setattr(others, "withdraw", withdraw)
+            drift.spawn(others.look_at_others(core))
+            await putting.wait()
+            closing = asyncio.create_task(drift.close())
+            # One that does not wait has long taken out what was not there yet.
+            await asyncio.wait({closing}, timeout=0.3)
+            assert not taken.is_set()
+            put.set()
+            await closing
+            assert taken.is_set() and rules == []
+
+    asyncio.run(asyncio.wait_for(work(), 20))
