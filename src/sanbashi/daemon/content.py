@@ -100,6 +100,11 @@ class Content:
                         self.blobs.remove(note.blob)
         return freed
 
+    def bereft(self, container: Container) -> list[str]:
+        """The layers of a container's images that went before it, by force: to be dropped when it has gone."""
+        images = self.state().images
+        return [diff_id for image_id, layers in container.stands_on if image_id not in images for diff_id in layers]
+
     def forget(self, blob: str) -> None:
         """Remove a layer's blob that another one stands for now, unless somebody reads it."""
         with self.lock:

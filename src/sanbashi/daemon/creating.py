@@ -73,8 +73,13 @@ class Creating:
         check_links(core, container)
         container = self.with_images(container)
         # Nothing was awaited since the images were found: from here on none of them goes.
-        with self.images.content.standing(container):
-            await self.assemble(container)
+        content = self.images.content
+        try:
+            with content.standing(container):
+                await self.assemble(container)
+        except SanbashiError:
+            await core.on_host(content.drop, content.bereft(container))
+            raise
         core.tell_container("create", container)
         return [*foreign, *warnings]
 

@@ -45,7 +45,7 @@ class Engine:
         self.builder = Builder(core, self.networking, images)
         self.registries = Registries(images)
         self.health = HealthChecks(core, self.execs)
-        self.lifecycle = Lifecycle(core, self.networking, process, self.health)
+        self.lifecycle = Lifecycle(core, self.networking, process, self.health, images.content)
         self.creating = Creating(core, self.networking, self.volumes, images, process.facts)
         self.streams = Streams(core, process)
         self.usages = Usages(core)

@@ -12,6 +12,7 @@ from ..containers.model import Container
 from ..errors import SanbashiError
 from ..host.crash import crash_point
 from ..network.commands import rename_container
+from .content import Content
 from .core import Core, age, now, whole
 from .exits import Exits
 from .freezing import Freezing
@@ -31,14 +32,14 @@ log = logging.getLogger("sanbashi.containers")
 class Lifecycle:
     """The verbs on one container."""
 
-    def __init__(self, core: Core, networking: Networking, process: Process, health: HealthChecks) -> None:
+    def __init__(self, core: Core, networking: Networking, process: Process, health: HealthChecks, content: Content) -> None:
         self.core = core
         self.networking = networking
         self.process = process
         self.health = health
         self.exits = Exits()
         self.restarts = Restarts()
-        self.removing = Removing(core, process, self.exits, self.restarts)
+        self.removing = Removing(core, process, self.exits, self.restarts, content)
         self.starting = Starting(core, networking, process, health, self.exits, self.removing)
         self.stopping = Stopping(core, process, self.exits, self.restarts)
         self.freezing = Freezing(core, process, health)

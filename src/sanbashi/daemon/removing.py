@@ -12,6 +12,7 @@ import msgspec
 from ..containers.model import Container
 from ..host.crash import crash_point
 from ..host.volume_mounts import remove_volume
+from .content import Content
 from .core import Core
 from .exits import Exits
 from .process import Process
@@ -26,6 +27,7 @@ class Removing:
     process: Process
     exits: Exits
     restarts: Restarts
+    content: Content
 
     async def remove_whole(self, container: Container, *, volumes: bool) -> None:
         """Remove a stopped container, marked first so that a crash half way is finished at the next start."""
@@ -47,6 +49,8 @@ class Removing:
         self.restarts.forget(container.id)
         core.tell_container("destroy", container)
         self.exits.settle(self.exits.removed, container.id, container.state.exit_code)
+        if bereft := self.content.bereft(container):
+            await core.on_host(self.content.drop, bereft)
 
     def anonymous_volumes(self, container: Container) -> tuple[str, ...]:
         """The container's own anonymous volumes that nobody else mounts."""

@@ -105,3 +105,30 @@ def test_one_that_fails_lets_go_of_its_images(tmp_path: Path, monkeypatch: pytes
             assert there(images) == []
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("end", ["fails", "is removed"])
+def test_the_layers_of_an_image_that_went_by_force_go_with_their_last_container(end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            images = images_in(town)
+            layers = images.content.layers
+
+            async def force() -> None:
+                await images.remove("mounted", force=True)
+                await images.remove("own", force=True)
+                if end == "fails":
+                    raise Failed("no layer")
+
+            if end == "fails":
+                with pytest.raises(Failed, match="no layer"):
+                    await made(town, images, monkeypatch, force)
+            else:
+                id_ = await made(town, images, monkeypatch, force)
+                assert all(layers.has("sha256:" + number(name)) for name in ("own", "mounted"))
+                town.lifecycle.removing.content = images.content
+                monkeypatch.setattr(town.core.snapshots, "unmount", lambda _: None, raising=False)
+                await town.lifecycle.remove(id_, force=False, volumes=True)
+            assert not any(layers.has("sha256:" + number(name)) for name in ("own", "mounted"))
+
+    asyncio.run(work())

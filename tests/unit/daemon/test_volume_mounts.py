@@ -36,7 +36,7 @@ def test_an_image_named_as_a_volume_keeps_none(kind: str, tmp_path: Path, monkey
             assert unmounted == ([] if used else [Path(volume.mountpoint)])
             own = msgspec.structs.replace(one, anonymous_volumes=("alpine",))
             nothing: Any = None
-            removing = Removing(town.core, nothing, nothing, nothing)
+            removing = Removing(town.core, nothing, nothing, nothing, nothing)
             assert removing.anonymous_volumes(own) == (() if used else ("alpine",))
             assert set(Volumes(town.core).users("alpine")) == ({one.id, other.id} if used else {one.id})
             town.core.state = town.core.state.without_container(one.id).without_container(other.id)

@@ -246,7 +246,7 @@ def daemon_in(world: World, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     store.start()
     processes = Processes(world, core)
     network = Networking(core)
-    life = Lifecycle(core, network, cast(Any, processes), HealthChecks(core, cast(Any, Nothing())))
+    life = Lifecycle(core, network, cast(Any, processes), HealthChecks(core, cast(Any, Nothing())), cast(Any, Nothing()))
     processes.on_exit = life.exited
     return Daemon(world, core, network, life, Reconcile(core, network, life, cast(Any, processes)), processes, Rewiring(core, network))
 
