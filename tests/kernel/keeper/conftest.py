@@ -231,6 +231,20 @@ class World:
         new.write_text("".join(f"nameserver {server}\n" for server in servers))
         new.rename(self.resolv_conf)
 
+    def rests(self) -> bool:
+        """Whether the keeper sleeps until something happens: who turns in a circle is never found asleep, who wakes all the time switches often."""
+        folder = Path(f"/proc/{self.client.pid}")
+
+        def switches() -> int:
+            return int((folder / "status").read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+        before, states = switches(), set()
+        for _ in range(30):
+            time.sleep(0.01)
+            states.add((folder / "stat").read_text().rpartition(")")[2].split()[0])
+        # Its own timers wake it once a second.
+        return "S" in states and switches() - before < 20
+
     def close(self) -> None:
         for server in self._servers:
             server.close()
