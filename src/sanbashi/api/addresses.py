@@ -15,6 +15,7 @@ def quoted(text: str) -> str:
 
 
 ESCAPES = {'"': '\\"', "\\": "\\\\"}
+IPV4_IN_IPV6 = 96  # bits before the IPv4 address in ::ffff:0:0/96
 HEX = "0123456789abcdefABCDEF"
 MAC = re.compile(r"[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}", re.IGNORECASE)
 
@@ -27,9 +28,10 @@ class Unreadable(Exception):
 
 
 def parse_address(text: str) -> IPAddress:
-    """An address; Invalid with Go's sentence as Docker passes it on."""
+    """An address, one of IPv4 written as IPv6 as what it is; Invalid with Go's sentence as Docker passes it on."""
     try:
-        return read_address(text)
+        address = read_address(text)
+        return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
     except Unreadable as error:
         raise Invalid(f"invalid JSON: ParseAddr({quoted(text)}): {error}") from error
 
@@ -65,7 +67,12 @@ def read_prefix(text: str) -> tuple[IPNetwork, bool]:
     if len(bits) > 3 or int(bits) > address.max_prefixlen:
         raise Unreadable("prefix length out of range")
     network = ipaddress.ip_network(f"{address}/{bits}", strict=False)
-    return network, network.network_address == address
+    clean = network.network_address == address
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= IPV4_IN_IPV6:
+        inside = network.network_address.ipv4_mapped
+        if inside is not None:  # Docker takes it for the IPv4 block that it means
+            return ipaddress.IPv4Network((inside, network.prefixlen - IPV4_IN_IPV6)), clean
+    return network, clean
 
 
 def read_address(text: str) -> IPAddress:

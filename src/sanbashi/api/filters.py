@@ -26,21 +26,22 @@ EVENTS = frozenset(
 
 
 def parse_filters(text: str, allowed: Collection[str] | None = None) -> Filters:
-    """The `filters` argument: {"name": ["a"]} or the older {"name": {"a": true}}. Invalid for one that is not `allowed`."""
+    """The `filters` argument: {"name": ["a"]} or {"name": {"a": true}}. Invalid for one not `allowed` and for another form."""
     if not text:
         return {}
     try:
         document = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Invalid(f"invalid filters: {error}") from error
-    if not isinstance(document, dict):
-        raise Invalid("invalid filters: expected an object")
+        raise Invalid("invalid filter", hint=f"the argument `filters` is no JSON: {error}") from error
+    if not isinstance(document, dict | None):
+        raise Invalid("invalid filter", hint='the argument `filters` is an object: {"name": ["a"]}')
     found = {}
-    for name, values in document.items():
-        if isinstance(values, dict):
+    for name, values in (document or {}).items():
+        if isinstance(values, dict) and all(isinstance(wanted, bool) for wanted in values.values()):
             values = [value for value, wanted in values.items() if wanted]
+        values = [] if values is None else values
         if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-            raise Invalid(f"invalid filters: the values of '{name}' must be strings")
+            raise Invalid("invalid filter", hint=f'the values of \'{name}\' are strings: {{"{name}": ["a"]}}')
         if allowed is not None and name not in allowed:
             raise Invalid(f"invalid filter '{name}'")
         if values:

@@ -224,7 +224,7 @@ def endpoint_wish(network: str, settings: EndpointSettings) -> EndpointWish:
     ipv6 = parse_address(ipam.ipv6_address) if ipam.ipv6_address else None
     if ipv4 is not None and not isinstance(ipv4, IPv4Address):
         faults.append(f"invalid IPv4 address: {ipv4}")
-    if ipv6 is not None and not isinstance(ipv6, IPv6Address):
+    if ipv6 is not None and (not isinstance(ipv6, IPv6Address) or ipv6.scope_id):
         faults.append(f"invalid IPv6 address: {ipv6}")
     if faults:
         raise BadEndpoint("invalid endpoint settings:\n" + joined(faults))

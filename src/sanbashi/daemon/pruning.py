@@ -44,7 +44,7 @@ class Pruning:
         select = [
             n
             for n in state.networks.values()
-            if n.name not in PREDEFINED and n.name not in wished and not state.network_endpoints.get(n.id) and matches(n)
+            if not (n.name in PREDEFINED or n.config_only or n.name in wished or state.network_endpoints.get(n.id)) and matches(n)
         ]
         select.sort(key=lambda network: network.name)
         names: list[str] = await self.alone(lambda: self.networking.prune(select))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sanbashi.api.addresses import Unreadable, parse_mac, quoted, read_address, read_prefix
+from sanbashi.api.addresses import Unreadable, parse_address, parse_mac, quoted, read_address, read_prefix
 from sanbashi.errors import Invalid
 
 
@@ -68,7 +68,8 @@ def test_faulty_prefixes(text, sentence):
 @given(st.ip_addresses())
 def test_every_address_is_read(address):
     assert read_address(str(address)) == address
-    assert read_prefix(f"{address}/{address.max_prefixlen}") == (ipaddress.ip_network(address), True)
+    meant = getattr(address, "ipv4_mapped", None) or address
+    assert read_prefix(f"{address}/{address.max_prefixlen}") == (ipaddress.ip_network(meant), True)
 
 
 @given(st.text(alphabet="0123456789abcdef:.%/x", max_size=24))
@@ -94,3 +95,10 @@ def test_macs():
 
 def test_quoting():
     assert quoted('a"\\\n') == '"a\\"\\\\\\x0a"'
+
+
+def test_ipv4_written_as_ipv6_is_ipv4() -> None:
+    assert read_prefix("::ffff:10.1.0.0/120") == (ipaddress.ip_network("10.1.0.0/24"), True)
+    assert read_prefix("::ffff:10.1.0.1/120") == (ipaddress.ip_network("10.1.0.0/24"), False)
+    assert read_prefix("::/64") == (ipaddress.ip_network("::/64"), True)
+    assert [parse_address(word) for word in ("::ffff:10.1.0.7", "fd00::7")] == [ipaddress.ip_address("10.1.0.7"), ipaddress.ip_address("fd00::7")]

@@ -257,9 +257,20 @@ def test_networks(run):
             ({"dangling": ["x"]}, 'invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")'),
             ({"dangling": ["1", "0"]}, 'got more than one value for filter key "dangling"'),
             ({"type": ["x"]}, "invalid filter: 'type'='x'"),
+            ({"name": 5}, "invalid filter"),
+            ({"name": [5]}, "invalid filter"),
+            ({"name": {"app": 5}}, "invalid filter"),
+            (["name"], "invalid filter"),
         ):
             reply = await client.ask("GET", f"/networks?filters={quote(json.dumps(filters))}")
             assert (reply.status, reply.json["message"]) == (400, sentence)
+        for malformed in ("{", "x", " ", '{"name": ["app"],}', '{"name": ["app"]} x'):
+            reply = await client.ask("GET", f"/networks?filters={quote(malformed)}")
+            assert (reply.status, reply.json["message"]) == (400, "invalid filter") and reply.json["hint"]
+        for empty in ("null", "{}", '{"name": null}', '{"name": []}'):
+            assert len((await client.ask("GET", f"/networks?filters={quote(empty)}")).json) == 2
+        said = (await client.ask("GET", "/networks/app?verbose=x")).json["message"]
+        assert said == 'invalid value for verbose: x: strconv.ParseBool: parsing "x": invalid syntax'
         app = (await client.ask("GET", "/v1.50/networks/app")).json
         assert list(app)[:4] == ["Name", "Id", "Created", "Scope"]
         assert app["IPAM"] == {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as fields
@@ -13,6 +12,7 @@ from msgspec.structs import replace as fields
 from ...containers.logging import TRUTHS
 from ...errors import Invalid, NotFound
 from ...network.model import Network
+from ..addresses import quoted
 from ..filters import NETWORKS, PRUNE, network_matcher, parse_filters, prune_matcher
 from ..messages import Answer, Request, Response, empty, json_response
 from ..network_view import network_json
@@ -28,12 +28,9 @@ async def listing(engine: Engine, request: Request) -> Answer:
     """`network ls`."""
     state = engine.state
 
-    @cache
-    def wished() -> frozenset[str]:
-        return frozenset(name for c in state.containers.values() for name, _ in c.networks)
-
     def in_use(network: Network) -> bool:
-        return network.name in wished() or bool(state.network.network_endpoints.get(network.id))
+        """As `prune` sees it: what a stopped container only wishes does not count."""
+        return bool(state.network.network_endpoints.get(network.id))
 
     matches = network_matcher(parse_filters(request.text("filters"), NETWORKS), in_use)
     return json_response([network_json(state, n, request.version, listed=True) for n in state.network.networks.values() if matches(n)])
@@ -42,7 +39,8 @@ async def listing(engine: Engine, request: Request) -> Answer:
 async def inspect(engine: Engine, request: Request) -> Answer:
     """`network inspect`; Docker says the same thing in another order here."""
     if request.text("verbose") not in ("", *TRUTHS):
-        raise Invalid(f"invalid value for verbose: {request.text('verbose')}")
+        word = request.text("verbose")
+        raise Invalid(f"invalid value for verbose: {word}: strconv.ParseBool: parsing {quoted(word)}: invalid syntax")
     try:
         network = engine.networking.find(request["id"])
     except Invalid as error:
