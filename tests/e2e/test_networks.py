@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.harness import Engine, sanbashi_cli
+from tests.harness import Engine, engine, machine, registry, sanbashi_cli
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 SLEEP = ("busybox", "sleep", "1000")
@@ -172,9 +172,9 @@ def test_routes_of_a_networks_own_lead_through_a_container_on_it(clean: Engine) 
     assert "10.9." not in clean.cli("exec", "router", "ip", "route").stdout
 
 
-def test_a_bridge_that_the_kernel_refuses_leaves_nothing(clean: Engine) -> None:
-    refused = clean.cli("network", "create", "-o", "com.docker.network.driver.mtu=20", "small", check=False)
-    assert (refused.exit, "Invalid argument" in refused.stderr) == (1, True)
+def test_a_name_that_another_kind_of_link_has_leaves_nothing(clean: Engine) -> None:
+    refused = clean.cli("network", "create", "-o", "com.docker.network.bridge.name=eth0", "small", check=False)
+    assert (refused.exit, refused.stderr.splitlines()[0]) == (1, "Error response from daemon: existing interface eth0 is not a bridge")
     assert sorted(n["Name"] for n in clean.call("GET", "/networks")[1]) == ["bridge", "host", "none"]
 
 
@@ -200,3 +200,62 @@ def test_containers_of_a_network_by_its_name_its_id_and_the_beginning_of_that(cl
     identity = clean.call("GET", "/networks/net")[1]["Id"]
     for word in ("net", identity, identity[:12], identity[:4]):
         assert clean.cli("ps", "--filter", f"network={word}", "--format", "{{.Names}}").stdout == "web\n", word
+
+
+def test_published_ports_that_come_to_nothing_are_told_of(clean: Engine, program: str) -> None:
+    """Docker drops a host's IPv4 address on a network without IPv4 in silence."""
+    clean.cli("network", "create", "--ipv4=false", "--ipv6", "six")
+    done = clean.cli("run", "-d", "--name", "web", "--network", "six", "-p", "127.0.0.1:8080:80", "-p", "8081:81", *SLEEP, program=program)
+    assert done.stderr == "WARNING: Published port 127.0.0.1:8080->80/tcp is discarded: there is no IPv4 on six\n"
+    assert clean.cli("port", "web").stdout == "81/tcp -> [::]:8081\n"
+    clean.cli("network", "create", "--internal", "inside")
+    done = clean.cli("run", "--rm", "--network", "inside", "-p", "8082:80", "busybox", "true", program=program)
+    assert done.stderr == "WARNING: Published ports are discarded: network inside is internal\n"
+
+
+def test_a_network_that_only_stopped_containers_wish_for_is_dangling(clean: Engine) -> None:
+    """As `prune` sees it; and a configuration is never pruned."""
+    for name in ("app", "other"):
+        clean.cli("network", "create", name)
+    clean.cli("network", "create", "--config-only", "kept")
+    clean.cli("run", "-d", "--name", "web", "--network", "app", *SLEEP)
+    clean.cli("create", "--name", "waits", "--network", "other", *SLEEP)
+    ask = ("network", "ls", "--format", "{{.Name}}", "--filter")
+    assert clean.cli(*ask, "dangling=true").stdout.split() == ["kept", "other"]
+    assert clean.cli(*ask, "dangling=false").stdout.split() == ["app", "bridge", "host", "none"]
+    assert clean.cli("network", "prune", "-f").stdout.splitlines()[:2] == ["Deleted Networks:", "other"]
+    assert clean.cli(*ask, "type=custom").stdout.split() == ["app", "kept"]
+
+
+def test_no_default_network() -> None:
+    """--bridge=none: no docker0, no network bridge; who names no network runs with the loopback alone, and networks of one's own are as ever."""
+    with machine() as where, registry(where) as url, engine(where, options=[f"--registry-mirror={url}"]) as made:
+        made.pull("busybox")
+        made.cli("create", "--name", "web", *SLEEP)
+        made.end()
+        made.options = (f"--registry-mirror={url}", "--bridge=none")
+        made.start()
+        assert made.cli("network", "ls", "--format", "{{.Name}}").stdout.split() == ["host", "none"]
+        assert made.shell("ip link show docker0", check=False).exit == 1
+        looks = ("busybox", "sh", "-c", "ip -o link | wc -l; cat /etc/hosts")
+        done = made.cli("run", "--rm", *looks)
+        assert done.stderr == "WARNING: There is no default network (--bridge=none): the container has no network but its own loopback\n"
+        assert (done.stdout.split()[0], "172." in done.stdout) == ("1", False)
+
+        def interfaces() -> int:
+            return made.cli("exec", "web", "ip", "-o", "link").stdout.count("\n")
+
+        made.cli("start", "web")
+        assert interfaces() == 1
+        made.cli("network", "create", "app")
+        assert made.cli("run", "--rm", "--network", "app", *looks).stdout.split()[0] == "2"
+        made.cli("network", "connect", "app", "web")
+        assert interfaces() == 2
+        refused = made.cli("network", "connect", "bridge", "web", check=False)
+        assert refused.stderr.splitlines()[0] == "Error response from daemon: network bridge not found"
+        made.cli("stop", "-t0", "web")
+        made.end()
+        made.options = made.options[:1]
+        made.start()
+        made.cli("start", "web")
+        assert interfaces() == 3

@@ -42,10 +42,12 @@ class BuildNetworks:
         """The network `mode` ("" or default: the default bridge; host, none, container:X, or a network's name) for as long as the block lasts."""
         id_ = new_id()
         hosts = tuple(f"--add-host={name}:{address}" for name, address in self.networking.sandboxes.extra_hosts(extra_hosts))
-        if mode in ("host", "none"):
-            yield Joined((f"--network={mode}", *hosts), id_)
-            return
         name = "bridge" if mode in ("", "default") else mode
+        if self.networking.sandboxes.has_no(name):
+            name = "none"
+        if name in ("host", "none"):
+            yield Joined((f"--network={name}", *hosts), id_)
+            return
         host = HostConfig(network_mode=name, extra_hosts=tuple(extra_hosts))
         if mode.startswith("container:"):
             other = self.networking.sandboxes.shared_with(Container(id=id_, name="", created="", config=Config(), host_config=host, image_id=""))

@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 from ..containers.checks import ULIMITS
 from ..errors import Invalid
-from ..network.model import LEAST_MTU_OF_IPV6, carries_ipv6
+from ..network.model import LARGEST_MTU, LEAST_MTU, LEAST_MTU_OF_IPV6, carries_ipv6
 from .config import DaemonConfig
 
-LEAST_MTU, LARGEST_MTU = 68, 65535  # of a bridge: ETH_MIN_MTU, ETH_MAX_MTU
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
@@ -34,8 +33,6 @@ def roots(config: DaemonConfig) -> Iterator[str]:
 
 
 def default_bridge(config: DaemonConfig) -> Iterator[str]:
-    if config.bridge == "none":
-        yield "--bridge=none is not supported: the default network always has its bridge; containers can be given --network none"
     subnet = config.bip.network if config.bip else config.fixed_cidr
     if config.bip and config.bip.network.num_addresses > 2:
         whole = config.bip.network

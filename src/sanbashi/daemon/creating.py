@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -19,6 +19,8 @@ from ..images.manifest import checked_platform, parse_platform, platform_of, sui
 from ..images.model import Image
 from ..network import commands
 from ..network.model import EndpointWish
+from ..network.ports import parse_bindings
+from ..network.unpublished import discarded
 from ..volumes.options import local_mount
 from .config import DaemonConfig
 from .core import Core, both, new_id, now, whole
@@ -81,7 +83,20 @@ class Creating:
             await core.on_host(content.drop, content.bereft(container))
             raise
         core.tell_container("create", container)
-        return [*foreign, *warnings]
+        return [*foreign, *warnings, *self.unreached(container)]
+
+    def unreached(self, container: Container) -> Iterator[str]:
+        """A warning for each wish of the network that comes to nothing, as far as its networks are there yet."""
+        host = container.host_config
+        if any(self.networking.sandboxes.has_no(name) for name, _ in container.networks):
+            yield "There is no default network (--bridge=none): the container has no network but its own loopback"
+        try:
+            networks = [self.networking.find(name) for name, _ in container.networks]
+        except NotFound:
+            return
+        if host.network_mode != "host":  # of which Docker has a warning of its own
+            specs = parse_bindings(host.port_bindings or {}, publish_all=host.publish_all_ports, exposed=container.config.exposed_ports or {})
+            yield from discarded(networks, specs)
 
     async def assemble(self, container: Container) -> None:
         """Make what a container consists of, and put it into the state; where that fails nothing of it is left."""

@@ -41,6 +41,7 @@ class Networking:
         # Routes and links may have come since: a chosen subnet must not touch them. The cost is a network's, not a container's.
         await look_again(self.core)
         facts = self.core.network_facts
+        commands.check_request(self.core.state.network, request)
         if kinds := kinds_to_probe(commands.from_configuration(self.core.state.network, request)):
             facts = replace(facts, missing_links=await self.core.on_host(self.core.kernel.lacks, kinds))
         async with self.core.locked(id_):

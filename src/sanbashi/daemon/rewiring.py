@@ -14,7 +14,7 @@ from ..host.taken import PortTaken
 from ..network import commands
 from ..network.model import Network
 from ..network.ports import exposed_ports, parse_bindings
-from ..network.publishing import cannot_connect, gateway_endpoints
+from ..network.publishing import cannot_connect, carrier
 from ..network.updating import NetworkChange, update_network, with_ports
 from .core import Core, whole
 from .files import refresh_files
@@ -93,9 +93,8 @@ class Rewiring:
                         busy = taken.item.protocol, taken.item.port
                         fixed = any(s.protocol == busy[0] and s.host_port == busy[1] and not s.host_port_end for s in specs)
                         if fixed or attempt == PORT_ATTEMPTS - 1:
-                            gateways = gateway_endpoints(core.state.network, container.sandbox_id)
-                            gateway = next(filter(None, gateways[taken.item.address.version == 6 :]), None) or next(filter(None, gateways))
-                            raise cannot_connect(gateway, taken.message, taken.hint) from taken
+                            endpoint = carrier(core.state.network, container.sandbox_id, taken.item.address)
+                            raise cannot_connect(endpoint, taken.message, taken.hint) from taken
                         avoid |= {busy}
             else:
                 await core.put(after)

@@ -13,7 +13,7 @@ from ..errors import Conflict, Failed, Invalid, NotFound, SanbashiError
 from ..host.crash import crash_point
 from ..network import commands
 from ..network.links import resolve_links
-from ..network.model import Endpoint, EndpointWish, Network, NetworkState, Sandbox
+from ..network.model import PREDEFINED, Endpoint, EndpointWish, Network, NetworkState, Sandbox
 from ..network.names import host_interface, mac_address
 from ..network.picture import Namespace
 from ..network.plan import Add, Step, plan
@@ -63,9 +63,16 @@ class Sandboxes:
         )
         state = commands.open_sandbox(state, sandbox)
         for name, wish in container.networks:
-            network = commands.find_network(state, wish.network_id or name)
+            if self.has_no(name):
+                continue
+            # The default network is another one when it was taken away by the settings and is back again.
+            network = commands.find_network(state, name if name in PREDEFINED else wish.network_id or name)
             state, _ = self.join(state, sandbox_id, container, network, wish)
         return commands.publish(state, sandbox_id, core.network_facts, avoid=avoid, prefer=container.last_ports), sandbox_id
+
+    def has_no(self, name: str) -> bool:
+        """Whether a network is the default one and the daemon was told to have none: who wishes for it runs with the loopback alone, as in Docker."""
+        return name == "bridge" and self.core.config.bridge == commands.NO_BRIDGE and name not in self.core.state.network.network_names
 
     def join(self, state: NetworkState, sandbox_id: str, container: Container, network: Network, wish: EndpointWish) -> tuple[NetworkState, Endpoint]:
         """A container's sandbox joined to one network."""

@@ -10,11 +10,12 @@ import msgspec
 
 from ..containers.health import first_health
 from ..containers.model import Container, ContainerState
-from ..errors import Failed, SanbashiError
+from ..errors import Failed, SanbashiError, StepFailed
 from ..host.crash import crash_point
 from ..host.gathering import BridgeFull
 from ..host.taken import PortTaken
 from ..network.plan import Step
+from ..network.publishing import cannot_connect, carrier
 from .core import Core, both, now
 from .exits import Exits
 from .files import refresh_files, write_files
@@ -125,8 +126,13 @@ class Starting:
         with stage("plan"):
             steps = planned()
         await pinned
-        with stage("network"):
-            await self.networking.loop.apply(steps)
+        try:
+            with stage("network"):
+                await self.networking.loop.apply(steps)
+        except BridgeFull:
+            raise
+        except StepFailed as error:
+            raise self.prefixed(Failed(error.message, hint=error.hint)) from error
         try:
             return await self.networking.leasing.acquire(container, avoid)
         except PortTaken:
@@ -176,8 +182,9 @@ class Starting:
         """A failure of the start in Docker's words: the network's get their prefix, the runtime's have their own."""
         if isinstance(error, PortTaken):
             protocol, port = error.item.protocol, error.item.port
-            words = f"driver failed programming external connectivity on endpoint {container.name} ({container.id}): {error.message}"
-            return Occupied(protocol, port, self.may_move(container, protocol, port), self.prefixed(Failed(words, hint=error.hint)))
+            endpoint = carrier(self.core.state.network, container.sandbox_id, error.item.address)
+            refused = cannot_connect(endpoint, error.message, error.hint)
+            return Occupied(protocol, port, self.may_move(container, protocol, port), self.prefixed(refused))
         if isinstance(error, BridgeFull):
             network = next((n.name for n in self.core.state.network.networks.values() if n.bridge == error.link.master), error.link.master)
             words = f"failed to create endpoint {container.name} on network {network}: {error.message}"

@@ -66,6 +66,15 @@ class BridgeFull(StepFailed):
         self.link = link
 
 
+class NoBridge(StepFailed):
+    """A link of the name that a bridge is to have is something else."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        words = f"existing interface {name} is not a bridge"
+        super().__init__(words, errno=errno.EEXIST, stderr="File exists", hint=f"{name} is {kind or 'a device'}: choose another name")
+        self.message = words
+
+
 @dataclass
 class Hands:
     """What a change works with; all of it may be used by several threads at a time."""

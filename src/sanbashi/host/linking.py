@@ -10,7 +10,7 @@ import time
 from ..network.model import carries_ipv6
 from ..network.picture import Bridge, Up, Veth
 from . import rtnetlink, sysctl
-from .gathering import GONE, Gathering, Work, exists
+from .gathering import GONE, Gathering, NoBridge, Work, exists
 from .namespaces import inside
 from .netlink import ROUTE, Netlink
 from .sweeping import OURS
@@ -53,7 +53,7 @@ def make_bridge(change: Gathering, netlink: Netlink, bridge: Bridge) -> None:
 def adopt(change: Gathering, netlink: Netlink, bridge: Bridge, there: rtnetlink.Link) -> None:
     """A bridge that is there already: ours is brought to what is wished, one to adopt is left as it is, any other is refused."""
     if there.kind != "bridge":
-        raise change.fail(bridge, errno.EEXIST, f"the link {bridge.name} is {there.kind or 'a device'}, not a bridge")
+        raise NoBridge(bridge.name, there.kind)
     if bridge.adopted:
         return
     if not there.alias.startswith(OURS):

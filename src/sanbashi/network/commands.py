@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import Failed, Forbidden, Invalid, NotFound
-from .creating import create_network, from_configuration, subnet_reasons, users_of
+from .creating import check_request, create_network, from_configuration, subnet_reasons, users_of
 from .indexes import with_network, without_network
 from .ipam import DEFAULT_GATEWAY, make_subnet, subnets_for
 from .joining import check_wish, close_sandbox, join, leave, open_sandbox, rename_container
@@ -15,6 +15,7 @@ from .options import PREFIX
 from .publishing import endpoints_of, gateway_endpoints, publish
 
 __all__ = [
+    "check_request",
     "check_wish",
     "close_sandbox",
     "create_network",
@@ -31,6 +32,9 @@ __all__ = [
     "rename_container",
     "subnet_reasons",
 ]
+
+
+NO_BRIDGE = "none"  # --bridge=none
 
 
 def find_network(state: NetworkState, ref: str) -> Network:
@@ -83,16 +87,18 @@ def predefined_networks(
 ) -> NetworkState:
     """The state with the networks bridge, host and none; the first follows the settings unless containers are on it.
 
-    `ids`: ids for those that are to be made. `bridge_name` "none" means no default bridge. Failed, with the setting that helps, where
-    another program's link or another network is in the way.
+    `ids`: ids for those that are to be made. `bridge_name` "none": no network bridge, as soon as nobody is on it. Failed, with the setting that
+    helps, where another program's link or another network is in the way.
     """
     for name, driver in (("host", "host"), ("none", "null")):
         if name not in state.network_names:
             state = with_network(state, Network(id=ids[name], name=name, driver=driver, created=created))
     old = state.networks[state.network_names["bridge"]] if "bridge" in state.network_names else None
-    if bridge_name == "none" or (old is not None and state.network_endpoints.get(old.id)):
+    if old is not None and state.network_endpoints.get(old.id):
         return state
     without = without_network(state, old.id) if old is not None else state
+    if bridge_name == NO_BRIDGE:
+        return without
     new = default_bridge(
         without, facts, old, id=old.id if old else ids["bridge"], created=old.created if old else created,
         bip=bip, bip6=bip6, fixed_cidr=fixed_cidr, fixed_cidr_v6=fixed_cidr_v6, default_gateways=default_gateways,

@@ -22,10 +22,7 @@ def create_network(
     state: NetworkState, request: NetworkRequest, facts: NetworkFacts, *, id: str, created: str
 ) -> tuple[NetworkState, Network, tuple[str, ...]]:
     """The state with a new network, the network, and warnings for the user."""
-    check_name(state, request.name)
-    if request.scope == "swarm":
-        raise Forbidden("cannot create a swarm scoped network when swarm is not active")
-    check_configuration(request)
+    check_request(state, request)
     if request.config_only:
         check_subnets(request.subnets, ipv6=bool(request.enable_ipv6))
         check_announcements(request.options)
@@ -49,9 +46,17 @@ def subnet_reasons(state: NetworkState, request: NetworkRequest, facts: NetworkF
     return tuple(f"{choice.subnet}: {choice.because}" for choice, _ in subnets_for(state, used_subnets(request), versions, facts))
 
 
+def check_request(state: NetworkState, request: NetworkRequest) -> None:
+    """Docker's refusals of what a request says by itself, before its configuration is looked for and the kernel is probed."""
+    check_name(state, request.name)
+    if request.scope == "swarm":
+        raise Forbidden("cannot create a swarm scoped network when swarm is not active")
+    check_configuration(request)
+
+
 def check_name(state: NetworkState, name: str) -> None:
     """Docker's refusals of a new network's name."""
-    if not name:
+    if not name.strip():
         raise Invalid("invalid name: name is empty")
     if name in (*PREDEFINED, "default"):
         raise Forbidden(f"operation is not permitted on predefined {name} network ")
@@ -72,7 +77,8 @@ def check_configuration(request: NetworkRequest) -> None:
     if request.config_from:
         if request.config_only:
             raise Forbidden("a configuration network cannot depend on another configuration network")
-        if request.ipam_driver not in ("", "default") or request.enable_ipv6 or request.labels or request.ipam_options or request.subnets:
+        families = request.enable_ipv4 is False or request.enable_ipv6
+        if request.ipam_driver not in ("", "default") or families or request.labels or request.ipam_options or request.subnets:
             raise Forbidden("user-specified configurations are not supported if the network depends on a configuration network")
         if request.options:
             raise Forbidden("network driver options are not supported if the network depends on a configuration network")
@@ -149,10 +155,12 @@ def with_defaults(request: NetworkRequest, defaults: Mapping[str, str]) -> Netwo
 
 def check_driver(request: NetworkRequest) -> None:
     """Docker's refusals of a driver, of IPAM drivers, and of more subnets than a driver has use for."""
-    if request.driver == "overlay" or request.ingress:
+    if request.driver == "overlay":
         raise Forbidden(SWARM)
     if request.driver not in DRIVERS:
         raise NotFound(f'plugin "{request.driver}" not found', hint="the drivers are: " + ", ".join(DRIVERS))
+    if request.ingress:
+        raise Forbidden("Ingress network can only be global scope network")
     if DRIVERS[request.driver].single:
         raise Forbidden(f'only one instance of "{request.driver}" network is allowed')
     if request.ipam_driver not in ("", *IPAM_DRIVERS):
@@ -193,6 +201,7 @@ def make_network(state: NetworkState, request: NetworkRequest, facts: NetworkFac
         name=request.name,
         driver=request.driver,
         created=created,
+        scope=request.scope or "local",
         enable_ipv4=bool(request.enable_ipv4),
         enable_ipv6=bool(request.enable_ipv6),
         internal=request.internal,

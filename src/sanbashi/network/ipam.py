@@ -179,8 +179,21 @@ def check_auxiliary(subnet: IPNetwork, auxiliary: Mapping[str, IPAddress]) -> No
         names[address] = f"the auxiliary address {name}"
 
 
+def check_chosen(subnet: IPNetwork, request: SubnetRequest) -> None:
+    """Docker's refusals of what a request for any subnet of a size says of addresses: they cannot be known to be in the one that is chosen."""
+    ip_range = request.ip_range
+    if ip_range is not None and not (ip_range.version == subnet.version and ip_range.overlaps(subnet)):
+        raise Failed(f'failed to parse pool request for address space "LocalDefault" pool "" subpool "{ip_range}": invalid address subpool')
+    if request.gateway is not None and request.gateway not in subnet:
+        raise Failed(f"failed to allocate gateway ({request.gateway}): requested address is out of range", hint=f"the subnet chosen is {subnet}")
+    for name, address in request.auxiliary.items():
+        if address not in subnet:
+            raise Forbidden(f"auxiliary address: ({name}:{address}) must belong to the master pool: {subnet}")
+
+
 def make_subnet(subnet: IPNetwork, request: SubnetRequest, *, gateway: bool) -> Subnet:
     """A subnet with its gateway: the user's, else the lowest of the range that no auxiliary address is. Failed where one is the gateway's."""
+    check_chosen(subnet, request)
     made = Subnet(subnet=subnet, ip_range=request.ip_range, auxiliary=dict(request.auxiliary))
     check_auxiliary(subnet, made.auxiliary)
     if not gateway:

@@ -47,7 +47,7 @@ def problems_of(network: Network, wish: EndpointWish) -> Iterator[str]:
     for address in wish.link_local:
         if address.is_unspecified:
             yield f"invalid link-local IP address: {address}"
-    if wish.mac and (not MAC.fullmatch(wish.mac) or int(wish.mac[:2], 16) & 1):
+    if wish.mac and (not MAC.fullmatch(wish.mac) or int(wish.mac[:2], 16) & 1 or not int(re.sub("[:-]", "", wish.mac), 16)):
         yield f"invalid MAC address: {wish.mac}"
     if (name := wish.driver_options.get(IFNAME)) is not None and (not is_interface_name(name) or name == "lo"):
         yield f"invalid interface name: {name}"

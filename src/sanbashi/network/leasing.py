@@ -58,7 +58,9 @@ def check_request(request: NetworkRequest) -> None:
     if request.subnets:
         raise Invalid("the dhcp IPAM driver takes no subnet, range or gateway: the DHCP server decides them", hint="leave --subnet out")
     if request.enable_ipv6:
-        raise Invalid("the dhcp IPAM driver gives IPv4 addresses alone", hint="leave --ipv6 out; DHCPv6 and router advertisements are not used")
+        # All of it in the sentence: docker's own CLI does not show hints.
+        instead = "leave --ipv6 out, and for IPv6 connect the containers to a second network, made with --ipv6 --subnet"
+        raise Invalid(f"the dhcp IPAM driver gives IPv4 addresses alone (neither DHCPv6 nor SLAAC): {instead}")
     if not request.enable_ipv4:
         raise Invalid("the dhcp IPAM driver needs IPv4")
     if request.internal:

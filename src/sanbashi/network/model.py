@@ -22,6 +22,7 @@ Protocol = Literal["tcp", "udp", "sctp"]
 Integers = immutables.Map[tuple[int, int], int]  # a sparse set of integers: network/integers.py
 
 MAX_INTERFACE_NAME = 15  # IFNAMSIZ - 1, linux/if.h
+LEAST_MTU, LARGEST_MTU = 68, 65535  # of a bridge: ETH_MIN_MTU, ETH_MAX_MTU
 LEAST_MTU_OF_IPV6 = 1280  # IPV6_MIN_MTU: below it Linux takes IPv6 off a link, with its settings
 PREDEFINED = ("bridge", "host", "none")
 

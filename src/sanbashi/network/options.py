@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
 
 from ..errors import Failed, Invalid
-from .model import LEAST_MTU_OF_IPV6, IPAddress, IPNetwork, Network, carries_ipv6
+from .model import LARGEST_MTU, LEAST_MTU, LEAST_MTU_OF_IPV6, IPAddress, IPNetwork, Network, carries_ipv6
 from .names import is_interface_name
 
 PREFIX = "com.docker.network."
@@ -81,8 +81,8 @@ def mtu(text: str) -> int:
         number = int(text)
     except ValueError:
         raise ValueError(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
-    if number < 0 or number > 65535:
-        raise Invalid(f"invalid MTU number: {number}")
+    if number and not LEAST_MTU <= number <= LARGEST_MTU:
+        raise Invalid(f"invalid MTU number: {number}", hint=f"a link's MTU is {LEAST_MTU} to {LARGEST_MTU}")
     return 0 if number == DEFAULT_MTU else number
 
 

@@ -35,6 +35,12 @@ def gateway_endpoints(state: NetworkState, sandbox_id: str) -> tuple[Endpoint | 
     return next((e for e in ordered if e.gateway4 is not None), None), next((e for e in ordered if e.gateway6 is not None), None)
 
 
+def carrier(state: NetworkState, sandbox_id: str, address: IPAddress) -> Endpoint:
+    """The endpoint of a sandbox on which a host address is published: host IPv6 falls back to IPv4."""
+    gateways = gateway_endpoints(state, sandbox_id)
+    return next(filter(None, gateways[address.version == 6 :]), None) or next(filter(None, gateways))
+
+
 def publish(
     state: NetworkState,
     sandbox_id: str,

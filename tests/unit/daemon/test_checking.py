@@ -20,7 +20,6 @@ def check(*words: str) -> None:
     [
         (["--log-level=loud"], "invalid logging level: loud"),
         (["--data-root=relative"], "--data-root relative is no absolute path"),
-        (["--bridge=none"], "--bridge=none is not supported"),
         (["--bip=10.1.0.0/16"], "give the bridge's own address, 10.1.0.1/16 say"),
         (["--bip=10.1.255.255/16"], "is the broadcast address"),
         (["--bip=10.1.0.1/16", "--fixed-cidr=10.9.0.0/24"], "--fixed-cidr 10.9.0.0/24 is no part of 10.1.0.0/16"),

@@ -44,6 +44,7 @@ def test_a_name_goes_before_a_prefix_and_a_prefix_may_be_ambiguous() -> None:
     ("request_", "kind", "words"),
     [
         (NetworkRequest(name=""), Invalid, "invalid name: name is empty"),
+        (NetworkRequest(name="  "), Invalid, "invalid name: name is empty"),
         (NetworkRequest(name="n1"), Conflict, "network with name n1 already exists"),
         (NetworkRequest(name="bridge"), Forbidden, "operation is not permitted on predefined bridge network "),
         (NetworkRequest(name="default"), Forbidden, "operation is not permitted on predefined default network "),
@@ -69,6 +70,8 @@ def test_a_name_goes_before_a_prefix_and_a_prefix_may_be_ambiguous() -> None:
             'failed to parse com.docker.network.driver.mtu value: abc (strconv.Atoi: parsing "abc": invalid syntax)',
         ),
         (NetworkRequest(name="n2", options={"com.docker.network.driver.mtu": "-5"}), Invalid, "invalid MTU number: -5"),
+        (NetworkRequest(name="n2", options={"com.docker.network.driver.mtu": "67"}), Invalid, "invalid MTU number: 67"),
+        (NetworkRequest(name="n2", options={"com.docker.network.driver.mtu": "65536"}), Invalid, "invalid MTU number: 65536"),
         (
             NetworkRequest(name="n2", options={B + "host_binding_ipv4": "here"}),
             Invalid,
@@ -100,6 +103,42 @@ def test_a_name_goes_before_a_prefix_and_a_prefix_may_be_ambiguous() -> None:
             Failed,
             "gateway mode 'isolated' can only be used for an internal network",
         ),
+        (  # of a family that is off, too
+            NetworkRequest(name="n2", options={B + "gateway_mode_ipv6": "isolated"}),
+            Failed,
+            "gateway mode 'isolated' can only be used for an internal network",
+        ),
+        (NetworkRequest(name="n2", ingress=True), Forbidden, "Ingress network can only be global scope network"),
+        (
+            NetworkRequest(name="n2", options={B + "default_bridge": "true"}),
+            Forbidden,
+            f"bridge device with non default name br-{number('new')[:12]} must be created manually",
+        ),
+        (
+            NetworkRequest(name="n2", config_only=True, config_from="nosuch"),
+            Forbidden,
+            "a configuration network cannot depend on another configuration network",
+        ),
+        (
+            NetworkRequest(name="n2", config_from="nosuch", enable_ipv4=False),
+            Forbidden,
+            "user-specified configurations are not supported if the network depends on a configuration network",
+        ),
+        (
+            NetworkRequest(name="n2", subnets=(commands.SubnetRequest(subnet=ip_network("0.0.0.0/24"), gateway=ip_address("0.0.0.1")),)),
+            Failed,
+            "failed to allocate gateway (0.0.0.1): requested address is out of range",
+        ),
+        (
+            NetworkRequest(name="n2", subnets=(commands.SubnetRequest(subnet=ip_network("0.0.0.0/24"), ip_range=ip_network("0.0.0.0/26")),)),
+            Failed,
+            'failed to parse pool request for address space "LocalDefault" pool "" subpool "0.0.0.0/26": invalid address subpool',
+        ),
+        (
+            NetworkRequest(name="n2", subnets=(commands.SubnetRequest(subnet=ip_network("0.0.0.0/24"), auxiliary={"a": ip_address("0.0.0.7")}),)),
+            Forbidden,
+            "auxiliary address: (a:0.0.0.7) must belong to the master pool: 172.19.0.0/24",
+        ),
         (
             NetworkRequest(name="n2", options={B + "name": "mybr0"}),
             Forbidden,
@@ -112,6 +151,22 @@ def test_refusals(request_: NetworkRequest, kind: type[SanbashiError], words: st
     with pytest.raises(SanbashiError) as caught:
         commands.create_network(state, request_, FACTS, id=number("new"), created=WHEN)
     assert (type(caught.value), caught.value.message) == (kind, words)
+
+
+def test_a_scope_is_kept_as_it_was_said() -> None:
+    """Without a swarm it means nothing, to Docker either."""
+    assert [create(fresh(), "n", scope=said)[1].scope for said in ("", "local", "global")] == ["local", "local", "global"]
+
+
+def test_no_default_network() -> None:
+    state = fresh()
+    assert sorted(fresh(bridge_name="none").network_names) == ["host", "none"]
+    again = {"ids": {"bridge": number("again")}, "created": WHEN}
+    gone = commands.predefined_networks(state, FACTS, bridge_name="none", **again)
+    assert sorted(gone.network_names) == ["host", "none"]
+    assert sorted(commands.predefined_networks(gone, FACTS, **again).network_names) == ["bridge", "host", "none"]
+    used = run(state, "web", "bridge")
+    assert commands.predefined_networks(used, FACTS, bridge_name="none", **again) is used
 
 
 def test_two_subnets_of_a_family() -> None:

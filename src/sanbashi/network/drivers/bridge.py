@@ -27,7 +27,7 @@ def check(network: Network) -> tuple[str, ...]:
     if has_leases(network):
         check_network(network)
     modes = {version: options.mode(version) for version in families(network)}
-    if "isolated" in modes.values() and not network.internal:
+    if "isolated" in (options.mode4, options.mode6) and not network.internal:
         raise Failed("gateway mode 'isolated' can only be used for an internal network")
     if options.source4 is not None and options.mode4 == "routed":
         raise Invalid("gateway mode 'routed' translates nothing, so that host_ipv4 has no meaning")
@@ -52,6 +52,11 @@ def place(state: NetworkState, network: Network, facts: NetworkFacts) -> Network
                     f"cannot create network {network.id} ({name}): conflicts with network {other.id} ({other.bridge}): networks have same bridge name"
                 )
     adopted = name in facts.links_present
+    if bridge_options(network).default_bridge and not adopted:
+        raise Forbidden(
+            f"bridge device with non default name {name or bridge_name(network.id)} must be created manually",
+            hint="the option default_bridge belongs to the network bridge alone; which device that has says --bridge of the daemon",
+        )
     return replace(network, bridge=name or bridge_name(network.id), adopted=adopted, found=facts.addresses.get(name, ()) if adopted else ())
 
 
