@@ -259,3 +259,30 @@ def test_no_default_network() -> None:
         made.start()
         made.cli("start", "web")
         assert interfaces() == 3
+
+
+def test_packets_with_the_mark_that_the_daemon_was_told_reach_what_is_not_published() -> None:
+    """--bridge-accept-fwmark, as in Docker: on networks that let in at all, not on internal ones; and no longer once the setting is gone."""
+    with machine() as where, registry(where) as url, engine(where, options=[f"--registry-mirror={url}", "--bridge-accept-fwmark=0x1/0x3"]) as made:
+        made.pull("busybox")
+        made.cli("network", "create", "--internal", "--subnet", "10.77.0.0/24", "inside")
+        for network in ("bridge", "inside"):
+            made.cli("run", "-d", "--name", f"on-{network}", "--network", network, *SLEEP)
+        where.outside.run("ip route add 172.17.0.0/16 via 198.51.100.2; ip route add 10.77.0.0/24 via 198.51.100.2")
+
+        def reached(address: str) -> bool:
+            return where.outside.run(["ping", "-c", "1", "-W", "1", address], check=False).exit == 0
+
+        open_, inside = made.address("on-bridge"), made.address("on-inside", "inside")
+        chain = "add table inet mine; add chain inet mine early { type filter hook forward priority filter - 20; };"
+        marks = f"{chain} add rule inet mine early meta mark set"
+        for mark, passes in (("0x2", False), ("0x5", True)):
+            where.run(["nft", "-f", "-"], given=f"{marks} {mark}\n")
+            assert (reached(open_), reached(inside)) == (passes, False), mark
+            where.run(["nft", "delete", "table", "inet", "mine"])
+        assert not reached(open_)
+        where.run(["nft", "-f", "-"], given=f"{marks} 0x1\n")
+        made.end()
+        made.options = (f"--registry-mirror={url}",)
+        made.start()
+        assert not reached(open_)

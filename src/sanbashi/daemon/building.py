@@ -65,7 +65,7 @@ async def build(config: DaemonConfig) -> Engine:
             loop.call_soon_threadsafe(one.networking.leasing.heard, report)
 
     keeper = KeeperClient(config.exec_root, on_lost=keeper_lost, on_lease=lease_told)
-    kernel = Kernel(config.exec_root, keeper, facts)
+    kernel = Kernel(config.exec_root, keeper, facts, accepted_mark=config.bridge_accept_fwmark)
     # Before the runtimes' own mount namespace is made: what is mounted shared by then propagates into it.
     for sentence in await loop.run_in_executor(None, kernel.prepare):
         log.info("%s", sentence)

@@ -67,6 +67,7 @@ class DaemonConfig:
     log_driver: str = "json-file"
     host_resolver: tuple[IPAddress, int] | None = None  # ours: where the host itself asks for names of containers
     host_input: bool = False  # ours: published ports pass the host's own input policy
+    bridge_accept_fwmark: tuple[int, int] | None = None  # mark, mask
     foreign_accept: bool = False  # ours: one rule in foreign chains that drop what we forward
     tls: bool = False  # true also where tlsverify is
     tlsverify: bool = False
@@ -137,6 +138,20 @@ def ulimit(text: str) -> tuple[str, int, int]:
     return name, int(soft), int(hard or soft)
 
 
+def firewall_mark(text: str) -> tuple[int, int]:
+    """0x1/0x3 -> (mark, mask), each of 32 bits as Go reads a number with base 0; without a mask all bits count but ours, which table.nft names."""
+    mark_word, slash, mask_word = text.partition("/")
+    mark, mask = int(mark_word, 0), int(mask_word, 0) if slash else ALL_BITS
+    if not (0 <= mark <= ALL_BITS and 0 <= mask <= ALL_BITS):
+        raise ValueError("wants MARK or MARK/MASK of 32 bits")
+    if mark & OUR_MARKS:
+        raise ValueError(f"the bits {OUR_MARKS:#010x} are used by this engine itself")
+    return mark, mask & ~OUR_MARKS
+
+
+ALL_BITS, OUR_MARKS = 0xFFFFFFFF, 0x0C000000
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One flag: `key` of the field, how its text is read, whether it may come several times, its name in the JSON file."""
@@ -175,6 +190,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ip-masq", "ip_masq", boolean),
     Setting("mtu", "mtu", int),
     Setting("allow-direct-routing", "allow_direct_routing", boolean),
+    Setting("bridge-accept-fwmark", "bridge_accept_fwmark", firewall_mark),
     Setting("registry-mirror", "registry_mirrors", str, True, "registry-mirrors"),
     Setting("insecure-registry", "insecure_registries", str, True, "insecure-registries"),
     Setting("label", "labels", str, True, "labels"),
@@ -202,7 +218,7 @@ SHORT = {"H": "host", "G": "group", "D": "debug", "l": "log-level", "p": "pidfil
 IGNORED: Mapping[str, bool] = {
     "iptables": False, "ip6tables": False, "ip-forward-no-drop": False, "userland-proxy": False, "userland-proxy-path": True,
     "firewall-backend": True, "storage-driver": True, "storage-opt": True, "containerd": True, "containerd-namespace": True,
-    "exec-opt": True, "experimental": False, "selinux-enabled": False, "bridge-accept-fwmark": True,
+    "exec-opt": True, "experimental": False, "selinux-enabled": False,
     "cgroup-parent": True, "metrics-addr": True, "raw-logs": False, "log-opt": True, "max-concurrent-uploads": True,
     "max-download-attempts": True, "no-new-privileges": False, "oom-score-adjust": True, "seccomp-profile": True, "add-runtime": True,
     "authorization-plugin": True, "cpu-rt-period": True, "cpu-rt-runtime": True, "default-cgroupns-mode": True, "default-ipc-mode": True,

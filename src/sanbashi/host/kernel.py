@@ -20,7 +20,7 @@ from .facts import HostFacts, filters_bridges, looked_again
 from .gathering import Hands, Keeper
 from .guard import Guard
 from .namespaces import Namespaces, enter_new, on_thread
-from .nft import Nft, NftError
+from .nft import Nft, NftError, fixed_tables
 from .observing import Sight
 from .sublinks import missing
 from .sweeping import OURS, Sweeper
@@ -35,8 +35,9 @@ class Kernel:
     is ever changed, but for forwarding. Any thread may call; `close` when done.
     """
 
-    def __init__(self, exec_root: Path, keeper: Keeper, facts: HostFacts) -> None:
+    def __init__(self, exec_root: Path, keeper: Keeper, facts: HostFacts, *, accepted_mark: tuple[int, int] | None = None) -> None:
         self.counts = Counts()
+        self.tables = fixed_tables(accepted_mark)
         self.namespaces = Namespaces(exec_root / "netns")
         self.keeper = keeper
         self.facts = facts
@@ -60,7 +61,7 @@ class Kernel:
         """What changes work with; the library and the sockets are opened when first needed."""
         with self._lock:
             if self._tools is None:
-                self._tools = Nft(self.counts), Conntrack(self.counts), Guard(self.counts)
+                self._tools = Nft(self.counts, self.tables), Conntrack(self.counts), Guard(self.counts)
             tables, conntrack, guard = self._tools
             return Hands(
                 self.namespaces, self.keeper, tables, conntrack, self.sweeper, self.counts, self.facts.ipv6, guard, self.announcer, self.falling
@@ -168,7 +169,7 @@ class Kernel:
     def reference(self) -> str:
         """What our text looks like once the kernel has it: loaded into a namespace that goes with this thread."""
         enter_new()
-        with Nft(Counts()) as nft:
+        with Nft(Counts(), self.tables) as nft:
             nft.load_tables()
             return nft.definition()
 

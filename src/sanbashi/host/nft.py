@@ -15,6 +15,7 @@ from .libnftables import LIBRARY_LOCK, keep_low, library, new_context, port_of
 
 FAMILIES = ("inet", "bridge")
 FIXED = Path(__file__).with_name("table.nft")
+ACCEPTED_MARK = "# --bridge-accept-fwmark: its rule stands here"
 NUMBERS_OF_ERRORS = {"No such file or directory": 2, "File exists": 17, "Device or resource busy": 16, "Operation not permitted": 1}
 TERSE = 1 << 11  # NFT_CTX_OUTPUT_TERSE: without the elements
 DYNAMIC = frozenset({"admitted4", "admitted6"})  # filled by packets, not by us
@@ -43,11 +44,23 @@ class NftError(Exception):
         self.errno = next((number for text, number in NUMBERS_OF_ERRORS.items() if text in words), 0)
 
 
+def fixed_tables(accepted_mark: tuple[int, int] | None = None) -> str:
+    """The text of our tables, without elements. `accepted_mark`: (mark, mask) of packets that --bridge-accept-fwmark lets in."""
+    text = FIXED.read_text()
+    if accepted_mark is None:
+        return text
+    mark, mask = accepted_mark
+    rule = f'meta mark and {mask:#010x} == {mark & mask:#010x} accept comment "--bridge-accept-fwmark"'
+    assert text.count(ACCEPTED_MARK) == 1, "table.nft has one place for the rule"
+    return text.replace(ACCEPTED_MARK, f"{rule}\n        {ACCEPTED_MARK}")
+
+
 class Nft:
     """A libnftables context; it belongs to the namespace of the thread that made it. Use it with `with`, or close it."""
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, tables: str = "") -> None:
         self.counts = counts
+        self.tables = tables or fixed_tables()
         self._port = 0
         self.turn = threading.RLock()  # held from when a whole table's elements are gathered until they are loaded
         library()
@@ -90,7 +103,7 @@ class Nft:
     def load_tables(self, elements: Iterable[Element] = ()) -> None:
         """Put the fixed tables in place of what bears their names, with these elements, in one transaction: no moment without rules."""
         text = "".join(f"table {family} {TABLE}\ndelete table {family} {TABLE}\n" for family in FAMILIES)
-        self.run(text + FIXED.read_text() + statements("add", elements))
+        self.run(text + self.tables + statements("add", elements))
         self.counts.add(nft_transactions=1)
 
     def reload(self, elements: Callable[[], Iterable[Element]]) -> tuple[Element, ...]:

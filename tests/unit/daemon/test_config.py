@@ -85,6 +85,11 @@ def test_flags(words: list[str], key: str, value: object) -> None:
             "and containers could ask there for names that they are not to see",
         ),
         (["--host-resolver=0.0.0.0:53"], "0.0.0.0 is no loopback address"),
+        (["--bridge-accept-fwmark=x"], 'invalid argument "x" for "--bridge-accept-fwmark"'),
+        (["--bridge-accept-fwmark=1/x"], 'invalid argument "1/x" for "--bridge-accept-fwmark"'),
+        (["--bridge-accept-fwmark=0x100000000"], "wants MARK or MARK/MASK of 32 bits"),
+        (["--bridge-accept-fwmark=-1"], "wants MARK or MARK/MASK of 32 bits"),
+        (["--bridge-accept-fwmark=0x08000001"], "the bits 0x0c000000 are used by this engine itself"),
         (["--host-resolver=127.0.0.83:dns"], "'dns' is no port"),
         (["--host-resolver=127.0.0.83:0"], "'0' is no port"),
         (["--host-resolver=[::1]53x"], "'53x' is no port"),
@@ -95,6 +100,11 @@ def test_flags_that_are_none(words: list[str], sentence: str) -> None:
     with pytest.raises(Invalid) as said:
         config(*words)
     assert sentence in said.value.message
+
+
+def test_a_mark_of_others_and_its_mask() -> None:
+    assert config("--bridge-accept-fwmark=0x1/0x3").bridge_accept_fwmark == (1, 3)
+    assert config("--bridge-accept-fwmark", "7").bridge_accept_fwmark == (7, 0xF3FFFFFF)  # the bits that we set ourselves do not count
 
 
 def test_what_has_no_meaning_here_is_named_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sanbashi.host.nft import FIXED, parse
+from sanbashi.host.nft import FIXED, fixed_tables, parse
 from sanbashi.network.picture import Element
 from sanbashi.network.ruleset import INTERFACES
 
@@ -69,3 +69,12 @@ def test_the_renderer_knows_which_fields_the_fixed_table_types_as_names() -> Non
             places = tuple(i for i, word in enumerate(match[2].split(" . ")) if word.strip() in ("ifname", "iifname"))
             found.update({(family, match[1]): places} if places else {})
     assert found == INTERFACES
+
+
+def test_the_rule_for_packets_that_others_marked() -> None:
+    """In the chain of networks that let in, and nowhere where the daemon was not told."""
+    assert fixed_tables() == FIXED.read_text()
+    more = [line for line in fixed_tables((0x5, 0x3)).splitlines() if line not in fixed_tables().splitlines()]
+    assert more == ['        meta mark and 0x00000003 == 0x00000001 accept comment "--bridge-accept-fwmark"']
+    text = fixed_tables((0x5, 0x3))
+    assert text.index("chain into_nat {") < text.index(more[0]) < text.index("chain into_routed {")
