@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import ipaddress
 import logging
-import select
 import socket
-import sys
-import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -21,19 +16,18 @@ import h11
 
 from ..errors import Forbidden, Invalid
 from .messages import MAXIMUM, RAW_STREAM, Answer, Hijacked, Request, Response, Streamed, version_text
+from .origin import check_origin
+from .raw import PIECE, RECHECK, Raw, hung_up, taken
 from .status import answer as answer_to
 from .status import failure
 
 log = logging.getLogger("sanbashi.api")
 
-PIECE = 64 * 1024  # bytes read at a time, and about what a connection may hold unread
 MAX_HEAD = 256 * 1024  # bytes of a request's head; X-Registry-Auth can be long
 IDLE = 600.0  # seconds that a connection may be kept without a request
 HEAD_TIME = 60.0  # seconds that a request's head may take
 # Bytes of an unread body that are read away: a unix client that is closed on in the middle of sending sees a reset instead of its answer.
 LEFTOVER = 64 << 20
-HEAD_TAKEN = 1.0  # seconds that a client of a hijacked connection may take to read the head before the stream begins
-RECHECK = 1.0  # seconds between looks at a unix client that closed its writing side only
 
 Serve = Callable[[Request], Awaitable[Answer]]
 
@@ -50,34 +44,6 @@ class Reader(asyncio.StreamReader):
     def feed_eof(self) -> None:
         super().feed_eof()
         self.closed()
-
-
-@dataclass
-class Raw:
-    """The bytes of a hijacked connection: what came early first."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    early: bytes
-    socket: Any
-
-    async def read(self) -> bytes:
-        if self.early:
-            early, self.early = self.early, b""
-            return early
-        try:
-            return await self.reader.read(PIECE)
-        except ConnectionError:
-            return b""
-
-    async def write(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def gone(self) -> None:
-        # TCP does not tell a half-closed peer from a closed one: there only a failing write, or keep-alive, tells.
-        while self.socket.family != socket.AF_UNIX or not hung_up(self.socket):
-            await asyncio.sleep(RECHECK)
 
 
 @dataclass(eq=False)
@@ -328,52 +294,3 @@ class Connection:
 def head_of(status: int, headers: list[tuple[str, str]]) -> h11.Response:
     """A response's head with the usual reason."""
     return h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase.encode())
-
-
-async def taken(sock: Any) -> None:
-    """Until a unix client has read what was sent to it, for a moment at most.
-
-    docker-py reads the head of a hijacked connection through a buffer and goes on without it: what came along with the head was lost.
-    """
-    loop = asyncio.get_running_loop()
-    limit = loop.time() + HEAD_TAKEN
-    while sock.family == socket.AF_UNIX and loop.time() < limit and unread(sock):
-        await asyncio.sleep(0.001)
-
-
-def unread(sock: Any) -> int:
-    """What the other end of a unix connection has not read yet, as the kernel counts it: 0 for nothing, and where we have closed ours."""
-    if sock.fileno() < 0:  # asyncio closes at once when the other end left something unread
-        return 0
-    return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-
-
-def hung_up(sock: Any) -> bool:
-    """Whether the other end of a unix connection is gone altogether, not only its writing side."""
-    if sock.fileno() < 0:
-        return True
-    poll = select.poll()
-    poll.register(sock.fileno(), 0)  # POLLHUP and POLLERR are always told
-    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
-
-
-def check_origin(headers: dict[str, str]) -> None:
-    """On TCP, refuse what a web page of somebody else's could make a browser send to our loopback address."""
-    host = headers.get("host", "")
-    if not is_loopback(host):
-        raise Forbidden(f"the Host header {host!r} is no loopback address", hint="this address serves local clients only")
-    origin = headers.get("origin", "")
-    if origin and origin.partition("://")[2] != host:
-        raise Forbidden(f"requests from the origin {origin!r} are refused")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine's loopback; the docker CLI sends "docker" or the address, http+unix clients their own word."""
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    name = name.strip("[]")
-    if name in ("", "localhost", "docker", "api.moby.localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -10,7 +10,7 @@ from ..containers.model import Container
 from ..daemon.state import State
 from ..errors import Invalid
 from ..images.model import Image
-from .container_view import endpoints_of, ports_json, shown_network
+from .endpoint_view import endpoints_of, ports_json, shown_network
 from .filters import Filters, among, labelled, matches_text
 
 ALLOWED = frozenset(

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..daemon.state import State
 from ..errors import Invalid
-from .container_view import command_text, mount_json, status_text
+from .container_rows import command_text, status_text
+from .container_view import mount_json
 from .image_view import summary_json
 from .messages import Version
 from .times import SECOND, nanoseconds

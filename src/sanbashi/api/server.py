@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import Invalid
-from .connection import PIECE, Connection, Gone, Reader
+from .connection import Connection, Gone, Reader
 from .messages import Answer, Request
+from .raw import PIECE
 from .router import Router
 from .status import answer
 from .tls import Tunnel, server_context

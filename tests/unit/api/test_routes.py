@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from sanbashi.api.container_view import Rows
+from sanbashi.api.container_rows import Rows
 from sanbashi.containers.model import Container, HostPort
 from sanbashi.errors import Invalid, NotSupported, Unauthorized
 from sanbashi.network.model import NetworkRequest

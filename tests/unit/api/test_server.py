@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sanbashi.api import connection, server
+from sanbashi.api import connection, raw, server
 from sanbashi.containers.model import ExecConfig
 from sanbashi.errors import Failed, Forbidden, Invalid, NotFound
 
@@ -361,7 +361,7 @@ def test_the_old_raw_stream_and_a_terminal(run):
 
 
 def test_an_attached_client_that_vanishes_is_noticed(run, monkeypatch):
-    monkeypatch.setattr(connection, "RECHECK", 0.01)
+    monkeypatch.setattr(raw, "RECHECK", 0.01)
 
     async def scenario(client: Client) -> None:
         for query in ("stdout=1", "stdout=1&stdin=1"):

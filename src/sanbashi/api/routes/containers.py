@@ -14,7 +14,8 @@ from ...containers.detach import DetachScanner, parse_keys
 from ...containers.logging import log_attributes
 from ...errors import Invalid, NotSupported
 from ..container_filters import ALLOWED, container_matcher
-from ..container_view import Rows, container_json
+from ..container_rows import Rows
+from ..container_view import container_json
 from ..create_body import create_body
 from ..filters import PRUNE, parse_filters, prune_matcher
 from ..messages import Answer, Hijacked, Request, Response, Stream, Streamed, empty, json_response

@@ -11,7 +11,7 @@ from ...containers.model import Wire
 from ...errors import Invalid
 from ...network.options import NAME_SERVERS
 from ...network.updating import NetworkChange
-from ..container_view import endpoints_of, ports_json
+from ..endpoint_view import endpoints_of, ports_json
 from ..messages import Answer, Request, json_response
 from ..wire import decode
 
