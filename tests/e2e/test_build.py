@@ -233,3 +233,60 @@ def test_buildkit_is_refused_in_one_sentence(clean: Engine) -> None:
         status, said = clean.call("POST", path)
         assert (status, said["message"].split(":")[0]) == (501, "BuildKit is not supported")
         assert "DOCKER_BUILDKIT=0" in said["message"]
+
+
+def test_platforms(clean: Engine) -> None:
+    clean.cli("create", "--name", "donor", "busybox")
+    clean.shell("docker export donor | docker import --platform linux/arm64 - arm:1")
+
+    def made(*words: str, given: str) -> tuple[str, str]:
+        """What was said, and what the image is for."""
+        said = build(clean, "docker", "-t", "made", *words, "-", given=given).stdout
+        return said, clean.call("GET", "/images/made/json")[1]["Architecture"]
+
+    own = clean.call("GET", "/version")[1]["Arch"]
+    # As its base, whatever was asked for; and whoever asked for something else is told so.
+    said, platform = made("--platform", "linux/arm64", given="FROM busybox\nRUN true")
+    assert platform == own and "does not match.\nThis is most likely caused by a bug in the build system" in said
+    assert "build args" not in said and "build-args" not in said
+    assert made(given="FROM arm:1\nRUN true")[1] == "arm64"
+    said, platform = made("--platform", "linux/arm64", given="FROM arm:1\nARG TARGETARCH\nRUN echo for $TARGETARCH")
+    assert platform == "arm64" and "\nfor arm64\n" in said and "WARNING" not in said
+    said, platform = made(
+        "--platform", "linux/arm64", given="FROM --platform=$BUILDPLATFORM busybox AS b\nRUN true\nFROM arm:1\nCOPY --from=b /etc /e"
+    )
+    assert platform == "arm64" and "WARNING" not in said
+    # One that is there for another platform is not the one that was asked for.
+    other = build(clean, "docker", "--platform", f"linux/{own}", "-", given="FROM arm:1\nRUN true", check=False)
+    assert other.exit == 1 and "Successfully" not in other.stdout
+    unused = build(clean, "docker", "--build-arg", "A=1", "--build-arg", "HTTP_PROXY=x", "-", given="FROM busybox\nRUN true").stdout
+    assert "[Warning] One or more build-args [A] were not consumed\n" in unused
+
+
+def test_what_only_buildkit_does_is_refused(clean: Engine) -> None:
+    sentence = (
+        "the --mount option requires BuildKit. Refer to https://docs.docker.com/go/buildkit/ to learn how to build images with BuildKit enabled"
+    )
+    for program in ("docker", sanbashi_cli()):
+        done = build(clean, program, "-", given="FROM busybox\nRUN --mount=type=secret,id=x cat /run/secrets/x", check=False)
+        assert done.exit == 1 and sentence in done.stderr and "Step 2/2 : RUN --mount" in done.stdout, program
+    done = build(clean, "docker", "-", given="FROM busybox\nRUN --mount=type=tmpfs,target=/t grep ' /t ' /proc/mounts")
+    assert "tmpfs /t tmpfs" in done.stdout
+
+
+def test_the_cache_is_shown_and_pruned_with_the_rest(clean: Engine) -> None:
+    clean.call("POST", "/build/prune")
+    build(clean, "docker", "-t", "made", "-", given="FROM busybox\nRUN head -c 3000000 /dev/zero >/2\nENV A=2")
+    records = {r["ID"]: r for r in clean.call("GET", "/system/df?type=build-cache")[1]["BuildCache"]}
+    assert len(records) == 3 and not any(r["InUse"] or r["Shared"] for r in records.values())
+    made = next(r for r in records.values() if "head -c" in r["Description"])
+    assert 3_000_000 < made["Size"] < 3_100_000
+    assert records[made["Parents"][0]]["Parents"] is None
+    totals = clean.call("GET", "/v1.52/system/df?type=build-cache&verbose=1")[1]["BuildCacheUsage"]
+    assert (totals["TotalCount"], totals["TotalSize"]) == (3, sum(r["Size"] for r in records.values()))
+    for words in (["system", "df"], ["system", "df", "--format", "raw"], ["system", "df", "-v", "--format", "{{range .BuildCache}}{{.ID}}{{end}}"]):
+        docker_said, ours = (clean.cli(*words, program=program).stdout for program in ("docker", sanbashi_cli()))
+        assert ours == docker_said, words
+    removed = clean.cli("system", "prune", "-f", program=sanbashi_cli()).stdout
+    assert "Deleted build cache objects:\n" in removed and all(id_ in removed for id_ in records)
+    assert clean.call("GET", "/system/df")[1]["BuildCache"] == []

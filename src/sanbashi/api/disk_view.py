@@ -8,11 +8,12 @@ from typing import Any
 
 from ..daemon.state import State
 from ..errors import Invalid
+from ..images.buildcache import Record
 from .container_rows import command_text, status_text
 from .container_view import mount_json
 from .image_view import summary_json
 from .messages import Version
-from .times import SECOND, nanoseconds
+from .times import SECOND, nanoseconds, rfc3339
 from .volume_view import volume_json
 
 KINDS = ("container", "image", "volume", "build-cache")
@@ -26,7 +27,7 @@ def kinds_of(asked: Sequence[str]) -> frozenset[str]:
     return frozenset(asked or KINDS)
 
 
-def usage_of(used: Mapping[str, Any], state: State, version: Version, now: int, kinds: frozenset[str]) -> dict[str, Any]:
+def usage_of(used: Mapping[str, Any], cache: Sequence[Record], state: State, version: Version, now: int, kinds: frozenset[str]) -> dict[str, Any]:
     """The lists of every kind. `used` has bytes: `layers` in all, `containers` and `volumes` by id and name."""
     document: dict[str, Any] = {}
     if "image" in kinds:
@@ -36,7 +37,7 @@ def usage_of(used: Mapping[str, Any], state: State, version: Version, now: int, 
     if "volume" in kinds:
         document["Volumes"] = volumes(used["volumes"], state)
     if "build-cache" in kinds:
-        document["BuildCache"] = []
+        document["BuildCache"] = [cache_json(record, version) for record in cache]
     return document
 
 
@@ -84,6 +85,22 @@ def volumes(used: Mapping[str, int], state: State) -> list[dict[str, Any]]:
     return [{**volume_json(v), "UsageData": {"RefCount": links[v.name], "Size": used.get(v.name, 0)}} for v in state.volumes.values()]
 
 
+def cache_json(record: Record, version: Version) -> dict[str, Any]:
+    """A record of the builder's cache. buildah keeps no account of when and how often a step's image was used, so neither is told."""
+    return {
+        "ID": record.image.id,
+        **({"Parent": record.parent} if version < (1, 42) else {"Parents": [record.parent] if record.parent else None}),
+        "Type": "regular",
+        "Description": record.step,
+        "InUse": record.used,
+        "Shared": False,
+        "Size": record.size,
+        "CreatedAt": rfc3339(record.image.made),
+        "LastUsedAt": None,
+        "UsageCount": 0,
+    }
+
+
 def totals(document: Mapping[str, Any], *, verbose: bool) -> dict[str, Any]:
     """The sums that clients since 1.52 read, of the kinds that the document has; with the lists where `verbose`."""
     found: dict[str, Any] = {}
@@ -101,7 +118,9 @@ def totals(document: Mapping[str, Any], *, verbose: bool) -> dict[str, Any]:
         sizes = [(row["UsageData"]["RefCount"], row["UsageData"]["Size"]) for row in rows]
         found["VolumeUsage"] = total(rows, sum(links > 0 for links, _ in sizes), sum(s for _, s in sizes), sum(s for links, s in sizes if not links))
     if "BuildCache" in document:
-        found["BuildCacheUsage"] = total([], 0, 0, 0)
+        rows = document["BuildCache"]
+        size = sum(row["Size"] for row in rows)
+        found["BuildCacheUsage"] = total(rows, sum(row["InUse"] for row in rows), size, sum(row["Size"] for row in rows if not row["InUse"]))
     return {name: sums if verbose else {k: v for k, v in sums.items() if k != "Items"} for name, sums in found.items()}
 
 

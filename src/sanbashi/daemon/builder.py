@@ -16,11 +16,11 @@ import msgspec
 from ..errors import Failed, Invalid, SanbashiError
 from ..host.buildah import Buildah
 from ..host.unpack import unpack
-from ..images.buildcache import CacheWish
+from ..images.buildcache import CacheWish, Record
 from ..images.buildrequest import KEPT, BuildRequest
-from ..images.dockerfile import Dockerfile, parse_dockerfile
+from ..images.dockerfile import Dockerfile, Instruction, Wanted, parse_dockerfile
 from ..images.layout import Entry
-from ..images.manifest import image_of, parse_platform
+from ..images.manifest import Platform, image_of, parse_platform, platform_of, suits
 from ..images.model import Image
 from ..images.reference import DEFAULT_DOMAIN, Reference, image_id, parse_reference
 from ..images.steps import Steps
@@ -86,10 +86,12 @@ class Builder:
                 await self.images.work(threading.Event(), lambda: unpack_context(feed, context), feed.stop)
             text = await asyncio.to_thread(read_dockerfile, context, request.dockerfile)
             arguments = {k: v for k, v in request.arguments.items() if v is not None}
-            file = parse_dockerfile(text, target=request.target, arguments=arguments)
+            file = parse_dockerfile(text, target=request.target, arguments=arguments, given=self.given(platform))
             output = Output(report, request.quiet)
             if request.keep_containers:
                 output.say(KEPT)
+            for name in request.unused:
+                output.say(f"[Warning] {name} is not honoured: only BuildKit has a use for it\n")
             async with self.images.lease() as lease:
                 image = await self.image(request, file, platform, scratch, lease, output)
                 if image is None:
@@ -112,25 +114,39 @@ class Builder:
 
     async def image(self, request: BuildRequest, file: Dockerfile, platform: str, scratch: Path, lease: Lease, output: Output) -> Image | None:
         """The image that is built, its layers in the store; None where a step has failed, which has been told then."""
+        for instruction in file.instructions:
+            if option := instruction.undone:
+                self.begin(request, file, instruction, output)
+                output.fail(only_buildkit(option), hint=MOUNTS_DONE if option == "mount" else "")
+                return None
         bases = await self.bases(request, file, lease, output)
         if bases is None:
             return None
         labels = "LABEL " + " ".join(f"{k}={v}" for k, v in request.labels.items()) if request.labels else ""
         ids = {name: image.id for name, image in bases.items()}
-        steps = Steps(file, ids, {name: image.config.shell or () for name, image in bases.items()}, labels, whole=self.buildah.whole_id)
-        if len(file.stages) == 1 and len(file.stages[0].instructions) == 1 and not labels and file.stages[0].base in bases:
+        shells = {wanted: image.config.shell or () for wanted, image in bases.items()}
+        steps = Steps(file, ids, shells, labels, request.arguments, whole=self.buildah.whole_id)
+        if len(file.stages) == 1 and len(file.stages[0].instructions) == 1 and not labels and file.stages[0].wanted in bases:
             for text in steps.step(0, 0, file.stages[0].instructions[0].text):
                 output.say(text)
-            return bases[file.stages[0].base]
+            return bases[file.stages[0].wanted]
         for image in bases.values():
             await self.bring(image)
         if request.cache_from and not any(self.found(name) for name in request.cache_from):
             request = msgspec.structs.replace(request, no_cache=True)
         written = scratch / "Dockerfile"
-        written.write_text(file.with_images({name: id_.removeprefix("sha256:") for name, id_ in ids.items()}))
+        written.write_text(
+            file.with_images(
+                {wanted: id_.removeprefix("sha256:") for wanted, id_ in ids.items()},
+                {wanted: str(platform_of(image)) for wanted, image in bases.items()},
+            )
+        )
         status: list[int] = []
         async with self.networks.joined(request.network, request.extra_hosts) as joined:
             steps.container = joined.id[:12]
+            last = bases.get(file.last_base)
+            if last is not None:
+                platform = self.foreign(platform_of(last))
             flags = [*joined.flags, *([f"--platform={platform}"] if platform else [])]
             async with contextlib.aclosing(self.buildah.build(request, written, scratch / "context", flags, status)) as lines:
                 async for line in lines:
@@ -143,24 +159,33 @@ class Builder:
             return None
         return await self.take(steps.image, scratch / "result", lease)
 
-    async def bases(self, request: BuildRequest, file: Dockerfile, lease: Lease, output: Output) -> dict[str, Image] | None:
+    async def bases(self, request: BuildRequest, file: Dockerfile, lease: Lease, output: Output) -> dict[Wanted, Image] | None:
         """The images that a Dockerfile names, pulled where they are missing or wanted anew; None where one cannot be had."""
-        found: dict[str, Image] = {}
-        for name in file.images():
+        found: dict[Wanted, Image] = {}
+        for name, own in file.images():
+            wanted = parse_platform(own or request.platform, self.images.host) if own or request.platform else None
             try:
                 image = None if request.pull and not image_id(name) else self.found(name)
+                if image is not None and wanted is not None and not suits(image, wanted):
+                    image = None
                 if image is None:
                     auth = auth_for(parse_reference(name), request.auths)
-                    image = await self.images.pull(name, platform=request.platform, auth=auth, progress=output.progress)
+                    image = await self.images.pull(name, platform=str(wanted or ""), auth=auth, progress=output.progress)
+                    if wanted is not None and not suits(image, wanted):
+                        output.progress({"status": mismatch(wanted, image, name)})
             except SanbashiError as error:
-                index = next((i for i, s in enumerate(file.instructions) if s.name == "FROM" and name in s.text), 0)
-                output.say(f"Step {index + 1}/{len(file.instructions) + bool(request.labels)} : {file.instructions[index].text}")
-                output.say("\n")
+                self.begin(request, file, next((i for i in file.instructions if i.name == "FROM" and name in i.text), file.instructions[0]), output)
                 output.fail(error.message, hint=error.hint)
                 return None
             lease.add([image.id, *image.diff_ids])
-            found[name] = image
+            found[name, own] = image
         return found
+
+    @staticmethod
+    def begin(request: BuildRequest, file: Dockerfile, instruction: Instruction, output: Output) -> None:
+        """The line of a step that is told to fail."""
+        output.say(f"Step {file.instructions.index(instruction) + 1}/{len(file.instructions) + bool(request.labels)} : {instruction.text}")
+        output.say("\n")
 
     def found(self, name: str) -> Image | None:
         """An image of the store; None where there is none, or the name is none."""
@@ -202,7 +227,24 @@ class Builder:
         wanted = parse_platform(text, self.images.host)
         if wanted.os != "linux" or wanted.architecture not in PROCESSORS:
             raise Invalid(f'"{text}": unknown operating system or architecture: invalid argument')
-        return "" if wanted.architecture == self.images.host.architecture else str(wanted)
+        return self.foreign(wanted)
+
+    def foreign(self, platform: Platform) -> str:
+        """A platform that is not the host's; "" for that."""
+        return "" if platform.architecture == self.images.host.architecture else str(platform)
+
+    def given(self, target: str) -> dict[str, str]:
+        """What FROM knows of the platforms without being told, as buildah tells it to RUN."""
+        host = self.images.host
+        found: dict[str, str] = {}
+        for name, platform in (("BUILD", host), ("TARGET", parse_platform(target, host))):
+            parts = {"PLATFORM": str(platform), "OS": platform.os, "ARCH": platform.architecture, "VARIANT": platform.variant}
+            found |= {name + part: value for part, value in parts.items()}
+        return found
+
+    async def cache(self) -> list[Record]:
+        """What the builder keeps of steps, the oldest first."""
+        return await asyncio.to_thread(self.buildah.records)
 
     async def prune(self, wish: CacheWish) -> tuple[list[str], int]:
         """Throw the builder's cache away, or as much of it as is wished: what went and the bytes that this frees."""
@@ -210,6 +252,24 @@ class Builder:
             return [], 0
         await self.buildah.prepare()
         return await self.buildah.prune(wish)
+
+
+MOUNTS_DONE = "of RUN --mount, this builder does bind, cache and tmpfs"
+
+
+def only_buildkit(option: str) -> str:
+    """Docker's sentence for what its classic builder does not do."""
+    where = "Refer to https://docs.docker.com/go/buildkit/ to learn how to build images with BuildKit enabled"
+    return f"the --{option} option requires BuildKit. {where}"
+
+
+def mismatch(wanted: Platform, image: Image, name: str) -> str:
+    """Docker's warning of a base that is for another platform than the registry was asked for."""
+    return (
+        f"\nWARNING: Pulled image with specified platform ({wanted}), but the resulting image's configured platform ({platform_of(image)}) does not"
+        f" match.\nThis is most likely caused by a bug in the build system that created the fetched image ({name}).\n"
+        "Please notify the image author to correct the configuration."
+    )
 
 
 PROCESSORS = frozenset(("amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "mips64", "loong64"))

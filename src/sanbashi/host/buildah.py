@@ -12,13 +12,14 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ..errors import Failed, Unavailable
-from ..images.buildcache import Cached, CacheWish, next_to_go
+from ..images.buildcache import Cached, CacheWish, Record, next_to_go, records
 from ..images.buildrequest import BuildRequest
 from ..images.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest
 from .descriptors import as_given
@@ -224,6 +225,20 @@ class Buildah:
             after = await asyncio.to_thread(size_of, self.root / "store")
         return [i for i in ids if i not in left], max(0, before - after)
 
+    def records(self) -> list[Record]:
+        """What its store holds, for `system df`; blocking."""
+        sizes = {layer["id"]: int(layer.get("diff-size") or 0) for layer in self.listed("layers")}
+        used = bool(self.builds)
+        return [replace(record, step=self.step(record.image.id), used=used) for record in records(self.cached(), self.parents(), sizes)]
+
+    def step(self, image_id: str) -> str:
+        """The step that an image of its store was made by, in the words of its history; "" where it says nothing, or has gone meanwhile."""
+        try:
+            history = json.loads(self.config(f"sha256:{image_id}")).get("history") or [{}]
+        except (Failed, FileNotFoundError):
+            return ""
+        return str(history[-1].get("created_by") or "")
+
     def cached(self) -> list[Cached]:
         """The images of its store. What was brought here says of itself when it was made elsewhere, so the folder tells."""
         listed = self.listed("images")
@@ -233,10 +248,10 @@ class Buildah:
         """The layer below each layer of its store."""
         return {layer["id"]: layer.get("parent", "") for layer in self.listed("layers")}
 
-    def listed(self, kind: str) -> list[dict[str, str]]:
+    def listed(self, kind: str) -> list[dict[str, Any]]:
         """What the store's own list has of a kind; containers/storage writes one when there is the first to write."""
         try:
-            found: list[dict[str, str]] = json.loads((self.root / "store" / f"{self.driver}-{kind}" / f"{kind}.json").read_bytes())
+            found: list[dict[str, Any]] = json.loads((self.root / "store" / f"{self.driver}-{kind}" / f"{kind}.json").read_bytes())
         except FileNotFoundError:
             return []
         return found

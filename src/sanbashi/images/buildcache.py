@@ -43,6 +43,35 @@ class Cached:
     made: int
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A step's image as `system df` shows it: what it was built on ("" for nothing here), the bytes that it alone has, and the step's text."""
+
+    image: Cached
+    parent: str
+    size: int
+    step: str = ""
+    used: bool = False  # by a build that goes on
+
+
+def records(images: Sequence[Cached], parents: Mapping[str, str], sizes: Mapping[str, int]) -> list[Record]:
+    """A record an image, the oldest first; `parents` and `sizes` (bytes) are those of layers. Together they have the size of all layers."""
+    latest: dict[str, str] = {}  # by layer: the image that was made of it last so far
+    owned: set[str] = set()
+    found = []
+    for image in sorted(images, key=lambda image: (image.made, image.id)):
+        layer, size, parent = image.layer, 0, ""
+        while layer:
+            parent = parent or latest.get(layer, "")
+            if layer not in owned:
+                owned.add(layer)
+                size += sizes.get(layer, 0)
+            layer = parents.get(layer, "")
+        latest[image.layer] = image.id
+        found.append(Record(image, parent, size))
+    return found
+
+
 def next_to_go(images: Sequence[Cached], parents: Mapping[str, str], before: int | None, kept: Collection[str] = ()) -> Cached | None:
     """The oldest image that no other one is built on, of those made before a moment; `parents` are those of layers, `kept` are not asked again.
 

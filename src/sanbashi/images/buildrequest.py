@@ -44,20 +44,27 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     no_cache: bool = False
     pull: bool = False
     keep_containers: bool = False
+    unused: tuple[str, ...] = ()  # parameters that were given and mean nothing here
     auths: Mapping[str, Mapping[str, str]] = {}
 
 
 def check_remote(remote: str) -> None:
     """Refuse a context that is not sent along, with what to do instead."""
+    if remote == "client-session":
+        raise Invalid("experimental session with v1 builder is no longer supported, use builder version v2 (BuildKit) instead")
     if remote:
         hint = "fetch it and give its directory (git clone), or pipe it (curl -L ADDRESS | docker build -)"
         raise NotSupported(f"build contexts from an address are not supported: {remote}", hint=hint)
 
 
-def check_builder(version: str, squash: bool, outputs: str) -> None:
+def check_builder(version: str, squash: bool, outputs: str, isolation: str) -> None:
     """Refuse what the classic builder does not do."""
-    if version not in ("", "1"):
+    if version == "2":
         raise NotSupported(BUILDKIT)
+    if version not in ("", "1"):
+        raise Invalid(f'invalid version "{version}"')
+    if isolation.lower() not in ("", "default"):
+        raise Invalid(f'unsupported isolation: "{isolation}"')
     if squash:
         raise Invalid("squash is only supported with experimental mode")
     if outputs not in ("", "[]", "null"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,18 @@ VARIABLE = re.compile(r"\\(.)|\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
 FROM_FLAG = re.compile(r"(--from=)(\S+)")
 MOUNT_FROM = re.compile(r"(--mount=\S*?\bfrom=)([^,\s]+)")
 SCRATCH = "scratch"
+Wanted = tuple[str, str]  # an image's name and the platform that FROM names, "" where it names none
+# What each instruction takes before its arguments; of those that are not there, none.
+FLAGS = {
+    "FROM": {"platform"},
+    "RUN": {"mount", "network", "security", "device"},
+    "COPY": {"chown", "chmod", "from", "link", "exclude", "parents"},
+    "ADD": {"chown", "chmod", "link", "keep-git-dir", "checksum", "unpack", "exclude"},
+    "HEALTHCHECK": {"interval", "timeout", "start-period", "start-interval", "retries"},
+}
+# `link` says how a layer is made, not what is in it: there is nothing to do for it.
+DONE = {"mount", "chown", "chmod", "from", "link"}
+MOUNTS = {"bind", "cache", "tmpfs"}
 SHELL = ("/bin/sh", "-c")
 
 
@@ -34,6 +47,17 @@ class Instruction:
         """What follows the name."""
         return self.text.partition(" ")[2].strip()
 
+    @property
+    def undone(self) -> str:
+        """The first of its flags that only BuildKit does, "" where there is none: buildah would pass over some of them in silence."""
+        if self.name not in ("RUN", "COPY", "ADD"):
+            return ""
+        for name, _, value in (word.removeprefix("--").partition("=") for word in leading_flags(self.rest)):
+            kind = next((part.partition("=")[2] for part in value.split(",") if part.startswith("type=")), "bind")
+            if name not in DONE or (name == "mount" and kind not in MOUNTS):
+                return name
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -43,6 +67,11 @@ class Stage:
     name: str
     platform: str
     instructions: tuple[Instruction, ...]
+
+    @property
+    def wanted(self) -> Wanted:
+        """Its base, where that is an image."""
+        return self.base, self.platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +93,28 @@ class Dockerfile:
             return int(name)
         return next((i for i in reversed(range(before)) if self.stages[i].name == name.lower()), None)
 
-    def images(self) -> tuple[str, ...]:
+    @property
+    def last_base(self) -> Wanted:
+        """What the last stage stands on in the end: an image, or `scratch`."""
+        index: int | None = len(self.stages) - 1
+        while index is not None:
+            stage = self.stages[index]
+            index = self.stage_named(stage.base, index)
+        return stage.wanted
+
+    def images(self) -> tuple[Wanted, ...]:
         """The images that it needs, each once, in order."""
-        found: list[str] = []
+        found: list[Wanted] = []
         for index, stage in enumerate(self.stages):
-            named = [stage.base, *(word for i in stage.instructions for word in sources(i))]
-            found += [n for n in named if n != SCRATCH and self.stage_named(n, index) is None]
+            named = [stage.wanted, *((word, "") for i in stage.instructions for word in sources(i))]
+            found += [(n, p) for n, p in named if n != SCRATCH and self.stage_named(n, index) is None]
         return tuple(dict.fromkeys(found))
 
-    def with_images(self, ids: Mapping[str, str]) -> str:
-        """The file's text with every image that it names replaced by its id, and nothing after the last stage."""
+    def with_images(self, ids: Mapping[Wanted, str], platforms: Mapping[Wanted, str] = {}) -> str:
+        """The file's text with every image that it names replaced by its id, and nothing after the last stage.
+
+        `platforms` are the images' own: what a stage makes is for its base's, whatever was asked for.
+        """
         lines = list(self.lines[: self.stages[-1].instructions[-1].last])
 
         def put(instruction: Instruction, text: str) -> None:
@@ -81,13 +122,17 @@ class Dockerfile:
 
         for index, stage in enumerate(self.stages):
             if stage.base != SCRATCH and self.stage_named(stage.base, index) is None:
-                put(stage.instructions[0], f"FROM {ids[stage.base]}" + (f" AS {stage.name}" if stage.name else ""))
+                own = f"--platform={platforms[stage.wanted]} " if stage.wanted in platforms else ""
+                put(stage.instructions[0], f"FROM {own}{ids[stage.wanted]}" + (f" AS {stage.name}" if stage.name else ""))
             elif stage.platform:
                 put(stage.instructions[0], f"FROM {stage.base}" + (f" AS {stage.name}" if stage.name else ""))
             for instruction in stage.instructions[1:]:
+                new = without_link(instruction)
                 for word in sources(instruction):
                     if self.stage_named(word, index) is None:
-                        put(instruction, replaced(instruction, word, ids[word]))
+                        new = replaced(new, word, ids[word, ""])
+                if new is not instruction:
+                    put(instruction, new.text)
         return "\n".join(lines) + "\n"
 
     def shell(self, stage: int, until: Instruction, given: Sequence[str]) -> tuple[str, ...]:
@@ -156,19 +201,25 @@ class Reader:
         rest = text[len(word) :].strip()
         if not rest and name not in ("CMD", "ENTRYPOINT", "RUN"):
             raise Invalid(f"dockerfile parse error on line {first + 1}: {name} requires at least one argument")
+        for flag in leading_flags(rest):
+            if flag.removeprefix("--").partition("=")[0] not in FLAGS.get(name, ()):
+                raise Invalid(f"dockerfile parse error on line {first + 1}: unknown flag: {flag.partition('=')[0]}")
         self.found.append(Instruction(name, f"{name} {rest}".rstrip(), first, at))
         return at
 
 
-def parse_dockerfile(text: str, *, target: str = "", arguments: Mapping[str, str] = {}) -> Dockerfile:
-    """A Dockerfile up to the stage `target` (all of it where that is ""); `arguments` are the build's. Invalid in Docker's words."""
+def parse_dockerfile(text: str, *, target: str = "", arguments: Mapping[str, str] = {}, given: Mapping[str, str] = {}) -> Dockerfile:
+    """A Dockerfile up to the stage `target` (all of it where that is ""); `arguments` are the build's, `given` what FROM knows unasked.
+
+    Invalid in Docker's words.
+    """
     lines = tuple(text.removeprefix("\ufeff").splitlines())
     instructions = Reader(lines).read()
     if not instructions:
         raise Invalid("file with no instructions")
     head: list[Instruction] = []
     stages: list[Stage] = []
-    known: dict[str, str] = {}
+    known = {**given, **{name: arguments[name] for name in given if name in arguments}}
     for instruction in instructions:
         if instruction.name == "FROM":
             stages.append(stage_of(instruction, known))
@@ -199,9 +250,7 @@ def stage_of(instruction: Instruction, known: Mapping[str, str]) -> Stage:
     platform = ""
     words = instruction.rest.split()
     while words and words[0].startswith("--"):
-        flag, _, value = words.pop(0).partition("=")
-        if flag != "--platform":
-            raise Invalid(f"dockerfile parse error on line {instruction.first + 1}: unknown flag: {flag.removeprefix('--')}")
+        _, _, value = words.pop(0).partition("=")
         platform = expand(value, known.get)
     if len(words) not in (1, 3) or (len(words) == 3 and words[1].lower() != "as"):
         raise Invalid(f"dockerfile parse error on line {instruction.first + 1}: FROM requires either one or three arguments")
@@ -243,21 +292,32 @@ def sources(instruction: Instruction) -> list[str]:
     return [match[2] for word in leading_flags(instruction.rest) for match in pattern.finditer(word)]
 
 
-def replaced(instruction: Instruction, name: str, image_id: str) -> str:
-    """An instruction's text with the image that its flags name replaced."""
+def without_link(instruction: Instruction) -> Instruction:
+    """A COPY or ADD without --link."""
+    if instruction.name not in ("COPY", "ADD"):
+        return instruction
+    rest = instruction.rest
+    for flag in leading_flags(rest):
+        if flag.partition("=")[0] == "--link":
+            rest = rest.replace(flag, "", 1).strip()
+    return instruction if rest == instruction.rest else dataclasses.replace(instruction, text=f"{instruction.name} {rest}")
+
+
+def replaced(instruction: Instruction, name: str, image_id: str) -> Instruction:
+    """An instruction with the image that its flags name replaced."""
     pattern = MOUNT_FROM if instruction.name == "RUN" else FROM_FLAG
     flags = leading_flags(instruction.rest)
     rest = instruction.rest
     for flag in flags:
         rest = rest.replace(flag, pattern.sub(lambda m: m[1] + (image_id if m[2] == name else m[2]), flag), 1)
-    return f"{instruction.name} {rest}"
+    return dataclasses.replace(instruction, text=f"{instruction.name} {rest}")
 
 
 def leading_flags(text: str) -> list[str]:
     """The words at the beginning that are flags."""
     found = []
     for word in text.split():
-        if not word.startswith("--"):
+        if not word.startswith("--") or word == "--":
             break
         found.append(word)
     return found

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .dockerfile import Dockerfile, Instruction, words_of
+from .dockerfile import Dockerfile, Instruction, Wanted, words_of
 
 STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
 CACHED = re.compile(r"--> Using cache ([0-9a-f]{64})")
 MADE = re.compile(r"--> ([0-9a-f]{11})")
+UNUSED = re.compile(r"\[Warning\] one or more build args were not consumed: \[(.*)\]")
 COMMIT = re.compile(r"(?:\[\d+/\d+\] )?COMMIT(?: .*)?")
 IMAGE = re.compile(r"[0-9a-f]{64}")
 EXIT = re.compile(r"exit status (\d+)\s*$")
 OWN = ("Error: ", 'time="', "error running container: ", "container exited on ")
 MISSING = re.compile(r'copier: stat: "/?([^"]*)": no such file or directory')
 RUNTIME = re.compile(r'msg="(?:runc create failed|container_linux.go:\d+): (.*)"$', re.MULTILINE)
+PROXIES = frozenset(f(name) for name in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY") for f in (str.upper, str.lower))
 RED, PLAIN = "\x1b[91m", "\x1b[0m"
 
 
 @dataclass
 class Steps:
     """A build being told. `bases` are the ids of the images that stages stand on, `shells` their shells; `labels` is the text of the label
-    step, "" where there is none. `whole` gives the id of an image that buildah has just made from the eleven digits that it prints.
+    step, "" where there is none; `given` are the names of the build's arguments. `whole` gives the id of an image that buildah has just made
+    from the eleven digits that it prints.
 
     `out` and `err` take a line of buildah's and give the texts of Docker's stream; `image` is the id of what was built, "" until then.
     """
 
     file: Dockerfile
-    bases: Mapping[str, str]
-    shells: Mapping[str, tuple[str, ...]]
+    bases: Mapping[Wanted, str]
+    shells: Mapping[Wanted, tuple[str, ...]]
     labels: str = ""
+    given: Collection[str] = ()
     container: str = ""
     whole: Callable[[str], str] = str
     image: str = ""
@@ -62,6 +66,10 @@ class Steps:
                 yield from self.made(self.whole(match[1])[:12])
         elif COMMIT.fullmatch(line):
             yield from self.announced()
+        elif match := UNUSED.fullmatch(line):
+            # buildah counts those that it gives to every build; Docker's builder leaves the proxies out.
+            if left := sorted(set(match[1].split()).intersection(self.given).difference(PROXIES)):
+                yield f"[Warning] One or more build-args [{' '.join(left)}] were not consumed\n"
         elif IMAGE.fullmatch(line) and self.done >= self.total:
             self.image = f"sha256:{line}"
         elif not (line.startswith("Successfully tagged ") and self.done >= self.total):
@@ -94,9 +102,9 @@ class Steps:
             yield "# Executing 1 build trigger\n"
         self.running = self.current is not None and self.current.name == "RUN"
         if index == 0:
-            base = self.file.stages[stage].base
-            earlier = self.file.stage_named(base, stage)
-            yield from self.made(self.ids.get(earlier, "") if earlier is not None else self.bases.get(base, "").removeprefix("sha256:")[:12])
+            base = self.file.stages[stage]
+            earlier = self.file.stage_named(base.base, stage)
+            yield from self.made(self.ids.get(earlier, "") if earlier is not None else self.bases.get(base.wanted, "").removeprefix("sha256:")[:12])
 
     def numbered(self, text: str) -> Iterator[str]:
         self.done += 1
@@ -137,4 +145,4 @@ class Steps:
             rest = rest.partition(" ")[2].strip()
         if words := words_of(rest):
             return " ".join(words)
-        return " ".join((*self.file.shell(self.stage, run, self.shells.get(self.file.stages[self.stage].base, ())), rest))
+        return " ".join((*self.file.shell(self.stage, run, self.shells.get(self.file.stages[self.stage].wanted, ())), rest))

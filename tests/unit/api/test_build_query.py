@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from urllib.parse import urlencode
@@ -9,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from sanbashi.api.messages import Request
-from sanbashi.api.routes.build import build_request, cache_wish
+from sanbashi.api.routes.build import build, build_request, cache_wish
 from sanbashi.errors import Invalid
 from sanbashi.images.buildcache import CacheWish
 
@@ -38,6 +39,30 @@ def asked(version: tuple[int, int] = (1, 56), **arguments: Any) -> Request:
 )
 def test_what_of_the_cache_goes(request_: Request, wish: CacheWish) -> None:
     assert cache_wish(request_, NOW) == wish
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"isolation": "hyperv"}, 'unsupported isolation: "hyperv"'),
+        ({"version": "3"}, 'invalid version "3"'),
+        ({"remote": "client-session"}, "experimental session with v1 builder is no longer supported, use builder version v2 (BuildKit) instead"),
+        ({"buildargs": "x"}, "error reading build args: JSON is malformed: invalid character (byte 0)"),
+        ({"cachefrom": "x"}, "error reading cache-from: JSON is malformed: invalid character (byte 0)"),
+        ({"labels": "[]"}, "error reading labels: Expected `object | null`, got `array`"),
+        ({"ulimits": "{}"}, "error reading ulimit settings: Expected `array | null`, got `object`"),
+        ({"shmsize": "x"}, 'invalid value for shmsize: "x" is not a number'),
+    ],
+)
+def test_what_of_a_build_is_refused(arguments: dict[str, str], sentence: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        asyncio.run(build(None, Request("POST", "/build", version=(1, 56), query=urlencode(arguments))))  # type: ignore[arg-type]
+    assert refused.value.message == sentence
+
+
+def test_what_means_nothing_to_a_build_is_warned_of() -> None:
+    assert build_request(asked(session="s", buildid="b", isolation="Default")).unused == ("session", "buildid")
+    assert build_request(asked()).unused == ()
 
 
 @pytest.mark.parametrize(

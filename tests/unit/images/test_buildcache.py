@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sanbashi.images.buildcache import Cached, CacheWish, next_to_go
+from sanbashi.images.buildcache import Cached, CacheWish, next_to_go, records
 
 # base <- one <- two (which adds no layer), base <- other
 PARENTS = {"B": "", "1": "B", "O": "B"}
@@ -34,6 +34,12 @@ def test_the_oldest_goes_that_nothing_is_built_on() -> None:
         gone.append(image.id)
         left.remove(image)
     assert gone == ["other", "two", "one", "base"]
+
+
+def test_every_layer_is_one_records() -> None:
+    found = {r.image.id: (r.parent, r.size) for r in records(IMAGES, {**PARENTS, "B": "b", "b": ""}, {"b": 1, "B": 10, "1": 100, "O": 1000})}
+    assert found == {"base": ("", 11), "one": ("base", 100), "other": ("base", 1000), "two": ("one", 0)}
+    assert records((), {}, {}) == []
 
 
 def test_what_is_younger_stays_and_what_it_is_built_on() -> None:

@@ -29,6 +29,9 @@ COPY --from=0 /a /
 """
 
 
+IDS = {("busybox:1.36", "linux/amd64"): "b" * 64, ("tools:2", ""): "c" * 64, ("alpine:3", ""): "a" * 64}
+
+
 def test_stages_and_instructions() -> None:
     file = parse_dockerfile(TEXT)
     assert [(s.base, s.name, s.platform) for s in file.stages] == [
@@ -39,12 +42,14 @@ def test_stages_and_instructions() -> None:
     assert [i.text for i in file.head] == ["ARG VERSION=1.36", "ARG BASE=busybox:${VERSION}"]
     assert file.stages[0].instructions[1].text == "RUN echo one &&     echo two"
     assert len(file.instructions) == 11
-    assert file.images() == ("busybox:1.36", "tools:2", "alpine:3")
+    assert file.images() == (("busybox:1.36", "linux/amd64"), ("tools:2", ""), ("alpine:3", ""))
 
 
 def test_arguments_choose_the_base() -> None:
     assert parse_dockerfile(TEXT, arguments={"VERSION": "2"}).stages[0].base == "busybox:2"
-    assert parse_dockerfile(TEXT, arguments={"BASE": "x"}).images()[0] == "x"
+    assert parse_dockerfile(TEXT, target="1").last_base == ("busybox:1.36", "linux/amd64")
+    assert parse_dockerfile(TEXT).last_base == ("scratch", "")
+    assert parse_dockerfile(TEXT, arguments={"BASE": "x"}).images()[0] == ("x", "linux/amd64")
 
 
 @pytest.mark.parametrize(("target", "count"), [("build", 1), ("BUILD", 1), ("1", 2), ("last", 3), ("", 3)])
@@ -54,9 +59,9 @@ def test_target(target: str, count: int) -> None:
 
 def test_with_images_names_ids_and_keeps_every_other_line() -> None:
     file = parse_dockerfile(TEXT, target="1")
-    lines = file.with_images({"busybox:1.36": "b" * 64, "tools:2": "c" * 64, "alpine:3": "a" * 64}).split("\n")
+    lines = file.with_images(IDS, {("busybox:1.36", "linux/amd64"): "linux/arm64"}).split("\n")
     before = TEXT.split("\n")
-    assert lines[4] == f"FROM {'b' * 64} AS build"
+    assert lines[4] == f"FROM --platform=linux/arm64 {'b' * 64} AS build"
     assert lines[10] == f"RUN --mount=type=bind,from={'c' * 64},target=/t echo three"
     assert lines[14] == f"COPY --from={'a' * 64} --chown=1:1 /c /d"
     assert [x for i, x in enumerate(lines[:15]) if i not in (4, 10, 14)] == [x for i, x in enumerate(before[:15]) if i not in (4, 10, 14)]
@@ -73,7 +78,9 @@ def test_with_images_names_ids_and_keeps_every_other_line() -> None:
         ("ARG x", "no build stage in current context"),
         ("FROM", "dockerfile parse error on line 1: FROM requires at least one argument"),
         ("FROM a b", "dockerfile parse error on line 1: FROM requires either one or three arguments"),
-        ("FROM --tag=1 a", "dockerfile parse error on line 1: unknown flag: tag"),
+        ("FROM --tag=1 a", "dockerfile parse error on line 1: unknown flag: --tag"),
+        ("FROM a\nRUN --mount=type=cache,target=/c --bogus=1 x", "dockerfile parse error on line 2: unknown flag: --bogus"),
+        ("FROM a\nENV --x=1 a=b", "dockerfile parse error on line 2: unknown flag: --x"),
         ("FROM $nothing", "base name ($nothing) should not be blank"),
         ("# escape=x\nFROM a", "dockerfile parse error on line 1: invalid escape token 'x' does not match ` or \\"),
     ],
@@ -126,6 +133,36 @@ def test_shell_of_a_run() -> None:
     assert file.shell(0, runs[1], ()) == ("/bin/ash", "-c")
 
 
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("RUN --mount=type=secret,id=x true", "mount"),
+        ("RUN --mount=type=cache,target=/c --mount=type=ssh true", "mount"),
+        ("RUN --network=none true", "network"),
+        ("COPY --chmod=600 --exclude=x a b", "exclude"),
+        ("ADD --checksum=sha256:0 a b", "checksum"),
+        ("RUN --mount=target=/c --mount=type=tmpfs,target=/t -- --network", ""),
+        ("COPY --link --chown=1 a b", ""),
+        ("HEALTHCHECK --interval=1s CMD true", ""),
+    ],
+)
+def test_what_only_buildkit_does(text: str, option: str) -> None:
+    assert parse_dockerfile(f"FROM a\n{text}").stages[0].instructions[1].undone == option
+
+
+def test_link_is_nothing_to_be_done() -> None:
+    file = parse_dockerfile("FROM a\nCOPY --link --from=b --chown=1 x y\nADD --link=false x y")
+    ids = {("a", ""): "1" * 64, ("b", ""): "2" * 64}
+    assert file.with_images(ids).splitlines()[1:] == [f"COPY --from={'2' * 64} --chown=1 x y", "ADD x y"]
+
+
+def test_from_knows_the_platforms() -> None:
+    given = {"BUILDPLATFORM": "linux/amd64", "TARGETARCH": "arm64"}
+    text = "FROM --platform=$BUILDPLATFORM a AS b\nFROM c-$TARGETARCH"
+    assert parse_dockerfile(text, given=given).images() == (("a", "linux/amd64"), ("c-arm64", ""))
+    assert parse_dockerfile(text, given=given, arguments={"TARGETARCH": "x"}).images()[1] == ("c-x", "")
+
+
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
@@ -142,6 +179,6 @@ def test_rewriting_keeps_the_instructions(lines: list[str]) -> None:
         file = parse_dockerfile("\n".join(lines))
     except Invalid:
         return
-    again = parse_dockerfile(file.with_images({"a": "f" * 64, "b": "e" * 64}))
+    again = parse_dockerfile(file.with_images({("a", ""): "f" * 64, ("b", ""): "e" * 64}))
     assert [i.name for i in again.instructions] == [i.name for i in file.instructions]
     assert [(i.first, i.last) for i in again.instructions] == [(i.first, i.last) for i in file.instructions]

@@ -12,11 +12,18 @@ LAST = "44875d88acef" + "1" * 52
 
 
 def steps(text: str, *, labels: str = "") -> Steps:
-    return Steps(parse_dockerfile(text), {"busybox": f"sha256:{BASE}"}, {}, labels, container="c" * 12)
+    return Steps(parse_dockerfile(text), {("busybox", ""): f"sha256:{BASE}"}, {}, labels, container="c" * 12)
 
 
 def told(steps: Steps, lines: Iterable[str]) -> str:
     return "".join(text for line in lines for text in (steps.err(line[2:]) if line.startswith("2 ") else steps.out(line)))
+
+
+def test_unused_arguments_are_those_that_were_given() -> None:
+    run = Steps(parse_dockerfile("FROM busybox"), {}, {}, given=("B", "A", "HTTP_PROXY"))
+    line = "[Warning] one or more build args were not consumed: [{}]"
+    assert list(run.out(line.format("A B HTTP_PROXY TARGETARCH"))) == ["[Warning] One or more build-args [A B] were not consumed\n"]
+    assert list(run.out(line.format("HTTP_PROXY TARGETARCH TARGETOS"))) == []
 
 
 def test_a_build() -> None:
@@ -50,7 +57,9 @@ def test_a_build() -> None:
 
 
 def test_ids_are_made_whole() -> None:
-    run = Steps(parse_dockerfile("FROM busybox\nENV A=1\nENV B=2"), {"busybox": f"sha256:{BASE}"}, {}, whole=lambda beginning: beginning + "f" * 53)
+    run = Steps(
+        parse_dockerfile("FROM busybox\nENV A=1\nENV B=2"), {("busybox", ""): f"sha256:{BASE}"}, {}, whole=lambda beginning: beginning + "f" * 53
+    )
     assert " ---> f84ae536e19f\n" in told(run, [f"STEP 1/3: FROM {BASE}", "STEP 2/3: ENV A=1", "--> f84ae536e19"])
 
 

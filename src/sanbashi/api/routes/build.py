@@ -30,7 +30,7 @@ CACHE_FILTERS = frozenset({"until", "unused-for", "label", "label!"})
 async def build(engine: Engine, request: Request) -> Answer:
     """`build` of the classic kind."""
     check_remote(request.text("remote"))
-    check_builder(request.text("version"), request.flag("squash"), request.text("outputs"))
+    check_builder(request.text("version"), request.flag("squash"), request.text("outputs"), request.text("isolation"))
     wish = build_request(request)
 
     async def work(report: Callable[[dict[str, Any]], None]) -> None:
@@ -47,6 +47,8 @@ async def prune(engine: Engine, request: Request) -> Answer:
 
 async def cancel(engine: Engine, request: Request) -> Answer:
     """Cancelling by id is BuildKit's; a classic build ends when its client leaves."""
+    if not request.text("id"):
+        raise Invalid("build ID not provided")
     return Response(200)
 
 
@@ -60,14 +62,14 @@ def build_request(request: Request) -> BuildRequest:
     return BuildRequest(
         dockerfile=request.text("dockerfile") or "Dockerfile",
         tags=tuple(dict.fromkeys(t for t in request.texts("t") if t)),
-        arguments=decoded(request, "buildargs", dict[str, str | None], {}),
-        labels=decoded(request, "labels", dict[str, str], {}),
+        arguments=decoded(request, "buildargs", dict[str, str | None], {}, "build args"),
+        labels=decoded(request, "labels", dict[str, str], {}, "labels"),
         target=request.text("target"),
         platform=request.text("platform"),
         network=request.text("networkmode"),
         extra_hosts=tuple(request.texts("extrahosts")),
-        cache_from=decoded(request, "cachefrom", tuple[str, ...], ()),
-        ulimits=decoded(request, "ulimits", tuple[Limit, ...], ()),
+        cache_from=decoded(request, "cachefrom", tuple[str, ...], (), "cache-from"),
+        ulimits=decoded(request, "ulimits", tuple[Limit, ...], (), "ulimit settings"),
         security=tuple(request.texts("securityopt")),
         cgroup_parent=request.text("cgroupparent"),
         cpuset_cpus=request.text("cpusetcpus"),
@@ -82,6 +84,7 @@ def build_request(request: Request) -> BuildRequest:
         no_cache=request.flag("nocache"),
         pull=request.flag("pull"),
         keep_containers=not request.flag("rm", True) and not request.flag("forcerm"),
+        unused=tuple(name for name in ("session", "buildid") if request.text(name)),
         auths=registries(request.headers.get("x-registry-config", "")),
     )
 
@@ -118,15 +121,15 @@ def in_bytes(name: str, text: str) -> int:
     return int(text or 0)
 
 
-def decoded(request: Request, name: str, kind: type[T], default: T) -> T:
-    """A query argument that holds JSON; the default where it is absent or null."""
+def decoded(request: Request, name: str, kind: type[T], default: T, what: str) -> T:
+    """A query argument that holds JSON; the default where it is absent or null, Invalid with `what` it holds where it is malformed."""
     text = request.text(name)
     if not text:
         return default
     try:
         found: T | None = msgspec.json.decode(text, type=kind | None)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise Invalid(f"error reading {name}: {error}") from error
+        raise Invalid(f"error reading {what}: {error}") from error
     return default if found is None else found
 
 

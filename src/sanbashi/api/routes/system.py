@@ -107,7 +107,8 @@ def event_line(event: Event) -> bytes:
 async def disk_usage(engine: Engine, request: Request) -> Answer:
     """`system df`."""
     kinds = kinds_of(request.texts("type") if request.version >= (1, 42) else ())
-    document = usage_of(await engine.disk_usage(), engine.state, request.version, time.time_ns(), kinds)
+    cache = await engine.builder.cache() if "build-cache" in kinds else []
+    document = usage_of(await engine.disk_usage(), cache, engine.state, request.version, time.time_ns(), kinds)
     if request.version < (1, 52):
         return json_response(document)
     verbose = request.flag("verbose")
