@@ -82,7 +82,7 @@ _SYSTEM: dict[str, Verb] = {
 }
 _BUILDER: dict[str, Verb] = {
     "build": _IMAGE["build"],
-    "prune": ("build", "builder prune", "Remove build cache"),
+    "prune": ("prune", "builder prune", "Remove build cache"),
 }
 _COMPLETION: dict[str, Verb] = {shell: ("completion", shell, f"Generate the autocompletion script for {shell}") for shell in ("bash", "fish", "zsh")}
 

@@ -1,11 +1,11 @@
-"""build, builder prune."""
+"""build."""
 
 import os
 
 from sanbashi.cli import values
 from sanbashi.cli.command import Call, Command
 from sanbashi.cli.failure import Failure
-from sanbashi.cli.output import STDIN, STDOUT, err, is_terminal, out
+from sanbashi.cli.output import STDIN, STDOUT, err, is_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,21 +142,6 @@ def piped(first: bytes, rest: "Iterator[bytes]") -> "Iterator[bytes]":
     yield from rest
 
 
-def prune(call: Call) -> None:
-    """builder prune."""
-    from sanbashi.cli.client import filters_text
-    from sanbashi.cli.commands.prune import ask
-    from sanbashi.cli.units import human_size
-
-    filters = {key: dict(value) for key, value in call.given.values.get("filter", {}).items()}
-    ask(call, "WARNING! This will remove all build cache.")
-    kept = {"keep-storage": call.given.number("keep-storage") or ""}
-    answer = call.daemon.post("/build/prune", all="1" if call.given.on("all") else "", filters=filters_text(filters), **kept) or {}
-    deleted = answer.get("CachesDeleted") or []
-    out("Deleted build cache objects:\n" + "".join(f"{each}\n" for each in deleted) + "\n" if deleted else "")
-    out(f"Total reclaimed space: {human_size(int(answer.get('SpaceReclaimed') or 0))}\n")
-
-
 COMMANDS = {
     "build": Command(
         "[OPTIONS] PATH | URL | -",
@@ -197,16 +182,5 @@ COMMANDS = {
         most=1,
         readers={"add-host": values.extra_host, "label": values.label, "memory-swap": values.swap, "ulimit": values.ulimit},
         aliases="image build, builder build, build",
-    ),
-    "builder prune": Command(
-        "",
-        prune,
-        flags="""
--a, --all  Remove all unused build cache, not just dangling ones
-    --filter filter  Provide filter values (e.g. "until=24h")
--f, --force  Do not prompt for confirmation
-    --keep-storage bytes  Amount of disk space to keep for cache
-""",
-        most=0,
     ),
 }

@@ -13,6 +13,54 @@ if TYPE_CHECKING:
     from typing import Any
 
 HEADINGS = {"Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE"}
+TABLE = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}"
+RAW = "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\nreclaimable: {{.Reclaimable}}\n"
+IMAGES = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}"
+CONTAINERS = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}"
+VOLUMES = "table {{.Name}}\t{{.Links}}\t{{.Size}}"
+# `-v --format raw`, the formats of the single lists one after the other.
+DETAILS = """\
+{{range .Images}}type: Image
+repository: {{.Repository}}
+tag: {{.Tag}}
+digest: {{.Digest}}
+image_id: {{.ID}}
+created_at: {{.CreatedAt}}
+virtual_size: {{.Size}}
+
+{{end -}}
+{{range .Containers}}type: Container
+container_id: {{.ID}}
+image: {{.Image}}
+command: {{.Command}}
+created_at: {{.CreatedAt}}
+state: {{- pad .State 1 0}}
+status: {{- pad .Status 1 0}}
+names: {{.Names}}
+labels: {{- pad .Labels 1 0}}
+ports: {{- pad .Ports 1 0}}
+size: {{.Size}}
+
+{{end -}}
+{{range .Volumes}}type: Volume
+name: {{.Name}}
+driver: {{.Driver}}
+
+{{end -}}
+{{range .BuildCache}}type: Build Cache
+build_cache_id: {{.ID}}
+parent_id: {{.Parent}}
+build_cache_type: {{.CacheType}}
+description: {{.Description}}
+created_at: {{.CreatedAt}}
+created_since: {{.CreatedSince}}
+last_used_at: {{.LastUsedAt}}
+last_used_since: {{.LastUsedSince}}
+usage_count: {{.UsageCount}}
+in_use: {{.InUse}}
+shared: {{.Shared}}
+
+{{end -}}"""
 
 
 class UsageRow(Methods):
@@ -39,6 +87,8 @@ def rows_of(usage: "dict[str, Any]") -> list[UsageRow]:
     running = [each for each in containers if each["State"] in ("running", "paused", "restarting")]
     written = sum(each.get("SizeRw") or 0 for each in containers)
     kept = sum(each.get("SizeRw") or 0 for each in running)
+    cache = [*(usage.get("BuildCache") or [])]
+    own = [each for each in cache if not each.get("Shared")]
     sized = [each["UsageData"] for each in volumes if each["UsageData"]["Size"] != -1]
     return [
         UsageRow("Images", len(images), sum(image["Containers"] > 0 for image in images), layers, layers - used),
@@ -50,7 +100,14 @@ def rows_of(usage: "dict[str, Any]") -> list[UsageRow]:
             sum(each["Size"] for each in sized),
             sum(each["Size"] for each in sized if each["RefCount"] == 0),
         ),
-        UsageRow("Build Cache", 0, 0, 0, 0, share=False),
+        UsageRow(
+            "Build Cache",
+            len(cache),
+            sum(bool(each.get("InUse")) for each in cache),
+            sum(each["Size"] for each in own),
+            sum(each["Size"] for each in own if not each.get("InUse")),
+            share=False,
+        ),
     ]
 
 
@@ -61,38 +118,55 @@ def df(call: Call) -> None:
     usage = call.daemon.get("/system/df")
     form = call.given.text("format") or "table"
     if call.given.on("verbose"):
-        if form != "table":
-            raise Failure("--verbose and --format cannot be used together")
-        out(verbose(usage))
+        out(tables(details(usage, True), usage) if form == "table" else templated(details(usage, form.startswith("table")), form))
         return
-    if form == "table":
-        form = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}"
-    out(render(form, rows_of(usage), HEADINGS))
+    out(render({"table": TABLE, "raw": RAW}.get(form, form), rows_of(usage), HEADINGS))
 
 
-def verbose(usage: "dict[str, Any]") -> str:
-    """A table of each kind."""
-    from sanbashi.cli.commands.volumes import HEADINGS as VOLUME_HEADINGS
+def details(usage: "dict[str, Any]", trunc: bool) -> "dict[str, list[Methods]]":
+    """The rows of each kind."""
+    from sanbashi.cli.cacherows import rows_of as cache_rows
     from sanbashi.cli.commands.volumes import VolumeRow
-    from sanbashi.cli.imagerows import HEADINGS as IMAGE_HEADINGS
     from sanbashi.cli.imagerows import rows_of as image_rows
+
+    images = [image_rows(image, trunc, False, False)[0] for image in usage.get("Images") or []]
+    for row in images:
+        row.own["Digest"] = ""  # docker leaves it out here
+    return {
+        "Images": [*images],
+        "Containers": [ContainerRow(each | {"SizeRootFs": 0}, trunc) for each in usage.get("Containers") or []],
+        "Volumes": [VolumeRow(each) for each in usage.get("Volumes") or []],
+        "BuildCache": [*cache_rows(usage.get("BuildCache") or [], trunc)],
+    }
+
+
+def tables(rows: "dict[str, list[Methods]]", usage: "dict[str, Any]") -> str:
+    """A table of each kind."""
+    from sanbashi.cli.cacherows import HEADINGS as CACHE_HEADINGS
+    from sanbashi.cli.cacherows import TABLE as CACHE
+    from sanbashi.cli.commands.volumes import HEADINGS as VOLUME_HEADINGS
+    from sanbashi.cli.imagerows import HEADINGS as IMAGE_HEADINGS
     from sanbashi.cli.table import render
 
-    images = "table " + "\t".join(
-        f"{{{{.{name}}}}}" for name in ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
-    )
-    containers = "table " + "\t".join(
-        f"{{{{.{name}}}}}" for name in ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
-    )
-    rows = [image_rows(image, True, False, False)[0] for image in usage.get("Images") or []]
-    own = [ContainerRow(each | {"SizeRootFs": 0}, True) for each in usage.get("Containers") or []]
-    volumes = [VolumeRow(each) for each in usage.get("Volumes") or []]
+    cached = human_size(sum(each["Size"] for each in usage.get("BuildCache") or [] if not each.get("Shared")))
     return (
-        f"Images space usage:\n\n{render(images, rows, IMAGE_HEADINGS)}"
-        f"\nContainers space usage:\n\n{render(containers, own, CONTAINER_HEADINGS)}"
-        f"\nLocal Volumes space usage:\n\n{render('table {{.Name}}	{{.Links}}	{{.Size}}', volumes, VOLUME_HEADINGS)}"
-        "\nBuild cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n"
+        f"Images space usage:\n\n{render(IMAGES, rows['Images'], IMAGE_HEADINGS)}"
+        f"\nContainers space usage:\n\n{render(CONTAINERS, rows['Containers'], CONTAINER_HEADINGS)}"
+        f"\nLocal Volumes space usage:\n\n{render(VOLUMES, rows['Volumes'], VOLUME_HEADINGS)}"
+        f"\nBuild cache usage: {cached}\n\n{render(CACHE, rows['BuildCache'], CACHE_HEADINGS)}"
     )
+
+
+def templated(rows: "dict[str, list[Methods]]", form: str) -> str:
+    """All kinds together through one template, as docker's users type it; Failure in docker's words."""
+    from sanbashi.cli.gotemplate.template import Template, TemplateError
+    from sanbashi.cli.gotemplate.values import Struct
+
+    text = {"json": "{{json .}}", "raw": DETAILS}.get(form, form.removeprefix("table").strip(" ").replace("\\t", "\t").replace("\\n", "\n"))
+    try:
+        return Template(text).run(Struct("*formatter.diskUsageContext", dict(rows), {}))
+    except TemplateError as problem:
+        raise Failure(str(problem)) from None
 
 
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""container, image, network, volume and system prune."""
+"""container, image, network, volume, builder and system prune."""
 
 from sanbashi.cli.client import filters_text
 from sanbashi.cli.command import Call, Command
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 Filters = dict[str, dict[str, bool]]
-SURE = "\nAre you sure you want to continue? [y/N] "
+SURE = "Are you sure you want to continue? [y/N] "
 
 
-def confirm(warning: str) -> bool:
+def confirm(question: str) -> bool:
     """Asks; anything but y is no."""
     from sanbashi.cli.output import STDIN
 
-    out(warning + SURE)
+    out(question)
     import posix
 
     data = b""
@@ -27,9 +27,9 @@ def confirm(warning: str) -> bool:
     return data.strip().lower() == b"y"
 
 
-def ask(call: Call, warning: str) -> None:
+def ask(call: Call, warning: str, *, between: str = "\n") -> None:
     """Asks unless -f is given; a no ends the command in silence."""
-    if not call.given.on("force") and not confirm(warning):
+    if not call.given.on("force") and not confirm(warning + between + SURE):
         raise Failure(status=0)
 
 
@@ -60,6 +60,14 @@ def prune_images(call: Call, filters: Filters) -> tuple[int, str]:
         for each in answer.get("ImagesDeleted") or []
     ]
     return listing(answer, "Images", lines)
+
+
+def prune_cache(call: Call, filters: Filters) -> tuple[int, str]:
+    """Removes what the builder keeps of steps."""
+    kept = {"keep-storage": call.given.number("keep-storage") or ""}
+    answer = call.daemon.post("/build/prune", all="1" if call.given.on("all") else "", filters=filters_text(filters), **kept)
+    deleted = "".join(f"{each}\n" for each in answer.get("CachesDeleted") or [])
+    return int(answer.get("SpaceReclaimed") or 0), f"Deleted build cache objects:\n{deleted}" if deleted else ""
 
 
 def listing(answer: "dict[str, Any]", noun: str, deleted: "list[str] | None") -> tuple[int, str]:
@@ -120,6 +128,12 @@ def images(call: Call) -> None:
     show(prune_images(call, filters_of(call)))
 
 
+def cache(call: Call) -> None:
+    """builder prune."""
+    ask(call, f"WARNING! This will remove all {'' if call.given.on('all') else 'dangling '}build cache.", between=" ")
+    show(prune_cache(call, filters_of(call)))
+
+
 def system(call: Call) -> None:
     """system prune."""
     given, filters = call.given, filters_of(call)
@@ -129,13 +143,14 @@ def system(call: Call) -> None:
     if given.on("volumes"):
         warnings.append("all anonymous volumes not used by at least one container")
     warnings.append("all images without at least one container associated to them" if given.on("all") else "all dangling images")
+    warnings.append("all build cache" if given.on("all") else "unused build cache")
     text = "WARNING! This will remove:" + "".join(f"\n  - {each}" for each in warnings) + "\n"
     shown = sorted(f"{key}={value}" for key in ("label", "label!", "until") for value in filters.get(key, {}))
     if shown:
         text += "\n  Items to be pruned will be filtered with:" + "".join(f"\n  - {each}" for each in shown) + "\n"
     ask(call, text)
     won = 0
-    steps = [prune_containers, prune_networks, *([prune_volumes] if given.on("volumes") else []), prune_images]
+    steps = [prune_containers, prune_networks, *([prune_volumes] if given.on("volumes") else []), prune_images, prune_cache]
     for step in steps:
         reclaimed, removed = step(call, filters)
         won += reclaimed
@@ -147,6 +162,17 @@ _FORCE = "-f, --force  Do not prompt for confirmation"
 _UNTIL = '--filter filter  Provide filter values (e.g. "until=<timestamp>")'
 
 COMMANDS = {
+    "builder prune": Command(
+        "",
+        cache,
+        flags="""
+-a, --all  Remove all unused build cache, not just dangling ones
+    --filter filter  Provide filter values (e.g. "until=24h")
+-f, --force  Do not prompt for confirmation
+    --keep-storage bytes  Amount of disk space to keep for cache
+""",
+        most=0,
+    ),
     "container prune": Command("[OPTIONS]", containers, flags=f"{_UNTIL}\n{_FORCE}", most=0),
     "image prune": Command("[OPTIONS]", images, flags=f"-a, --all  Remove all unused images, not just dangling ones\n{_UNTIL}\n{_FORCE}", most=0),
     "network prune": Command("[OPTIONS]", networks, flags=f"{_UNTIL}\n{_FORCE}", most=0),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 HUB = "https://index.docker.io/v1/"
 SEARCH = "table {{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}"
 HEADINGS = {"Name": "NAME", "Description": "DESCRIPTION", "StarCount": "STARS", "IsOfficial": "OFFICIAL", "IsAutomated": "AUTOMATED"}
+FLAGS = {"IsOfficial": "is_official", "IsAutomated": "is_automated"}
 WIDTH = 45  # characters of a description
 
 
@@ -142,23 +143,19 @@ class SearchRow(Methods):
         self.found = found
         self.trunc = trunc
 
-    def Name(self) -> str:
-        return str(self.found.get("name", ""))
+    def column(self, name: str) -> str:
+        found = self.found
+        if name == "Description":
+            from sanbashi.cli.units import ellipsis
 
-    def Description(self) -> str:
-        from sanbashi.cli.units import ellipsis
+            text = str(found.get("description") or "").replace("\n", " ").replace("\r", " ")
+            return ellipsis(text, WIDTH) if self.trunc else text
+        if name in FLAGS:
+            return "[OK]" if found.get(FLAGS[name]) else ""
+        return str(found.get("star_count", 0) if name == "StarCount" else found.get("name", ""))
 
-        text = str(self.found.get("description") or "").replace("\n", " ").replace("\r", " ")
-        return ellipsis(text, WIDTH) if self.trunc else text
-
-    def StarCount(self) -> str:
-        return str(self.found.get("star_count", 0))
-
-    def IsOfficial(self) -> str:
-        return "[OK]" if self.found.get("is_official") else ""
-
-    def IsAutomated(self) -> str:
-        return "[OK]" if self.found.get("is_automated") else ""
+    def json_column(self, name: str) -> str:
+        return str(bool(self.found.get(FLAGS[name]))).lower() if name in FLAGS else self.column(name)
 
 
 def search(call: Call) -> None:

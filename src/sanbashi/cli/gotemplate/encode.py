@@ -42,7 +42,7 @@ def encode(value: "Any") -> str:
         )
         return "{" + ",".join(pairs) + "}"
     if isinstance(value, Methods):
-        text = "{" + ",".join(f"{encode_string(name)}:{encode(value.column(name))}" for name in sorted(value.columns)) + "}"
+        text = "{" + ",".join(f"{encode_string(name)}:{encode(value.json_column(name))}" for name in sorted(value.columns)) + "}"
         # Docker's rows marshal themselves, with HTML escapes, which the outer encoder leaves alone.
         return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return "{}"

@@ -101,6 +101,10 @@ class Methods:
         """The value of one column."""
         raise NotImplementedError(name)
 
+    def json_column(self, name: str) -> "Any":
+        """The same where the whole row becomes JSON."""
+        return self.column(name)
+
     def label(self, name: str) -> str:
         """What `.Label "name"` gives."""
         return ""
