@@ -164,6 +164,9 @@ def test_owners_modes_and_kinds(clean: Engine, sdk: Any) -> None:
     assert put(clean, made.id, "/etc/passwd", archive)[0] == 400
     assert put(clean, made.id, "/nosuch", archive)[0] == 404
     assert put(clean, made.id, "/tmp", b"no tar" * 200)[0] == 400
+    # What the kernel refuses (on an overlay a device 0/0 would hide what is below) is told with its name.
+    status, said = put(clean, made.id, "/tmp", tar_of(("dev", b"", {"type": tarfile.CHRTYPE})))
+    assert (status, json.loads(said)["message"]) == (500, "Error processing tar file: /tmp/dev: operation not permitted")
 
 
 def put(engine: Engine, container: str, path: str, data: bytes, more: str = "") -> tuple[int, Any]:

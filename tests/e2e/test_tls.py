@@ -90,6 +90,8 @@ def test_strangers_are_turned_away(engine: Engine, certificates: Path, program: 
     for flags in (given(certificates, "stranger"), [], ["--tlsverify", *given(certificates, "client")[2:], f"--tlscacert={certificates}/other.pem"]):
         done = call(engine, program, flags, "ps", check=False)
         assert done.exit != 0 and "CONTAINER ID" not in done.stdout
+    plain = engine.machine.run(f"curl -s --http1.0 -w '%{{http_code}}' http://198.51.100.2:{PORT}/version", check=False).stdout
+    assert plain == "Client sent an HTTP request to an HTTPS server.\n400"
     assert "sanbashi" not in engine.machine.run(f"curl -sk https://198.51.100.2:{PORT}/version", check=False).stdout.lower()
 
 

@@ -20,6 +20,9 @@ from ..errors import Invalid
 log = logging.getLogger("sanbashi.api")
 
 PIECE = 64 * 1024
+# How a client that speaks HTTP without TLS begins, and what Go's servers tell it.
+PLAIN = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO")
+PLAIN_ANSWER = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 HANDSHAKE_TIME = 15.0  # seconds
 
 
@@ -92,6 +95,7 @@ class Tunnel:
 
     async def shake_hands(self) -> None:
         """Refused where the client is none that we serve."""
+        first = True
         while True:
             try:
                 self.tls.do_handshake()
@@ -100,6 +104,10 @@ class Tunnel:
                 data = await self.reader.read(PIECE)
                 if not data:
                     raise Refused("the client went away") from None
+                if first and data.startswith(PLAIN):
+                    self.writer.write(PLAIN_ANSWER)
+                    raise Refused("client sent an HTTP request to an HTTPS server") from None
+                first = False
                 self.incoming.write(data)
             except ssl.SSLError as error:
                 with contextlib.suppress(ConnectionError):

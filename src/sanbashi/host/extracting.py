@@ -34,6 +34,7 @@ class Extractor:
     inside: Inside
     directory: str
     how: Extraction
+    at: str = ""  # the path of the entry that is being made
     directories: list[tuple[str, tarfile.TarInfo]] = field(default_factory=list)
 
     def extract(self, source: Source) -> None:
@@ -48,7 +49,7 @@ class Extractor:
             if plain.size:
                 raise Invalid(f"Error processing tar file: {error}") from error
         except OSError as error:
-            raise Failed(f"Error processing tar file: {error.filename or ''}: {(error.strerror or '').lower()}") from error
+            raise Failed(f"Error processing tar file: {self.at or self.directory}: {(error.strerror or '').lower()}") from error
         while plain.read(CHUNK):
             pass
         for path, entry in reversed(self.directories):
@@ -60,7 +61,7 @@ class Extractor:
         parts = parts_of(entry.name)
         if not parts:
             return
-        path = posixpath.join(self.directory, *parts)
+        self.at = path = posixpath.join(self.directory, *parts)
         head, name = posixpath.split(path)
         try:
             parent = self.inside.open(head, O_PATH_DIRECTORY)

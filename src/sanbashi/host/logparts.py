@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import stat
 import threading
 import zlib
 from contextlib import suppress
@@ -140,6 +141,7 @@ def write_packed(plain: Path, draft: Path, stop: threading.Event) -> bool:
                 if stop.is_set():
                     return False
                 inner.write(block)
+        os.fchmod(out.fileno(), stat.S_IMODE(os.fstat(source.fileno()).st_mode))  # who may read it changes with nothing
         out.flush()
         os.fdatasync(out.fileno())
     return True

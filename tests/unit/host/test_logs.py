@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import stat
 import threading
 from pathlib import Path
 
@@ -219,6 +220,16 @@ def test_packing_waits_for_the_next_file_and_stops_when_told(tmp_path: Path) -> 
     numbered(log, range(6, 9))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "log.1", "log.2.gz"]
     assert [int(text) for _, _, text in read(log)] == list(range(9))
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_a_packed_file_is_as_open_as_the_log(tmp_path: Path, mode: int) -> None:
+    log = tmp_path / "log"
+    for path, lines in ((tmp_path / "log.1", range(3)), (log, range(3, 6))):
+        numbered(path, lines)
+        path.chmod(mode)
+    assert pack(log, 3, threading.Event())
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (log, tmp_path / "log.1.gz")] == [mode, mode]
 
 
 def test_a_packed_file_that_was_cut_is_no_more_than_its_beginning(tmp_path: Path) -> None:
