@@ -120,13 +120,14 @@ PARTLY = {
         "POST",
         "/build",
     ): "by buildah, which has to be installed; remote contexts are refused; no BuildKit; `rm=0` is warned of: a step runs in a container of "
-    "buildah's, which the daemon could neither list nor start and which goes with the step; so `forcerm` is what is done anyhow; of RUN's options `--mount` of type bind, cache and tmpfs is done, the rest has Docker's sentence; "
+    "buildah's, which the daemon could neither list nor start and which goes with the step; so `forcerm` is what is done anyhow; of "
+    "RUN's options `--mount` of type bind, cache and tmpfs is done, the rest has Docker's sentence; "
     "`session` and `buildid` are warned of; `securityopt`, which Docker refuses on Linux, counts; a size that is no number is 400, not 0",
     (
         "GET",
         "/system/df",
-    ): "a record of the build cache is the image of a step in buildah's store, which keeps no account of when and how often it was used; the lists of "
-    "before 1.52 stay beside the sums unless `verbose`, as Docker's daemon has it still, whatever its description says",
+    ): "a record of the build cache is the image of a step in buildah's store, which keeps no account of when and how often it was used; the lists "
+    "of before 1.52 stay beside the sums unless `verbose`, as Docker's daemon has it still, whatever its description says",
     ("GET", "/events"): "`id`, `status` and `from` are told in every version, not before 1.52 alone: docker-compose 1.29 reads them",
     ("POST", "/images/create"): "import takes what is sent to it, not an address",
     ("GET", "/containers/{id}/logs"): "the files are in the form of the CRI (docs/logs.md), the stream is Docker's",
