@@ -129,7 +129,6 @@ PARTLY = {
     ): "a record of the build cache is the image of a step in buildah's store, which keeps no account of when and how often it was used; the lists "
     "of before 1.52 stay beside the sums unless `verbose`, as Docker's daemon has it still, whatever its description says",
     ("GET", "/events"): "`id`, `status` and `from` are told in every version, not before 1.52 alone: docker-compose 1.29 reads them",
-    ("POST", "/images/create"): "import takes what is sent to it, not an address",
     ("GET", "/containers/{id}/logs"): "the files are in the form of the CRI (docs/logs.md), the stream is Docker's",
     ("GET", "/images/json"): "one platform an image: with `manifests` none are told, as by Docker without its containerd store",
     ("GET", "/images/{name}/json"): "one platform an image: with `manifests` none are told, as by Docker without its containerd store",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ..daemon.config import DaemonConfig
 from ..errors import Invalid
 from .connection import Connection, Gone, Reader
 from .messages import Answer, Request
@@ -26,7 +27,6 @@ from .status import answer
 from .tls import Tunnel, server_context
 
 if TYPE_CHECKING:
-    from ..daemon.config import DaemonConfig
     from ..daemon.engine import Engine
 
 log = logging.getLogger("sanbashi.api")
@@ -146,6 +146,8 @@ def check_hosts(config: DaemonConfig) -> None:
     for host in config.hosts:
         if host.startswith("tcp://"):
             tcp_address(host, verified=config.tls and config.tlsverify)
+        elif host.startswith("unix://"):
+            group_id(config.group)
 
 
 def certificates(config: DaemonConfig) -> ssl.SSLContext | None:
@@ -189,6 +191,7 @@ def sockets_of(host: str, group: str, made: Callable[[Path], None], *, verified:
 
 def unix_socket(path: Path, group: str) -> socket.socket:
     """A unix socket that root and the group may use, nobody else; a left-over of a daemon that is gone is replaced."""
+    number = group_id(group)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         if not stat.S_ISSOCK(path.stat().st_mode):
@@ -208,12 +211,22 @@ def unix_socket(path: Path, group: str) -> socket.socket:
     finally:
         os.umask(before)
     if os.geteuid() == 0:
-        try:
-            os.chown(path, 0, grp.getgrnam(group).gr_gid if not group.isdigit() else int(group))
-        except KeyError:
+        if number is None:
             log.warning("could not change the group of %s to %s: there is no such group; only root can use it", path, group)
+        else:
+            os.chown(path, 0, number)
     path.chmod(0o660)
     return sock
+
+
+def group_id(group: str) -> int | None:
+    """A group's number by name or number; None where the usual one is not there, Invalid where one that somebody chose is not."""
+    try:
+        return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        if group == DaemonConfig().group:
+            return None
+        raise Invalid(f"group {group} not found", hint="make it (groupadd), or leave --group out") from None
 
 
 def tcp_address(host: str, *, verified: bool = False) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:

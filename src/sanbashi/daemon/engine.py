@@ -14,6 +14,7 @@ from .execs import Execs
 from .filesystems import Filesystems
 from .health import HealthChecks
 from .images import Images
+from .info import Programs
 from .lifecycle import Lifecycle
 from .linking import Linking
 from .networking import Networking
@@ -91,6 +92,7 @@ class Engine:
         self.prune_containers = self.pruning.containers
         self.prune_volumes = self.pruning.volumes
         self.disk_usage = self.pruning.disk_usage
+        self.build_cache = self.builder.cache
 
     @property
     def state(self) -> Any:
@@ -115,7 +117,11 @@ class Engine:
     async def info(self) -> dict[str, Any]:
         """`GET /info`."""
         await look_for_new_networks(self.core)
-        return info.info(self.core, self.reconcile.drift)
+        return info.info(self.core, self.reconcile.drift, await self.programs(), self.process.facts)
+
+    async def programs(self) -> Programs:
+        """The programs that the daemon starts."""
+        return await self.core.on_host(lambda: info.programs(self.process.runtimes, self.process.facts))
 
     def version(self) -> dict[str, Any]:
         """`GET /version`."""

@@ -4,17 +4,43 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..containers.facts import ContainerFacts
 from ..containers.logging import LOG_DRIVERS
+from ..host.programs import Program, file_system, program
+from ..host.runtime import Runtimes
 from ..network.drivers import DRIVERS
 from .core import Core, now
 from .drift import Drift
 
 VERSION = "0.1.0"
+NOT_KNOWN = "N/A"  # as Docker's daemon has it
 NO_SCTP = "this kernel has no SCTP sockets: SCTP ports are translated and held in our own table only"
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What the daemon starts, as it says of itself."""
+
+    runtimes: Mapping[str, Program]
+    conmon: Program
+    init: Program | None
+
+    def components(self) -> list[dict[str, Any]]:
+        """As `version` shows them."""
+        programs = (*self.runtimes.values(), self.conmon, *([self.init] if self.init else []))
+        return [{"Name": p.name, "Version": p.version, "Details": {"GitCommit": p.commit}} for p in programs]
+
+
+def programs(runtimes: Runtimes, facts: ContainerFacts) -> Programs:
+    """Ask them; blocking."""
+    found = {name: program(runtime.program) for name, runtime in runtimes.by_name.items()}
+    return Programs(found, program(runtimes.conmon), program(Path(facts.init)) if facts.init else None)
 
 
 def version(core: Core) -> dict[str, Any]:
@@ -39,7 +65,7 @@ def architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(os.uname().machine, os.uname().machine)
 
 
-def info(core: Core, drift: Drift) -> dict[str, Any]:
+def info(core: Core, drift: Drift, found: Programs, host: ContainerFacts) -> dict[str, Any]:
     """`GET /info`; what a foreign firewall does to us stands under Warnings and FirewallBackend."""
     config, facts, state = core.config, core.facts, core.state
     statuses = [c.state.status for c in state.containers.values()]
@@ -51,16 +77,16 @@ def info(core: Core, drift: Drift) -> dict[str, Any]:
         "ContainersStopped": sum(s not in ("running", "restarting", "paused") for s in statuses),
         "Images": len(state.images),
         "Driver": "overlayfs",
-        "DriverStatus": [["Backing Filesystem", "extfs"], ["Native Overlay Diff", "true"]],
+        "DriverStatus": [["Backing Filesystem", file_system(config.data_root)], ["Native Overlay Diff", "true"]],
         "Plugins": {"Volume": ["local"], "Network": sorted(DRIVERS), "Authorization": None, "Log": sorted(LOG_DRIVERS.keys() - {"none"})},
-        "MemoryLimit": True,
-        "SwapLimit": True,
-        "CpuCfsPeriod": True,
-        "CpuCfsQuota": True,
-        "CPUShares": True,
-        "CPUSet": True,
-        "PidsLimit": True,
-        "IPv4Forwarding": True,
+        "MemoryLimit": "memory" in host.controllers,
+        "SwapLimit": host.swap_limit,
+        "CpuCfsPeriod": "cpu" in host.controllers,
+        "CpuCfsQuota": "cpu" in host.controllers,
+        "CPUShares": "cpu" in host.controllers,
+        "CPUSet": "cpuset" in host.controllers,
+        "PidsLimit": "pids" in host.controllers,
+        "IPv4Forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "1",
         "BridgeNfIptables": facts.br_netfilter,
         "BridgeNfIp6tables": facts.br_netfilter6,
         "Debug": config.debug,
@@ -90,9 +116,9 @@ def info(core: Core, drift: Drift) -> dict[str, Any]:
         "MemTotal": facts.memory,
         "GenericResources": None,
         "DockerRootDir": str(config.data_root),
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
+        "HttpProxy": setting("HTTP_PROXY"),
+        "HttpsProxy": setting("HTTPS_PROXY"),
+        "NoProxy": setting("NO_PROXY"),
         "Name": os.uname().nodename,
         "Labels": list(config.labels),
         "ExperimentalBuild": False,
@@ -102,15 +128,41 @@ def info(core: Core, drift: Drift) -> dict[str, Any]:
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "", "RemoteManagers": None},
         "LiveRestoreEnabled": config.live_restore,
         "Isolation": "",
-        "InitBinary": "docker-init",
-        "ContainerdCommit": {"ID": ""},
-        "RuncCommit": {"ID": ""},
-        "InitCommit": {"ID": ""},
-        "SecurityOptions": ["name=seccomp,profile=builtin"],
+        "InitBinary": found.init.name if found.init else "",
+        # There is no containerd. Docker's `runc` is the default runtime, whichever that is.
+        "ContainerdCommit": {"ID": NOT_KNOWN},
+        "RuncCommit": {"ID": found.runtimes[core.default_runtime].commit or NOT_KNOWN},
+        "InitCommit": {"ID": (found.init.commit if found.init else "") or NOT_KNOWN},
+        "SecurityOptions": list(security_options(host)),
         "DefaultAddressPools": [{"Base": str(base), "Size": size} for base, size in config.pools],
         "FirewallBackend": {"Driver": "nftables", "Info": [list(row) for row in firewall(core, drift)]},
-        "Warnings": [*core.problems, *(str(d) for d in facts.foreign_drops if not d.passed)] or None,
+        "Warnings": [*core.problems, *lacking(host), *(str(d) for d in facts.foreign_drops if not d.passed)] or None,
     }
+
+
+def setting(name: str) -> str:
+    """A proxy's setting as `info` tells it to everybody: without a password."""
+    value = os.environ.get(name) or os.environ.get(name.lower(), "")
+    return re.sub(r"(://)[^/@]*@", r"\1xxxxx:xxxxx@", value)
+
+
+def security_options(host: ContainerFacts) -> Iterator[str]:
+    """What keeps containers in, beside namespaces."""
+    if host.apparmor:
+        yield "name=apparmor"
+    if host.seccomp:
+        yield "name=seccomp,profile=builtin"
+    if host.cgroup == "v2":
+        yield "name=cgroupns"
+
+
+def lacking(host: ContainerFacts) -> Iterator[str]:
+    """Docker's warnings of what this host cannot limit."""
+    for controller, words in (("memory", ("memory limit",)), ("cpu", ("cpu cfs quota", "cpu cfs period", "cpu shares")), ("cpuset", ("cpuset",))):
+        if controller not in host.controllers:
+            yield from (f"WARNING: No {word} support" for word in words)
+    if not host.swap_limit:
+        yield "WARNING: No swap limit support"
 
 
 def firewall(core: Core, drift: Drift) -> Iterator[tuple[str, str]]:

@@ -21,8 +21,11 @@ from sanbashi.containers.model import Config, Container, ContainerState, ExecCon
 from sanbashi.daemon.answers import Answers
 from sanbashi.daemon.config import DaemonConfig
 from sanbashi.daemon.events import Events
+from sanbashi.daemon.info import Programs
 from sanbashi.daemon.state import State
 from sanbashi.errors import Conflict, NotFound, NotModified, SanbashiError
+from sanbashi.host.programs import Program
+from sanbashi.images.buildcache import Cached, Record
 from sanbashi.images.model import Image, ImageConfig
 from sanbashi.network.model import Endpoint, EndpointWish, Network, NetworkState, PortBinding, Sandbox, Subnet
 from sanbashi.volumes.model import Volume
@@ -195,6 +198,10 @@ class FakeEngine:
                 "prune_containers": (["x"], 5),
                 "prune_volumes": ([], 0),
                 "disk_usage": {"containers": {WEB: 3}, "volumes": {"data": 4}, "layers": 1000},
+                "build_cache": [
+                    Record(Cached("c" * 64, "l", 1_000_000_001), "b" * 64, 7, "RUN x"),
+                    Record(Cached("d" * 64, "", 0), "", 2, used=True),
+                ],
             }
             return answers.get(verb)
 
@@ -273,6 +280,9 @@ class FakeEngine:
 
     async def info(self) -> dict[str, Any]:
         return {"ID": "x", "Containers": 2, "ServerVersion": "0.1.0"}
+
+    async def programs(self) -> Programs:
+        return Programs({}, Program("conmon", "2.1.6", "abc"), None)
 
     def version(self) -> dict[str, Any]:
         return {"Version": "0.1.0", "Os": "linux", "Arch": "amd64", "Components": [{"Name": "Engine", "Version": "0.1.0", "Details": {}}]}

@@ -435,6 +435,24 @@ def test_disk_usage_and_prunes(run):
         used = (await client.ask("GET", "/system/df")).json
         assert used["LayersSize"] == 1000
         assert used["Volumes"][0]["UsageData"] == {"RefCount": 0, "Size": 4}
+        assert used["BuildCache"][0] == {
+            "ID": "c" * 64,
+            "Parents": ["b" * 64],
+            "Type": "regular",
+            "Description": "RUN x",
+            "InUse": False,
+            "Shared": False,
+            "Size": 7,
+            "CreatedAt": "1970-01-01T00:00:01.000000001Z",
+            "LastUsedAt": None,
+            "UsageCount": 0,
+        }
+        assert used["BuildCache"][1]["Parents"] is None
+        assert used["BuildCacheUsage"] == {"ActiveCount": 1, "TotalCount": 2, "Reclaimable": 7, "TotalSize": 9}
+        old = (await client.ask("GET", "/v1.41/system/df")).json
+        assert [record["Parent"] for record in old["BuildCache"]] == ["b" * 64, ""] and "BuildCacheUsage" not in old
+        verbose = (await client.ask("GET", "/v1.53/system/df?verbose=1&type=build-cache")).json
+        assert list(verbose) == ["BuildCacheUsage"] and len(verbose["BuildCacheUsage"]["Items"]) == 2
         until = quote(json.dumps({"until": ["2026-11-23T17:45:00Z"], "label!": ["x"]}))
         assert (await client.ask("POST", f"/containers/prune?filters={until}")).json == {"ContainersDeleted": ["x"], "SpaceReclaimed": 5}
         matches = client.engine.calls[-1][1]

@@ -16,6 +16,7 @@ import pytest
 
 from sanbashi.api import connection, raw, server
 from sanbashi.containers.model import ExecConfig
+from sanbashi.daemon.config import DaemonConfig
 from sanbashi.errors import Failed, Forbidden, Invalid, NotFound
 
 from .conftest import WEB, Client, FakeAttachment, FakeExec
@@ -455,7 +456,11 @@ def test_the_unix_socket_is_closed_to_others_and_a_stale_one_is_replaced(tmp_pat
     with pytest.raises(Invalid, match="another daemon"):
         server.unix_socket(path, "0")
     first.close()
-    server.unix_socket(path, "nosuchgroup").close()
+    server.unix_socket(path, DaemonConfig().group).close()
+    with pytest.raises(Invalid, match="^group nosuchgroup not found$"):
+        server.unix_socket(path, "nosuchgroup")
+    with pytest.raises(Invalid, match="^group nosuchgroup not found$"):
+        server.check_hosts(DaemonConfig(hosts=("unix:///x",), group="nosuchgroup"))
     path.unlink()
     path.write_text("not a socket")
     with pytest.raises(Invalid, match="no socket"):

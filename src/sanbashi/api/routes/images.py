@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Invalid, NotSupported
+from ...daemon.fetches import pieces
+from ...errors import Invalid
 from ...images.manifest import Platform, checked_platform, parse_wanted
 from ...images.model import Image
 from ...images.usage import shared_sizes
@@ -58,19 +60,19 @@ async def create(engine: Engine, request: Request) -> Answer:
         return Streamed(progress_bits(pull), at_once=False)
     if not source:
         raise Invalid("fromImage or fromSrc must be given")
-    if source != "-":
-        raise NotSupported("importing from an address is not supported", hint="fetch it and pipe it: curl -L ADDRESS | docker import - NAME")
     repo = request.text("repo")
 
     async def bring(report: Report) -> None:
-        await engine.images.import_(
-            request.body,
-            reference=f"{repo}:{tag}" if repo and tag else repo,
-            message=request.text("message"),
-            changes=request.texts("changes"),
-            platform=platform,
-            progress=report,
-        )
+        async with AsyncExitStack() as stack:
+            await engine.images.import_(
+                await stack.enter_async_context(aclosing(pieces(source, report))) if source != "-" else request.body,
+                source=source,
+                reference=f"{repo}:{tag}" if repo and tag else repo,
+                message=request.text("message"),
+                changes=request.texts("changes"),
+                platform=platform,
+                progress=report,
+            )
 
     return Streamed(progress_bits(bring), at_once=False)
 

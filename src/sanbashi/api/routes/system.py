@@ -37,7 +37,7 @@ async def version(engine: Engine, request: Request) -> Answer:
     same = {name: document[name] for name in ("Arch", "BuildTime", "GitCommit", "GoVersion", "KernelVersion", "Os") if name in document}
     components = [
         {**c, "Details": {**spoken, **same, "Experimental": "false", **c.get("Details", {})}} if c.get("Name") == "Engine" else c
-        for c in document.get("Components", ())
+        for c in (*document.get("Components", ()), *(await engine.programs()).components())
     ]
     return json_response({**document, **spoken, "Components": components})
 
@@ -107,7 +107,7 @@ def event_line(event: Event) -> bytes:
 async def disk_usage(engine: Engine, request: Request) -> Answer:
     """`system df`."""
     kinds = kinds_of(request.texts("type") if request.version >= (1, 42) else ())
-    cache = await engine.builder.cache() if "build-cache" in kinds else []
+    cache = await engine.build_cache() if "build-cache" in kinds else []
     document = usage_of(await engine.disk_usage(), cache, engine.state, request.version, time.time_ns(), kinds)
     if request.version < (1, 52):
         return json_response(document)
