@@ -457,9 +457,9 @@ def test_the_unix_socket_is_closed_to_others_and_a_stale_one_is_replaced(tmp_pat
         server.unix_socket(path, "0")
     first.close()
     server.unix_socket(path, DaemonConfig().group).close()
-    with pytest.raises(Invalid, match="^group nosuchgroup not found$"):
+    with pytest.raises(Invalid, match=r"^group nosuchgroup not found$"):
         server.unix_socket(path, "nosuchgroup")
-    with pytest.raises(Invalid, match="^group nosuchgroup not found$"):
+    with pytest.raises(Invalid, match=r"^group nosuchgroup not found$"):
         server.check_hosts(DaemonConfig(hosts=("unix:///x",), group="nosuchgroup"))
     path.unlink()
     path.write_text("not a socket")
