@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Le
 
 from .keeperline import Line, join, reach, runs, wait_for_end
 from .keeperprocess import PATIENCE, Silent
-from .listening import ADDRESS, listen
+from .listening import PathOf, handed, needs_sockets
 from .taken import HostResolverTaken, PortTaken
 
 log = logging.getLogger("sanbashi.keeper")
@@ -29,7 +28,6 @@ log = logging.getLogger("sanbashi.keeper")
 UNKNOWN = -1  # revision
 RESOLVERS = protocol.MAX_DESCRIPTORS // 3  # in one frame
 
-PathOf = Callable[[str], Path]
 Result = TypeVar("Result")
 
 
@@ -242,7 +240,8 @@ class KeeperClient:
         fresh: list[Item] = []
         rest: list[Item] = []
         for item in add:
-            (fresh if isinstance(item, Leasing) or (isinstance(item, Resolver) and self._is_new(item)) else rest).append(item)
+            new = isinstance(item, Leasing) or (isinstance(item, Resolver) and needs_sockets(item, self._items.get(item.key)))
+            (fresh if new else rest).append(item)
         stand: list[Item] = []
         batches: list[list[Item]] = [[*rest, *fresh[:RESOLVERS]]]
         batches += [fresh[place : place + RESOLVERS] for place in range(RESOLVERS, len(fresh), RESOLVERS)]
@@ -250,11 +249,6 @@ class KeeperClient:
             stand += self._send(line, remove, batch, path_of, whole)
             remove = ()
         return tuple(stand)
-
-    def _is_new(self, item: Resolver) -> bool:
-        """Whether it needs sockets: the keeper has none for it, or on another port."""
-        known = self._items.get(item.key)
-        return not isinstance(known, Resolver) or item.port not in (0, known.port)
 
     def _send(self, line: Line, remove: Sequence[Item], add: Sequence[Item], path_of: PathOf, whole: bool) -> list[Item]:
         """One frame of a change, with the sockets that go with it."""
@@ -268,7 +262,7 @@ class KeeperClient:
                     continue
                 try:
                     self._check_known(line, item)
-                    stands, mine = self._sockets(item, path_of, opened)
+                    stands, mine = handed(item, self._items.get(item.key), path_of, opened)
                 except Failed as error:
                     if whole:
                         raise
@@ -319,38 +313,3 @@ class KeeperClient:
         if isinstance(item, HostResolver):
             return HostResolverTaken(item, code)
         return Failed(f"{item}: {protocol.reason(code)}")
-
-    def _sockets(self, item: Item, path_of: PathOf, opened: ExitStack) -> tuple[Item, list[int]]:
-        """The item as it will stand, and the descriptors that the keeper needs for it, open until `opened` is left."""
-        if isinstance(item, Leasing):
-            return item, [self._namespace(item, path_of(item.sandbox), opened)]
-        if not isinstance(item, Resolver):
-            return item, []
-        known = self._items.get(item.key)
-        path = path_of(item.sandbox)
-        try:
-            mine: list[int] = []
-            if self._is_new(item):
-                udp, tcp = listen(path, item.port)
-                opened.enter_context(udp)
-                opened.enter_context(tcp)
-                item = replace(item, port=udp.getsockname()[1])
-                mine = [udp.fileno(), tcp.fileno()]
-            elif isinstance(known, Resolver):
-                item = replace(item, port=known.port)
-            if item.upstreams and (mine or not (isinstance(known, Resolver) and known.upstreams)):
-                namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                opened.callback(os.close, namespace)
-                mine.append(namespace)
-        except OSError as error:
-            raise Failed(f"{item} on {ADDRESS}:{item.port}: {protocol.reason(error.errno or 0)}", hint=f"its namespace is {path}") from None
-        return item, mine
-
-    def _namespace(self, item: Item, path: Path, opened: ExitStack) -> int:
-        """A descriptor of a sandbox's namespace, open until `opened` is left. Failed."""
-        try:
-            namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise Failed(f"{item}: {protocol.reason(error.errno or 0)}", hint=f"its namespace is {path}") from None
-        opened.callback(os.close, namespace)
-        return namespace
