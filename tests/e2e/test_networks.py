@@ -286,3 +286,20 @@ def test_packets_with_the_mark_that_the_daemon_was_told_reach_what_is_not_publis
         made.options = (f"--registry-mirror={url}",)
         made.start()
         assert not reached(open_)
+
+
+def test_a_container_whose_sysctls_take_ipv6_away_has_nothing_of_it(clean: Engine) -> None:
+    """No address that nobody answers to, none in DNS, and no lines of IPv6 in its hosts; of one interface alone where the sysctl is that of one."""
+    for name in ("one", "two"):
+        clean.cli("network", "create", "--ipv6", name)
+    off = ("--sysctl", "net.ipv6.conf.all.disable_ipv6=1")
+    clean.cli("run", "-d", "--name", "without", "--network", "one", "--network", "two", *off, *SLEEP)
+    option = "com.docker.network.endpoint.sysctls=net.ipv6.conf.IFNAME.disable_ipv6=1"
+    clean.cli("run", "-d", "--name", "partly", "--network", f"name=one,driver-opt={option}", "--network", "two", *SLEEP)
+    six = {c: [bool(networks_of(clean, c)[n]["GlobalIPv6Address"]) for n in ("one", "two")] for c in ("without", "partly")}
+    assert six == {"without": [False, False], "partly": [False, True]}
+    script = "cat /etc/hosts; ip -o -6 addr | wc -l; ip -o -4 addr | wc -l"
+    said = clean.cli("exec", "without", "sh", "-c", script).stdout.splitlines()
+    assert (said[0], [line for line in said if "ip6" in line or line.startswith("fd")], said[-2:]) == ("127.0.0.1\tlocalhost", [], ["0", "3"])
+    assert "ip6-localhost" in clean.cli("exec", "partly", "cat", "/etc/hosts").stdout
+    assert "Address: fd" not in clean.cli("exec", "partly", "nslookup", "without").stdout

@@ -67,7 +67,9 @@ def write_all(core: Core, container: Container, folder: Path, *, starts: bool) -
     if sandbox.mode == "host":
         texts["resolv.conf"] = host_resolv if not sandbox.dns and not sandbox.dns_search and not sandbox.dns_options else ""
         texts["hosts"] = Path("/etc/hosts").read_text(encoding="utf-8") if not sandbox.extra_hosts else ""
-    texts["hosts"] = texts.get("hosts") or hosts_of(state, sandbox, named=names_of(core, sandbox.host_links))
+    texts["hosts"] = texts.get("hosts") or hosts_of(
+        state, sandbox, named=names_of(core, sandbox.host_links), ipv6=sandbox.ipv6 and core.network_facts.ip6_available
+    )
     texts["resolv.conf"] = texts.get("resolv.conf") or resolv_conf_of(state, sandbox, host_resolv)
     sidecar = folder / "written.json"
     edited = write_those_unless_edited({folder / name: text for name, text in texts.items()}, sidecar, anew=ANEW if starts else frozenset())

@@ -60,6 +60,7 @@ class Sandboxes:
             else (),
             exposed=exposed_ports(container.config.exposed_ports or {}),
             host_links=self.host_links(container),
+            ipv6=not any((host.sysctls or {}).get(f"net.ipv6.conf.{of}.disable_ipv6", "0") != "0" for of in ("all", "lo")),
         )
         state = commands.open_sandbox(state, sandbox)
         for name, wish in container.networks:

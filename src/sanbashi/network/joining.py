@@ -123,12 +123,13 @@ def join(
         endpoint = replace(endpoint, asked4=asked, insists=wish.ipv4 is not None)
         wish = replace(wish, ipv4=None)
     if DRIVERS[network.driver].links:
+        versions = (4, 6) if speaks_ipv6(sandbox, wish) else (4,)
         endpoint = replace(
-            addressed(state, network, endpoint, wish),
+            addressed(state, network, endpoint, wish, versions),
             mac=own_mac(network, wish, mac),
             interface=inner_interface(state, network, endpoint),
             host_interface=host_interface if DRIVERS[network.driver].host_ends else "",
-            link_local=wish.link_local,
+            link_local=tuple(address for address in wish.link_local if address.version in versions),
         )
     return with_endpoint(state, endpoint), endpoint
 
@@ -153,9 +154,17 @@ def own_mac(network: Network, wish: EndpointWish, mac: str) -> str:
     return (wish.mac or mac).lower().replace("-", ":")
 
 
-def addressed(state: NetworkState, network: Network, endpoint: Endpoint, wish: EndpointWish) -> Endpoint:
-    """The endpoint with an address and a gateway of each family that the network has."""
+def speaks_ipv6(sandbox: Sandbox, wish: EndpointWish) -> bool:
+    """Whether an endpoint can have IPv6: the container's sysctls, or those of the interface, may take it away; then it gets no address of it."""
+    own = dict(endpoint_sysctls(wish.driver_options))
+    return sandbox.ipv6 and own.get("net/ipv6/conf/IFNAME/disable_ipv6", "0") == "0"
+
+
+def addressed(state: NetworkState, network: Network, endpoint: Endpoint, wish: EndpointWish, versions: Sequence[int]) -> Endpoint:
+    """The endpoint with an address and a gateway of each of these families that the network has."""
     for version, prefer in ((4, wish.ipv4), (6, wish.ipv6)):
+        if version not in versions:
+            continue
         subnets = network.subnets_of(version)
         if prefer is not None:
             subnets = tuple(s for s in subnets if prefer in s.subnet)

@@ -218,6 +218,7 @@ class Sandbox:
     resolver_port: int = 0
     ports: tuple[PortSpec, ...] = ()  # wished publications, applied to the gateway endpoint
     exposed: tuple[tuple[int, Protocol], ...] = ()
+    ipv6: bool = True  # whether it speaks it at all: a container's own sysctls may take it away
     host_links: tuple[tuple[str, str], ...] = ()  # --link on the default bridge: (alias, target container id)
 
 

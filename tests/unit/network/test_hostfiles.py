@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,14 @@ def test_the_note_names_a_networks_own_servers() -> None:
     assert "\n# ExtServers: [192.0.2.7]\n# Overrides: [nameservers]\n" in resolv_conf_of(
         replace(state, sandboxes=state.sandboxes.set(sandbox.id, sandbox)), sandbox, HOST
     )
+
+
+def test_a_sandbox_whose_ipv6_was_taken_away_has_no_address_of_it() -> None:
+    """Nor an interface with the sysctl that takes it from that one alone."""
+    state, _ = create(fresh(), "both", enable_ipv6=True)
+    off = {"com.docker.network.endpoint.sysctls": "net.ipv6.conf.ifname.disable_ipv6=1"}
+    for name, fields, wish in (("c", {"ipv6": False}, {}), ("d", {}, {"driver_options": off}), ("e", {}, {})):
+        state = open_container(state, name, **fields)
+        state, endpoint = join(state, name, "both", link_local=(ip_address("fe80::7"), ip_address("169.254.0.7")), **wish)
+        assert endpoint.ipv4 is not None
+        assert [(endpoint.ipv6 is not None), [a.version for a in endpoint.link_local]] == ([True, [6, 4]] if name == "e" else [False, [4]])
