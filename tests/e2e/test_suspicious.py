@@ -172,3 +172,18 @@ def test_a_restart_right_after_a_visit_by_the_loopback_of_ipv6(clean: Engine, en
         assert "8651" in clean.machine.run("ss -6tan state time-wait").stdout
         clean.cli("restart", "-t", "0", "visited")
     clean.cli("rm", "-f", "visited")
+
+
+@pytest.mark.parametrize("bound", ["netns", "."])
+def test_a_container_that_is_shown_the_pinned_namespaces_sees_them(clean: Engine, bound: str) -> None:
+    if clean.kind != "sanbashi":
+        pytest.skip("a folder of ours")
+    clean.cli("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    shown = clean.exec_root / bound
+    clean.cli("run", "-d", "--name", "looks", "-v", f"{shown}:/shown", "busybox", "sleep", "1000")
+    clean.cli("run", "-d", "--name", "later", "busybox", "sleep", "1000")
+    pins = "/shown" if bound == "netns" else "/shown/netns"
+    for name in ("box", "looks"):
+        key = clean.cli("inspect", "-f", "{{.NetworkSettings.SandboxKey}}", name).stdout.strip()
+        inode = clean.machine.run(["stat", "-c", "%i", key]).stdout.strip()
+        assert clean.cli("exec", "looks", "stat", "-c", "%i", f"{pins}/{key.rpartition('/')[2]}").stdout.strip() == inode

@@ -12,9 +12,9 @@ from ..host.facts import probe
 from ..host.keeper import KeeperClient
 from ..host.kernel import Kernel
 from ..host.monitor import Monitor
-from ..host.mounts import share
+from ..host.mounts import separate, share
 from ..host.runtime import Runtimes
-from ..host.snapshots import Snapshots
+from ..host.snapshots import SNAPSHOTS, Snapshots
 from ..host.surroundings import probe_surroundings
 from ..network.lease import LeaseReport
 from .alone import CLOSED
@@ -44,6 +44,7 @@ async def build(config: DaemonConfig) -> Engine:
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=mode)
     share(config.data_root)
+    separate(config.data_root / SNAPSHOTS)
     facts = probe()
     if forget_other_boot(config.exec_root, facts.boot_id):
         log.info("the machine was started anew: what %s said of processes is forgotten", config.exec_root)
@@ -66,10 +67,10 @@ async def build(config: DaemonConfig) -> Engine:
 
     keeper = KeeperClient(config.exec_root, on_lost=keeper_lost, on_lease=lease_told)
     kernel = Kernel(config.exec_root, keeper, facts, accepted_mark=config.bridge_accept_fwmark)
-    # Before the runtimes' own mount namespace is made: what is mounted shared by then propagates into it.
+    # Before the runtimes' own mount namespace is made: what is mounted shared by then propagates into it, or can be left out.
     for sentence in await loop.run_in_executor(None, kernel.prepare):
         log.info("%s", sentence)
-    runtimes = Runtimes(config.exec_root / "runtimes")
+    runtimes = Runtimes(config.exec_root / "runtimes", roots=config.data_root / SNAPSHOTS, pins=kernel.namespaces.folder)
     if config.default_runtime and config.default_runtime not in runtimes.by_name:
         here = ", ".join(sorted(runtimes.by_name))
         raise Invalid(f"specified default runtime '{config.default_runtime}' does not exist", hint=f"this host has {here}")

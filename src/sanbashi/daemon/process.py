@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +133,7 @@ class Process:
                 # As Docker has it: the request to start was right, what the container was made of is not.
                 raise Failed(error.message, hint=error.hint) from error
             self.monitor.write_spec(container.id, written, runtime)
+            launch.carry([rootfs, *(Path(p.source) for p in container.mounts if p.type == "image")])
 
         bundle = self.monitor.make_bundle(container.id)
         self.runs[container.id] = self.runs.get(container.id, 0) + 1
@@ -189,7 +191,8 @@ class Process:
         files = {inside: str(folder / name) for inside, name in FILES.items() if (folder / name).exists()}
         return Placement(
             rootfs=str(rootfs),
-            network=namespace or None,
+            # By way of this process: where the runtime is started, the pinned namespaces are not mounted.
+            network=f"/proc/{os.getpid()}/root{namespace}" if namespace else None,
             own_network=bool(namespace) and shared is None,
             hostname=shared.config.hostname if shared else "",
             files=files,

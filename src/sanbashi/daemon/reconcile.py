@@ -17,6 +17,7 @@ from ..containers.model import Container
 from ..containers.restart import starts_with_daemon
 from ..errors import SanbashiError, Unavailable
 from ..host.mounts import unshare_path
+from ..host.snapshots import SNAPSHOTS
 from ..network import commands
 from ..network.absent import without_absent
 from ..network.indexes import reindex
@@ -254,7 +255,7 @@ class Reconcile:
         await self.process.close()
         await core.on_host(core.keeper.close)
         if idle:
-            for folder in (core.config.exec_root / "netns", core.config.data_root):
+            for folder in (core.config.exec_root / "netns", core.config.data_root / SNAPSHOTS, core.config.data_root):
                 await core.on_host(unshare_path, folder)
         await core.on_host(core.kernel.close)
         core.store.stop()

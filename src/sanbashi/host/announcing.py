@@ -41,7 +41,7 @@ def checksum(data: bytes) -> int:
 
 @dataclass(order=True)
 class Due:
-    """Frames to be sent again at a time, and how often."""
+    """Frames to be sent at a time, and how often from then on."""
 
     at: float
     number: int
@@ -52,7 +52,7 @@ class Due:
 
 
 class Announcer:
-    """Sends at once, and again from a thread that lives as long as there is something to repeat."""
+    """Sends from a thread that lives as long as there is something to send: a bridge's ports are many, and each has its copy made by the sender."""
 
     def __init__(self) -> None:
         self.waiting: list[Due] = []
@@ -61,23 +61,18 @@ class Announcer:
         self.thread: threading.Thread | None = None
 
     def announce(self, link: str, addresses: Iterable[IPAddress], plan: Announce) -> None:
-        """Announce addresses on a link of the calling thread's namespace; OSError where the link is gone or down."""
+        """Announce addresses on a link of the calling thread's namespace, at once and again; OSError where the link is gone."""
         times, milliseconds = plan
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
         try:
             sender.bind((link, 0))
             frames = [frame(sender.getsockname()[4], address) for address in addresses]
-            send(sender, frames)
         except OSError:
             sender.close()
             raise
-        if times > 1:
-            every = milliseconds / 1000
-            self.repeat(Due(time.monotonic() + every, next(self.numbers), sender, frames, times - 1, every))
-        else:
-            sender.close()
+        self.take(Due(time.monotonic(), next(self.numbers), sender, frames, times, milliseconds / 1000))
 
-    def repeat(self, due: Due) -> None:
+    def take(self, due: Due) -> None:
         with self.changed:
             heapq.heappush(self.waiting, due)
             if self.thread is None:
@@ -109,7 +104,7 @@ class Announcer:
                 due.socket.close()
 
     def close(self) -> None:
-        """Drop what is still to be repeated."""
+        """Drop what is still to be sent."""
         with self.changed:
             for due in self.waiting:
                 due.socket.close()

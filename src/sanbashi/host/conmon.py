@@ -104,6 +104,11 @@ class Waiting:
         self._close()
 
     @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
         """Whether the process that was started is over: always so after `release`, when the monitor proper has taken its place."""
         return self._process.returncode is not None

@@ -1,8 +1,9 @@
-"""Threads that start the runtimes' programs, where crun needs it inside a mount namespace of its own.
+"""Threads that start the runtimes' programs, inside a mount namespace without the mounts that are in their way.
 
-crun (1.8) refuses hosts whose cgroups are hybrid (v1 with an empty v2 hierarchy at /sys/fs/cgroup/unified); in a mount namespace without that
-mount it works. The namespace is held by a descriptor (separated.py). A child inherits the namespace of the *thread* that starts it, so entering
-costs nothing a start.
+A runtime copies the mount namespace that it is started in, reads its list of mounts more than once and unmounts it all again, so each mount of
+another container costs every start; and crun (1.8) refuses hosts whose cgroups are hybrid (v1 with an empty v2 hierarchy at
+/sys/fs/cgroup/unified), and works without that mount. The namespace is held by a descriptor (separated.py). A child inherits the namespace of the
+*thread* that starts it, so entering costs nothing a start.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 from .separated import Separated
@@ -21,10 +23,10 @@ WORKERS = 12  # programs being started at the same time; each waits for its runt
 
 
 class Launcher:
-    """Starts programs in worker threads; `without_unified` puts them where the empty v2 hierarchy is not mounted."""
+    """Starts programs in worker threads, in a mount namespace `without` these mounts; in ours where there are none."""
 
-    def __init__(self, *, without_unified: bool = False) -> None:
-        self.separated = Separated() if without_unified else None
+    def __init__(self, *, without: Sequence[Path] = ()) -> None:
+        self.separated = Separated(without) if without else None
         self._threads = ThreadPoolExecutor(WORKERS, "launcher")
 
     def begin(self, work: Callable[[], T], sources: Sequence[str] = ()) -> Future[T]:

@@ -71,6 +71,7 @@ def create_veths(change: Gathering) -> None:
         return
     change.hands.sweeper.settle(v.name for v in veths)
     work: list[Work] = []
+    made: list[Veth] = []
     opened: list[int] = []
     wanted = {(v.namespace, v.peer) for v in veths}
     in_the_way: list[Work] = [(v, rtnetlink.del_link(v.name), GONE) for v in change.removed(Veth) if (v.namespace, v.peer) in wanted]
@@ -86,7 +87,13 @@ def create_veths(change: Gathering) -> None:
                 new = rtnetlink.new_veth(veth.name, master, veth.peer, rtnetlink.mac_bytes(veth.mac), opened[-1], veth.mtu)
                 label = rtnetlink.set_link(veth.name, alias=veth.alias, hairpin=True if veth.hairpin else None)
                 work += [(veth, new, frozenset()), (veth, label, frozenset())]
+                made.append(veth)
             change.send(netlink, work)
+        for veth in made:
+            if change.hands.ipv6 and carries_ipv6(veth.mtu):
+                # A bridge's port needs no addresses, and those of each would be routes that the kernel goes through whenever a link comes or goes.
+                with change.step(veth):
+                    sysctl.write(f"net/ipv6/conf/{veth.name}/disable_ipv6", "1")
     finally:
         for descriptor in opened:
             os.close(descriptor)

@@ -11,10 +11,10 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ from .attachment import Attachment
 from .conmon import Waiting, conmon_command, end_conmon, is_conmon_of, read_number, set_size, stream_words
 from .hub import Hub
 from .inotify import Watch
+from .launcher import Launcher
+from .mounts import clone_mount
 from .runtime import Runtime, Runtimes, message
+from .separated import in_place
 from .standing import status_of
 
 KILLED = 137  # what is told of a container whose monitor was killed, as Docker tells of one whose shim was
@@ -42,13 +45,41 @@ class Created:
 
 @dataclass(slots=True)
 class Launch:
-    """A conmon on its way: it waits, once it is there, until `released`. `closable`: the container's stdin ends with its first client."""
+    """A conmon on its way: it waits, once it is there, until `released`. `closable`: the container's stdin ends with its first client.
+
+    `trees`: copies of the mounts that the container is made of, where its runtime does not see ours.
+    """
 
     container_id: str
     runtime: Runtime
+    launcher: Launcher
     starting: Future[Waiting]
     closable: bool
     released: bool = False
+    trees: list[tuple[int, Path]] = field(default_factory=list)
+
+    def carry(self, places: Iterable[Path]) -> None:
+        """Have these mounts of ours where the runtime creates the container; blocking."""
+        if self.launcher.separated is not None:
+            self.trees += [(clone_mount(place), place) for place in places]
+
+    def release(self, waiting: Waiting) -> dict[str, Any]:
+        """Have the runtime create the container, and wait for what conmon says of it; in a launcher's thread."""
+        with contextlib.ExitStack() as left:
+            left.callback(self.drop)
+            try:
+                if self.trees and self.launcher.separated is not None:
+                    self.launcher.separated.join(waiting.pid)
+                    left.enter_context(in_place(self.trees))
+            except BaseException:
+                waiting.abandon()
+                raise
+            return waiting.release()
+
+    def drop(self) -> None:
+        """Let go of the copies."""
+        while self.trees:
+            os.close(self.trees.pop()[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +177,13 @@ class Monitor:
         words += ["--log-size-max", str(log_size)] if log_size > 0 else []
         words += stream_words(terminal=terminal, stdin=stdin, closable=closable)
         words += ["-s"] if systemd_cgroup else []
-        launch = Launch(container_id, runtime, self.runtimes.launcher.begin(lambda: Waiting(words, bundle), sources), closable)
+        launcher = self.runtimes.launcher_for(sources)
+        launch = Launch(container_id, runtime, launcher, launcher.begin(lambda: Waiting(words, bundle), sources), closable)
         try:
             yield launch
         finally:
             if not launch.released:
+                launch.drop()
                 # Not in the launcher, which may be closed by now. That nobody waits any more, because the daemon goes down, ends no thread.
                 await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, abandon, launch.starting))
 
@@ -161,7 +194,7 @@ class Monitor:
         """
         container_id, bundle = launch.container_id, self.bundle(launch.container_id)
         waiting = await asyncio.shield(asyncio.wrap_future(launch.starting))
-        releasing = self.runtimes.launcher.begin(waiting.release)
+        releasing = launch.launcher.begin(lambda: launch.release(waiting))
         launch.released = True
         said = await asyncio.shield(asyncio.wrap_future(releasing))
         pid = said.get("data", -1)

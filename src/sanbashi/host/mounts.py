@@ -13,6 +13,9 @@ from ..errors import StepFailed
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 4096, 16384, 1 << 17, 1 << 18, 1 << 19, 1 << 20
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
+OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH = 1, 4
+OPEN_TREE, MOVE_MOUNT = 428, 429  # asm-generic/unistd.h: the same on every architecture
+AT_FDCWD = -100
 CLONE_FS, CLONE_NEWNS = 0x200, 0x20000  # linux/sched.h
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -39,6 +42,20 @@ def refused(step: str) -> None:
     """Raise what the last call left in errno."""
     number = ctypes.get_errno()
     raise StepFailed(step, errno=number, stderr=os.strerror(number))
+
+
+def clone_mount(place: Path) -> int:
+    """A descriptor of a copy of what is mounted on `place`, for `attach` in another mount namespace; the copy goes with it."""
+    tree: int = libc.syscall(OPEN_TREE, AT_FDCWD, os.fsencode(place), OPEN_TREE_CLONE | os.O_CLOEXEC)
+    if tree < 0:
+        refused(f"copy the mount {place}")
+    return tree
+
+
+def attach(tree: int, place: Path) -> None:
+    """Mount what `clone_mount` gave on `place` in the calling thread's mount namespace."""
+    if libc.syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(place), MOVE_MOUNT_F_EMPTY_PATH) != 0:
+        refused(f"attach {place}")
 
 
 def is_mounted(place: Path) -> bool:
@@ -81,6 +98,19 @@ def is_shared(path: Path) -> bool:
         if unescape(fields[4]) in above and (best is None or len(fields[4]) >= len(best[4])):
             best = fields
     return best is not None and any(tag.startswith("shared:") for tag in best[6 : best.index("-")])
+
+
+def separate(path: Path) -> None:
+    """Have `path` a shared mount of its own, so that a namespace can be without it and all that is mounted below.
+
+    Left as it is where something is mounted below already: that would stay underneath.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o710)
+    path = path.resolve()
+    if not mounted_under(path):
+        mount(str(path), path, flags=MS_BIND)
+        mount("none", path, flags=MS_PRIVATE)  # no peer of what it is bound from, which would have all that is mounted here too
+        mount("none", path, flags=MS_SHARED)
 
 
 def share(path: Path) -> None:

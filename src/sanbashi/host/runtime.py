@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,10 +117,13 @@ class MemoryFile:
 
 
 class Runtimes:
-    """The runtimes of this host. `state` keeps each runtime's own records: EXEC_ROOT/runtimes."""
+    """The runtimes of this host. `state` keeps each runtime's own records: EXEC_ROOT/runtimes.
 
-    def __init__(self, state: Path, *, programs: dict[str, Path] | None = None, hybrid: bool | None = None) -> None:
-        found = programs if programs is not None else {name: Path(path) for name in KNOWN if (path := shutil.which(name, path=search_path()))}
+    `roots` and `pins`: the folders of the containers' root file systems and of their network namespaces, mounts that runtimes are started without.
+    """
+
+    def __init__(self, state: Path, *, roots: Path | None = None, pins: Path | None = None, hybrid: bool | None = None) -> None:
+        found = {name: Path(path) for name in KNOWN if (path := shutil.which(name, path=search_path()))}
         if not found:
             raise Unavailable("no container runtime was found", hint="install one: apt-get install crun")
         conmon = shutil.which("conmon", path=search_path())
@@ -128,7 +131,10 @@ class Runtimes:
             raise Unavailable("conmon was not found", hint="install it: apt-get install conmon")
         self.conmon = Path(conmon)
         state.mkdir(parents=True, exist_ok=True, mode=0o711)
-        self.launcher = Launcher(without_unified="crun" in found and (hybrid_cgroups() if hybrid is None else hybrid))
+        unified = [UNIFIED] if "crun" in found and (hybrid_cgroups() if hybrid is None else hybrid) else []
+        self._crowds = [folder.resolve() for folder in (roots, pins) if folder]
+        self.launcher = Launcher(without=[*unified, *self._crowds])
+        self._among = Launcher(without=unified)
         self.by_name = {name: Runtime(name, program, state / name, self.launcher, self.conmon) for name, program in found.items()}
         for runtime in self.by_name.values():
             runtime.state.mkdir(exist_ok=True, mode=0o711)
@@ -141,6 +147,11 @@ class Runtimes:
         if chosen is None:
             raise Invalid(f"unknown or invalid runtime name: {name}", hint=f"this host has {', '.join(sorted(self.by_name))}")
         return chosen
+
+    def launcher_for(self, sources: Iterable[str]) -> Launcher:
+        """What starts a container that is given these paths of the host: one that is shown the other containers' mounts is started among them."""
+        shown = any(meet(Path(source).resolve(), crowd) for source in sources for crowd in self._crowds)
+        return self._among if shown else self.launcher
 
     def hastened(self, spec: Mapping[str, Any], runtime: Runtime) -> Mapping[str, Any]:
         """A specification that means the same and costs the runtime less: crun takes the seccomp profile compiled."""
@@ -159,6 +170,12 @@ class Runtimes:
     def close(self) -> None:
         """End the threads that start programs; containers go on."""
         self.launcher.close()
+        self._among.close()
+
+
+def meet(one: Path, other: Path) -> bool:
+    """Whether one of two paths is the other or lies in it."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def search_path() -> str:

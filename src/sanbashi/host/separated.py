@@ -1,23 +1,42 @@
-"""The mount namespace that the runtimes start in where the host's own will not do: like the daemon's, but for the empty v2 hierarchy.
+"""The mount namespace that the runtimes start in where the host's own will not do: like the daemon's, but for some mounts (launcher.py).
 
 Its mounts are slaves of the daemon's: what is mounted later on a shared mount is seen there, and what is unmounted goes there too. A host whose
 root is private (no systemd) has nothing that propagates: there a disk that came later would be written *under*. So whoever starts something with
 sources of the host has them compared first, in both namespaces, and the namespace is made anew where they are not the same. What runs stays in
 the older one.
+
+What is left out is made of other containers' mounts. The mounts that a container is made of itself are put there for as long as its runtime
+creates it (`in_place`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import posixpath
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .inside import openat2
-from .mounts import CLONE_FS, CLONE_NEWNS, MNT_DETACH, MS_REC, MS_SLAVE, is_shared, libc, mount, mount_lines, refused, unescape, unmount
+from .mounts import (
+    CLONE_FS,
+    CLONE_NEWNS,
+    MNT_DETACH,
+    MS_REC,
+    MS_SLAVE,
+    UMOUNT_NOFOLLOW,
+    attach,
+    is_shared,
+    libc,
+    mount,
+    mount_lines,
+    refused,
+    unescape,
+    unmount,
+)
 from .rootfs import RESOLVE_IN_ROOT
 
 log = logging.getLogger("sanbashi.host")
@@ -30,7 +49,8 @@ Identity = tuple[int, int]  # device and inode
 class Separated:
     """The namespace as it is now. It is made by a thread that is in the daemon's; every other method is for the threads that start programs."""
 
-    def __init__(self) -> None:
+    def __init__(self, without: Sequence[Path]) -> None:
+        self._without = without
         self._maker = threading.get_native_id()
         self._home = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
         self._root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -66,12 +86,12 @@ class Separated:
         """The first of these paths, or of the mounts below them, that is not here what it is to the daemon; "" where all are the same."""
         for source in sources:
             path, real, what = self.at_home(source)
-            if not within(real, UNIFIED) and what != seen(path):
+            if not self._left_out(real) and what != seen(path):
                 return source
             if self._deaf and path == source:
                 for point in (*self.below(real), *(p for p in self._deafs if within(p, Path(real)))):
                     path, _, what = self.at_home(point)
-                    if not within(point, UNIFIED) and what != seen(path):
+                    if not self._left_out(point) and what != seen(path):
                         return point
         return ""
 
@@ -96,6 +116,18 @@ class Separated:
         table = Path(f"/proc/{self._maker}/mountstats").read_bytes()
         for point in re.findall(rb" mounted on (" + re.escape(prefix) + rb"\S+) with fstype ", table):
             yield os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda match: bytes((int(match[1], 8),)), point))
+
+    def join(self, pid: int) -> None:
+        """Bring the calling thread into the namespace of a program that one of these threads has started, made anew since or not."""
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._set(namespace)
+            self._thread.number = -1
+        finally:
+            os.close(namespace)
+
+    def _left_out(self, path: str) -> bool:
+        return any(within(path, place) for place in self._without)
 
     # -- the calling thread's namespace, the lock held
 
@@ -122,7 +154,8 @@ class Separated:
         if libc.unshare(CLONE_NEWNS) != 0:
             refused("make the runtime's mount namespace")
         mount("none", Path("/"), flags=MS_SLAVE | MS_REC)
-        unmount(UNIFIED, MNT_DETACH)
+        for place in self._without:
+            unmount(place, MNT_DETACH)
         if self._deaf:
             self._deafs = [unescape(fields[4]) for fields in mount_lines() if not any(tag.startswith("master:") for tag in fields[6:])]
         older, self._namespace = self._namespace, os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
@@ -130,6 +163,16 @@ class Separated:
             os.close(older)
         self.number += 1
         self._thread.number = self.number
+
+
+@contextlib.contextmanager
+def in_place(trees: Iterable[tuple[int, Path]]) -> Iterator[None]:
+    """Copies of mounts (mounts.clone_mount) at their places in the calling thread's mount namespace, as long as the block lasts."""
+    with contextlib.ExitStack() as attached:
+        for tree, place in trees:
+            attach(tree, place)
+            attached.callback(unmount, place, MNT_DETACH | UMOUNT_NOFOLLOW)
+        yield
 
 
 def seen(path: str | int) -> Identity | None:

@@ -37,6 +37,9 @@ INITIAL = {
 }
 
 
+SNAPSHOTS = "snapshots"  # of the data root
+
+
 class Kind(IntEnum):
     """How a path differs from the image, with the API's numbers."""
 
@@ -67,7 +70,7 @@ class Snapshots:
     """DATA_ROOT/snapshots/<container id>/{layers.json,upper,work,merged,images/<number>}; for several threads, one call a container at a time."""
 
     def __init__(self, data_root: Path) -> None:
-        self.root = data_root / "snapshots"
+        self.root = data_root / SNAPSHOTS
         self.layers = Layers(data_root / "layers")
         self.initial = self.layers.root / "i"
         for directory in (self.root, self.initial):
