@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 import msgspec
 
@@ -13,7 +14,7 @@ from ..errors import SanbashiError
 from ..host.crash import crash_point
 from ..network.commands import rename_container
 from .content import Content
-from .core import Core, age, now, whole
+from .core import Core, age, both, now, whole
 from .exits import Exits
 from .freezing import Freezing
 from .health import HealthChecks
@@ -90,26 +91,24 @@ class Lifecycle:
         """The monitor says that a container's process ended; `run` tells which one, so that a late word does not end the next."""
         async with self.core.locked(container_id):
             with stages("exit", container_id):
-                await self.take_down(container_id, code, oom, run)
+                remains = await self.take_down(container_id, code, oom, run)
+            await self.removing.clear_away(remains)
 
-    async def take_down(self, container_id: str, code: int, oom: bool, run: int) -> None:
-        """Everything that follows from the end of a container's process; its lock is held."""
+    async def take_down(self, container_id: str, code: int, oom: bool, run: int) -> Path | None:
+        """Everything that follows from the end of a container's process; its lock is held. What of a removed one's files is left to delete."""
         core = self.core
         container = core.state.containers.get(container_id)
         if container is None or run != self.process.runs.get(container_id, 0):
-            return
+            return None
         if container.state.status == "removing" and container.host_config.auto_remove:
             # All but its removal was done when this was tried before.
-            await self.removing.remove_whole(container, volumes=True)
+            return await self.removing.take_out(container, volumes=True)
         if not container.state.running:
-            return
+            return None
         log.info("%s exited with %d", container.name, code)
         self.health.end(container_id)
         container = self.health.interrupted(container)
         names = [core.state.network.endpoints[e].network_id for e in core.state.network.sandbox_endpoints.get(container.sandbox_id, ())]
-        with stage("destroy"):
-            await self.process.destroy(container)
-        crash_point("process gone")
         decision = self.restarts.decide(container, code)
         state = msgspec.structs.replace(
             container.state,
@@ -121,8 +120,10 @@ class Lifecycle:
             error="",
         )
         after = msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0)
+        # Beside each other: of a process that has ended only what the runtime remembers is left, and nobody talks any more.
+        destroying = asyncio.ensure_future(self.destroy(container))
         with stage("network"):
-            await self.networking.sandboxes.close(container, after)
+            await both(destroying, self.networking.sandboxes.close(container, after, ended=destroying))
         if oom:
             core.tell_container("oom", after)
         for network_id in names:
@@ -133,7 +134,13 @@ class Lifecycle:
             self.restarts.schedule(container_id, decision, self.restart_now)
         self.exits.settle(self.exits.stopped, container_id, code)
         if container.host_config.auto_remove and not decision.restart:
-            await self.removing.remove_whole(core.state.containers[container_id], volumes=True)
+            return await self.removing.take_out(core.state.containers[container_id], volumes=True)
+        return None
+
+    async def destroy(self, container: Container) -> None:
+        with stage("destroy"):
+            await self.process.destroy(container)
+        crash_point("process gone")
 
     async def restart_now(self, container_id: str) -> None:
         """What its policy asked for, after the delay."""

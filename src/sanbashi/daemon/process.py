@@ -265,12 +265,16 @@ class Process:
         with stage("delete", runtime=True):
             await self.runtime(container).delete(container.id, force=True)
         self.monitor.forget(container.id)
-        await self.core.on_host(self.core.snapshots.unmount, container.id)
-        await self.core.on_host(unmount_parts, self.core.container_dir(container.id) / PARTS)
+        await self.core.on_host(self.dismantle, container)
         await self.volume_mounts.release(container)
         self.tell_volumes("unmount", container)
+
+    def dismantle(self, container: Container) -> None:
+        """Unmount what `create` mounted; blocking."""
+        self.core.snapshots.unmount(container.id)
+        unmount_parts(self.core.container_dir(container.id) / PARTS)
         if container.host_config.ipc_mode == "shareable":
-            await self.core.on_host(unmount, self.core.container_dir(container.id) / "shm", MNT_DETACH | UMOUNT_NOFOLLOW)
+            unmount(self.core.container_dir(container.id) / "shm", MNT_DETACH | UMOUNT_NOFOLLOW)
 
     async def find(self, container: Container) -> int | str:
         """Its status, "running" or "paused", where it is alive, else the exit code it left (255 where nothing tells)."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..containers.model import Container
+from ..errors import SanbashiError
 from ..host.crash import crash_point
 from ..host.volume_mounts import remove_volume
 from .content import Content
@@ -30,27 +32,44 @@ class Removing:
     content: Content
 
     async def remove_whole(self, container: Container, *, volumes: bool) -> None:
-        """Remove a stopped container, marked first so that a crash half way is finished at the next start."""
+        """Remove a stopped container with all its files."""
+        await self.clear_away(await self.take_out(container, volumes=volumes))
+
+    async def clear_away(self, remains: Path | None) -> None:
+        """Delete what `take_out` has left, for which who waits for the removal need not wait; after a crash the next start does it."""
+        if remains:
+            await self.core.on_host(remove_tree, remains)
+
+    async def take_out(self, container: Container, *, volumes: bool) -> Path | None:
+        """Remove a stopped container but for the deletion of the files that this gives.
+
+        Marked first, so that a crash half way is finished at the next start.
+        """
         core = self.core
         self.restarts.cancel(container.id)
         state = msgspec.structs.replace(container.state, status="removing")
         await core.put(msgspec.structs.replace(container, state=state), fact=True)
         crash_point("removing")
-        await core.on_host(self.remove_files, container)
-        gone = self.anonymous_volumes(container) if volumes else ()
-        for name in gone:
-            await core.on_host(remove_volume, core.config.data_root / "volumes" / name)
-        crash_point("files gone")
-        new = core.state.without_container(container.id)
-        for name in gone:
-            new = new.without_volume(name)
-        await core.commit(new, [("container", container.id), *(("volume", n) for n in gone)])
+        remains = await core.on_host(self.remove_files, container)
+        try:
+            gone = self.anonymous_volumes(container) if volumes else ()
+            for name in gone:
+                await core.on_host(remove_volume, core.config.data_root / "volumes" / name)
+            crash_point("files gone")
+            new = core.state.without_container(container.id)
+            for name in gone:
+                new = new.without_volume(name)
+            await core.commit(new, [("container", container.id), *(("volume", n) for n in gone)])
+        except SanbashiError:
+            await self.clear_away(remains)  # what is tried again finds it no more, and on a full disk its room is wanted
+            raise
         self.process.release(container.id)
         self.restarts.forget(container.id)
         core.tell_container("destroy", container)
         self.exits.settle(self.exits.removed, container.id, container.state.exit_code)
         if bereft := self.content.bereft(container):
             await core.on_host(self.content.drop, bereft)
+        return remains
 
     def anonymous_volumes(self, container: Container) -> tuple[str, ...]:
         """The container's own anonymous volumes that nobody else mounts."""
@@ -59,11 +78,11 @@ class Removing:
         used = {name for c in self.core.state.containers.values() if c.id != container.id for name in c.volume_names}
         return tuple(n for n in container.anonymous_volumes if n in self.core.state.volumes and n not in used)
 
-    def remove_files(self, container: Container) -> None:
-        self.core.snapshots.unmount(container.id)
-        self.core.snapshots.remove(container.id)
+    def remove_files(self, container: Container) -> Path | None:
+        remains = self.core.snapshots.set_aside(container.id)
         remove_tree(self.core.container_dir(container.id))
         remove_tree(self.core.bundle_dir(container.id))
+        return remains
 
 
 def remove_tree(path: os.PathLike[str]) -> None:

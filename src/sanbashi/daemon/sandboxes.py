@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -168,14 +168,16 @@ class Sandboxes:
                 async with self.core.locked(network.id):
                     continue
 
-    async def close(self, container: Container, after: Container, *, unsure: bool = False) -> None:
+    async def close(self, container: Container, after: Container, *, unsure: bool = False, ended: Awaitable[None] | None = None) -> None:
         """Take a container's sandbox away and save the container as `after`; everything removable goes, gone already is success.
 
-        `unsure`: not all of it may have been made.
+        `unsure`: not all of it may have been made. `ended`: what else must be over before it is saved.
         """
         core, old = self.core, self.core.state
         if container.sandbox_id not in old.network.sandboxes:
-            await core.commit(old.with_container(after), [("container", after.id)], fact=True)
+            if ended is not None:
+                await ended
+            await core.commit(core.state.with_container(after), [("container", after.id)], fact=True)
             return
         if container.state.running:
             after = remembering(old.network, container.sandbox_id, after)
@@ -193,6 +195,8 @@ class Sandboxes:
             seen = await core.on_host(core.kernel.observe, have | want)
             await self.loop.apply(plan(seen, self.loop.picture(commands.close_sandbox(core.state.network, container.sandbox_id), part)))
         crash_point("network down")
+        if ended is not None:
+            await ended
         if core.state.network is not old.network:
             new = commands.close_sandbox(core.state.network, container.sandbox_id)
         await core.commit(replace(core.state, network=new).with_container(after), keys, fact=True)

@@ -119,11 +119,19 @@ class Snapshots:
 
     def remove(self, container_id: str) -> None:
         """Unmount and delete the container's writable directory; gone already is well."""
+        doomed = self.set_aside(container_id)
+        if doomed is not None:
+            shutil.rmtree(doomed)
+
+    def set_aside(self, container_id: str) -> Path | None:
+        """Unmount the container's writable directory and put it where nobody looks, to be deleted: by the caller, or by the next `sweep`."""
         self.unmount(container_id)
         doomed = self.root / f".gone-{secrets.token_hex(8)}"
-        with contextlib.suppress(FileNotFoundError):
+        try:
             (self.root / container_id).rename(doomed)
-            shutil.rmtree(doomed)
+        except FileNotFoundError:
+            return None
+        return doomed
 
     def directories(self, container_id: str) -> Directories:
         """Where the container's file system lies, the first layer and the topmost of the image first."""

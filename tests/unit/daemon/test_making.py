@@ -45,7 +45,7 @@ async def made(town: Daemon, images: Images, monkeypatch: pytest.MonkeyPatch, me
     def create(*_: object) -> None:
         asyncio.run_coroutine_threadsafe(meanwhile(), loop).result()
 
-    snapshots = SimpleNamespace(create=create, remove=lambda _: None, image_place=lambda *_: Path("/images/0"))
+    snapshots = SimpleNamespace(create=create, remove=lambda _: None, set_aside=lambda _: None, image_place=lambda *_: Path("/images/0"))
     monkeypatch.setattr(town.core, "snapshots", snapshots)
     creating = Creating(town.core, town.networking, Volumes(town.core), images, ContainerFacts())
     return (await creating.create(BODY, HOST, ()))[0]
