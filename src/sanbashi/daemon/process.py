@@ -105,17 +105,18 @@ class Process:
         """Begin, in a thread, the wait that the runtime's first move of a process would have to make."""
         self.core.hands.submit(self.haste.begin)
 
-    async def create(self, container: Container, namespace: str, pinned: Awaitable[None], *, shared: Container | None = None) -> tuple[int, int]:
+    async def create(self, container: Container, namespace: str, files: Awaitable[None], pinned: Awaitable[None]) -> tuple[int, int]:
         """Mount, write the bundle and have the runtime create it: (pid, conmon's pid). It waits for `start`.
 
-        `pinned`: until then the namespace is being made; everything else is made ready meanwhile.
+        `files`, `pinned`: until then its files and its namespace are being made; everything else is made ready meanwhile.
         """
         core = self.core
         runtime = self.runtime(container)
-        if shared is None and container.host_config.network_mode.startswith("container:"):
+        shared = None
+        if container.host_config.network_mode.startswith("container:"):
             shared = core.find_container(container.host_config.network_mode.partition(":")[2])
 
-        def prepare() -> None:
+        def mount_all() -> Path:
             rootfs = core.snapshots.mount(container.id)
             core.snapshots.mount_images(container.mounts)
             make_sources(container.mounts)
@@ -124,6 +125,10 @@ class Process:
             for mount in container.mounts:
                 if mount.type == "volume" and mount.copy_up:
                     copy_up(rootfs, mount.destination, Path(mount.source))
+            launch.carry([rootfs, *(Path(p.source) for p in container.mounts if p.type == "image")])
+            return rootfs
+
+        def specify(rootfs: Path) -> None:
             placed = msgspec.structs.replace(container, mounts=self.with_parts(container))
             ipc, shm = self.joined(container.host_config.ipc_mode, "ipc"), self.shm(container)
             try:
@@ -133,7 +138,6 @@ class Process:
                 # As Docker has it: the request to start was right, what the container was made of is not.
                 raise Failed(error.message, hint=error.hint) from error
             self.monitor.write_spec(container.id, written, runtime)
-            launch.carry([rootfs, *(Path(p.source) for p in container.mounts if p.type == "image")])
 
         bundle = self.monitor.make_bundle(container.id)
         self.runs[container.id] = self.runs.get(container.id, 0) + 1
@@ -151,7 +155,9 @@ class Process:
         ) as launch:
             with stage("prepare"):
                 await self.volume_mounts.hold(container)
-                await core.on_host(prepare)
+                rootfs = await core.on_host(mount_all)
+                await files
+                await core.on_host(specify, rootfs)
                 self.tell_volumes("mount", container)
             await pinned
             with stage("create", runtime=True):

@@ -114,9 +114,11 @@ class Starting:
 
     async def create(self, container: Container, pinned: Awaitable[None]) -> tuple[int, int]:
         """The files and the process, which waits for `start`: (pid, conmon's pid)."""
-        with stage("files"):
-            await self.write_files(container)
-        return await self.process.create(container, self.networking.sandboxes.namespace_path(container), pinned)
+        files = asyncio.ensure_future(self.write_files(container))
+        created = self.process.create(container, self.networking.sandboxes.namespace_path(container), files, pinned)
+        pids: tuple[int, int]
+        _, pids = await both(files, created)
+        return pids
 
     async def wire(self, pinned: Awaitable[None], container: Container, planned: Planned, avoid: frozenset[tuple[str, int]]) -> Collection[str]:
         """Links, rules and names, while the runtime makes the container; then the addresses from outside, which the links must be there for.
@@ -168,10 +170,11 @@ class Starting:
         """The files that the container sees through bind mounts, and those of the containers that link to it."""
         sandbox_id = container.sandbox_id
         if sandbox_id:
-            await self.core.on_host(lambda: write_files(self.core, container, starts=True))
-            for other in touched(self.core.state.network, sandbox_id).sandboxes:
-                if other != sandbox_id:
-                    await refresh_files(self.core, other)
+            with stage("files"):
+                await self.core.on_host(lambda: write_files(self.core, container, starts=True))
+                for other in touched(self.core.state.network, sandbox_id).sandboxes:
+                    if other != sandbox_id:
+                        await refresh_files(self.core, other)
 
     async def undo_start(self, container: Container) -> None:
         """Take away what a failed start left, in the reverse order."""

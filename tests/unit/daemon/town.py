@@ -144,7 +144,8 @@ class Processes:
     def hasten(self) -> None:
         pass
 
-    async def create(self, container: Container, namespace: str, pinned: Awaitable[None]) -> tuple[int, int]:
+    async def create(self, container: Container, namespace: str, files: Awaitable[None], pinned: Awaitable[None]) -> tuple[int, int]:
+        await files
         await pinned
         self.world.boundary("create", Failed("the runtime cannot create"))
         assert not namespace or ("namespace", container.sandbox_id) in self.world.kernel.items
