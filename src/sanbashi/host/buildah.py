@@ -22,11 +22,11 @@ from ..errors import Failed, Unavailable
 from ..images.buildcache import Cached, CacheWish, Record, next_to_go, records
 from ..images.buildrequest import BuildRequest
 from ..images.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest
+from .buildlines import LONGEST, Line, merged
 from .descriptors import as_given
 from .runtime import search_path
 
 log = logging.getLogger("sanbashi.build")
-LINE = 1 << 20  # bytes of one line; what is longer comes in pieces
 SETTINGS = {
     "containers.conf": '[containers]\nbase_hosts_file = "none"\nhost_containers_internal_ip = "none"\n'
     '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n[network]\nnetwork_config_dir = "{root}/networks"\n',
@@ -35,14 +35,6 @@ SETTINGS = {
     "policy.json": '{{"default": [{{"type": "insecureAcceptAnything"}}]}}\n',
 }
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the builder's output (`stream` 1) or standard error (2), without its end."""
-
-    stream: int
-    text: str
 
 
 @dataclass
@@ -111,7 +103,7 @@ class Buildah:
             stderr=asyncio.subprocess.PIPE,
             env=self.environment(),
             cwd=self.root,
-            limit=LINE,
+            limit=LONGEST,
             start_new_session=True,
         )
         try:
@@ -264,42 +256,6 @@ async def ended(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         os.killpg(process.pid, signal.SIGKILL)
         await process.communicate()
-
-
-async def merged(out: asyncio.StreamReader, err: asyncio.StreamReader) -> AsyncIterator[Line]:
-    """The lines of both streams as they come; what stderr has goes first, for the next step's line stands in the other."""
-    queue: asyncio.Queue[Line | None] = asyncio.Queue(256)
-
-    async def read(reader: asyncio.StreamReader, stream: int) -> None:
-        try:
-            while data := await piece(reader):
-                await queue.put(Line(stream, data.decode(errors="replace").removesuffix("\n").removesuffix("\r")))
-        finally:
-            await queue.put(None)
-
-    tasks = [asyncio.create_task(read(reader, stream)) for stream, reader in ((2, err), (1, out))]
-    open_ = len(tasks)
-    try:
-        while open_:
-            line = await queue.get()
-            if line is None:
-                open_ -= 1
-            else:
-                yield line
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def piece(reader: asyncio.StreamReader) -> bytes:
-    """The next line, or as much of a long one as there is room for; b"" at the end."""
-    try:
-        return await reader.readuntil(b"\n")
-    except asyncio.IncompleteReadError as error:
-        return error.partial
-    except asyncio.LimitOverrunError as error:
-        return await reader.readexactly(error.consumed)
 
 
 def build_flags(request: BuildRequest) -> list[str]:

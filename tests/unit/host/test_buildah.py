@@ -10,7 +10,8 @@ import pytest
 
 from sanbashi.errors import Unavailable
 from sanbashi.host import buildah, descriptors
-from sanbashi.host.buildah import Buildah, build_flags, piece, size_of, write_directory
+from sanbashi.host.buildah import Buildah, build_flags, size_of, write_directory
+from sanbashi.host.buildlines import piece
 from sanbashi.images.buildrequest import BuildRequest, Limit
 
 
