@@ -202,12 +202,14 @@ def test_containers_of_a_network_by_its_name_its_id_and_the_beginning_of_that(cl
         assert clean.cli("ps", "--filter", f"network={word}", "--format", "{{.Names}}").stdout == "web\n", word
 
 
-def test_published_ports_that_come_to_nothing_are_told_of(clean: Engine, program: str) -> None:
+def test_wishes_that_come_to_nothing_are_told_of(clean: Engine, program: str) -> None:
     """Docker drops a host's IPv4 address on a network without IPv4 in silence."""
     clean.cli("network", "create", "--ipv4=false", "--ipv6", "six")
     done = clean.cli("run", "-d", "--name", "web", "--network", "six", "-p", "127.0.0.1:8080:80", "-p", "8081:81", *SLEEP, program=program)
     assert done.stderr == "WARNING: Published port 127.0.0.1:8080->80/tcp is discarded: there is no IPv4 on six\n"
     assert clean.cli("port", "web").stdout == "81/tcp -> [::]:8081\n"
+    option = clean.cli("create", "--network", "name=six,driver-opt=com.docker.network.endpoint.nosuch=1", "busybox", program=program)
+    assert option.stderr == "WARNING: option com.docker.network.endpoint.nosuch is not known to endpoints and has no effect (network six)\n"
     clean.cli("network", "create", "--internal", "inside")
     done = clean.cli("run", "--rm", "--network", "inside", "-p", "8082:80", "busybox", "true", program=program)
     assert done.stderr == "WARNING: Published ports are discarded: network inside is internal\n"

@@ -19,6 +19,7 @@ from ..images.manifest import checked_platform, parse_platform, platform_of, sui
 from ..images.model import Image
 from ..network import commands
 from ..network.model import EndpointWish
+from ..network.options import unknown_endpoint_options
 from ..network.ports import parse_bindings
 from ..network.unpublished import discarded
 from ..volumes.options import local_mount
@@ -88,6 +89,8 @@ class Creating:
     def unreached(self, container: Container) -> Iterator[str]:
         """A warning for each wish of the network that comes to nothing, as far as its networks are there yet."""
         host = container.host_config
+        for name, wish in container.networks:
+            yield from (f"{sentence} (network {name})" for sentence in unknown_endpoint_options(wish.driver_options))
         if any(self.networking.sandboxes.has_no(name) for name, _ in container.networks):
             yield "There is no default network (--bridge=none): the container has no network but its own loopback"
         try:

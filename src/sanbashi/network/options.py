@@ -176,6 +176,7 @@ READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     NO_DEFAULT_ROUTE: ("no_default_route", boolean),
 }
 # Read when the network is created; kept for inspect.
+OF_ENDPOINTS = frozenset({IFNAME, ENDPOINT_SYSCTLS, ANTI_SPOOFING})
 READ_ELSEWHERE = frozenset({ENABLE_IPV4, ENABLE_IPV6, INTERNAL, NAME_SERVERS})
 
 
@@ -204,6 +205,11 @@ def unknown_options(options: Mapping[str, str]) -> Iterable[str]:
         for key in sorted(options)
         if key not in READERS and key not in READ_ELSEWHERE
     ]
+
+
+def unknown_endpoint_options(driver_options: Mapping[str, str]) -> Iterable[str]:
+    """A sentence for each option of an endpoint that has no effect here."""
+    return [f"option {key} is not known to endpoints and has no effect" for key in sorted(driver_options) if key not in OF_ENDPOINTS]
 
 
 def reads_everywhere(key: str) -> bool:
