@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from ..errors import Invalid, NotSupported
@@ -56,6 +57,11 @@ def check_host(host: HostConfig, facts: ContainerFacts) -> None:
     check_log(host.log_config)
     if host.shm_size < 0:
         raise Invalid("SHM size can not be less than 0")
+    for word in host.extra_hosts or ():
+        check_extra_host(word)
+    for server in host.dns or ():
+        if not is_address(server):
+            raise Invalid(f'invalid JSON: ParseAddr("{server}"): unable to parse IP')
     if not -1000 <= host.oom_score_adj <= 1000:
         raise Invalid(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if host.blkio_weight and not 10 <= host.blkio_weight <= 1000:
@@ -150,6 +156,24 @@ def cpu_list(text: str) -> set[int] | None:
             return None
         found.update(range(int(first), int(last if dash else first) + 1))
     return found
+
+
+def check_extra_host(word: str) -> None:
+    """One of --add-host."""
+    name, colon, address = word.partition(":")
+    if not name or not colon:
+        raise Invalid(f'bad format for add-host: "{word}"')
+    if address != "host-gateway" and not is_address(address.removeprefix("[").removesuffix("]")):
+        raise Invalid(f'invalid IP address in add-host: "{address}"')
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_modes(config: Config, host: HostConfig) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ..containers.checks import check_extra_host
 from ..errors import Failed, Invalid, SanbashiError
 from ..host.buildah import Buildah
 from ..host.unpack import unpack
@@ -77,6 +78,8 @@ class Builder:
         """Build; `report` hears Docker's messages. What is wrong with the request is raised, what fails in a step is told."""
         names = [name_of(tag) for tag in request.tags]
         platform = self.platform(request.platform)
+        for word in request.extra_hosts:
+            check_extra_host(word)
         await self.buildah.prepare()
         scratch = await asyncio.to_thread(self.buildah.scratch)
         try:
