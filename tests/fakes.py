@@ -74,6 +74,10 @@ class FakeKernel:
         """Nothing of the host has changed."""
         return facts
 
+    def connect(self, links: Iterable[str]) -> tuple[str, ...]:
+        """Routes that come with addresses are no items, and go with none here."""
+        return ()
+
     def prepare_forwarding(self) -> Iterable[str]:
         """It is on."""
         return ()

@@ -104,9 +104,9 @@ def test_flushes_under_load(clean: Engine, capsys: pytest.CaptureFixture[str]) -
             f"{len(seen['fresh'])} fresh connections, {failed} of them refused; closed {len(windows)} times, the longest {longest * 1000:.0f} ms; "
             f"{seen['through']} of {seen['knocks']} knocks at an unpublished port let through"
         )
-    assert seen["stream"]["error"] == "" and seen["stream"]["echoed"] > 500
+    assert seen["stream"]["error"] == "" and seen["stream"]["echoed"] > 5 * len(STRANGERS)
     assert longest < 1.0
-    assert seen["through"] == 0 and seen["knocks"] > 300
+    assert seen["through"] == 0 and seen["knocks"] > 5 * len(STRANGERS)
     # Nothing left an internal network, and nothing bore the address that it has only inside.
     assert {word for word in seen["datagrams"] if not word.startswith("outward")} == set()
     assert set(seen["datagrams"]) == {f"outward from {HOST}"}
@@ -141,14 +141,25 @@ def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
         f"ip addr flush dev {bridge}",
         f"ip link delete {bridge}",
         f"ip link delete {veth}",
+        f"ip route flush dev {bridge}",
+        f"ip link set {bridge} name other0",
+        f"ip link set {bridge} down; ip link set {bridge} name other0; ip link set other0 up || true",  # it may have its name again
+        f"ip link set {veth} name other1",
+        f"ip link set {veth} down; ip link set {veth} name other1",
         "sysctl -qw net.ipv4.ip_forward=0",
         "nft flush ruleset; ip link delete docker0",
     ):
         engine.shell(stranger)
         time.sleep(0.1)
         assert until(answers, what=stranger) < 2.0, stranger
+        until(lambda: engine.shell(f"ip link show {bridge} && ip link show {veth}", check=False).exit == 0, what=f"the names after {stranger}")
     causes = [r["Cause"] for r in engine.call("GET", "/sanbashi/firewall")[1]["LatestRepairs"]]
     assert "somebody turned forwarding off" in causes and f"somebody changed {veth}" in causes
+    assert f"somebody renamed {veth}" in causes and f"somebody renamed {bridge}" in causes
+    engine.kill()
+    engine.shell(f"ip route flush dev {bridge}; ip -6 route flush dev {bridge}")
+    engine.start()
+    until(answers, what="the route that went while nobody looked")
     # Our own coming and going is nobody's drift.
     count = engine.call("GET", "/sanbashi/firewall")[1]["Repairs"]
     engine.cli("restart", "-t0", "echo")

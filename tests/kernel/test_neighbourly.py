@@ -172,7 +172,7 @@ def test_one_rule_in_a_chain_that_drops(alone: tuple[Machine, str]) -> None:
                     where.run(stranger)
                     until(lambda c=chains: sorted(accepts(where)) == c, what=stranger)  # type: ignore[misc]
                     assert asked(where, HOST, 8080), stranger
-            assert seen["stream"]["error"] == "" and seen["stream"]["echoed"] > 100
+            assert seen["stream"]["error"] == "" and seen["stream"]["echoed"] > 3 * len(RELOADS)
             assert seen["through"] == 0
             [drop] = made.call("GET", "/sanbashi/firewall")[1]["Foreign"]
             assert drop["Chain"] == "ip filter FORWARD" and drop["Accepted"]

@@ -165,7 +165,11 @@ class Drift:
             said = await self.core.on_host(lambda: tuple(self.core.kernel.prepare_forwarding()))
             if said:
                 self.note("somebody turned forwarding off", "; ".join(said))
-        links = {one.link for one in noticed if one.what == "link"}
+        for one in noticed:
+            # Our own renaming is told as well: away from a name that the state does not know.
+            if one.what == "renamed" and self.knows(one.link) and await self.core.on_host(self.core.kernel.rename, one.now, one.link):
+                self.note(f"somebody renamed {one.link}", f"there is no {one.now} any more")
+        links = {one.link for one in noticed if one.what in ("link", "renamed")}
         if links:
             await self.mend_links(links)
 
@@ -204,6 +208,11 @@ class Drift:
             part = Slice(networks=[id_] if id_ in before.networks else [], sandboxes=[sandbox] if sandbox else [])
             self.spawn(self.mend_locked(id_, part, cause, loop.picture(before, part, shape)))
 
+    def knows(self, link: str) -> bool:
+        """Whether a link of ours is to have this name."""
+        state = self.core.state.network
+        return any(n.bridge == link for n in state.networks.values()) or any(e.host_interface == link for e in state.endpoints.values())
+
     async def mend_links(self, names: set[str]) -> None:
         """The networks and sandboxes that these links belong to."""
         state = self.core.state.network
@@ -221,11 +230,19 @@ class Drift:
         async with core.locked(id_):
             try:
                 steps = await self.networking.loop.mend(part, *pictures)
+                await self.connect(part.networks, cause)
             except SanbashiError as error:
                 log.error("what somebody changed could not be mended: %s", error.message)
                 return
         if steps:
             self.note(cause, f"{len(steps)} steps, the first: {steps[0]}")
+
+    async def connect(self, networks: Iterable[str], cause: str) -> None:
+        """Routes to the subnets of our bridges, where somebody took them."""
+        known = self.core.state.network.networks
+        bridges = [n.bridge for n in (known[i] for i in networks if i in known) if n.bridge and not n.adopted]
+        if bridges and (done := await self.core.on_host(self.core.kernel.connect, bridges)):
+            self.note(cause, f"put back {', '.join(done)}")
 
     def note(self, cause: str, done: str) -> None:
         """Remember and log a repair."""

@@ -77,6 +77,7 @@ class Reconcile:
             # A container that may do so can make its own namespace unfit; the others are not to suffer for it.
             log.error("start-up: %s; going on one by one", error.message)
             await self.drift.repair("start-up")
+        await self.reconnect()
         await self.serve_host(for_host)
         await self.process.remove_strays({c.id for c in alive})
         for container in alive:
@@ -86,6 +87,13 @@ class Reconcile:
             core.tell_container("die", container, exitCode=str(code))
         self.networking.leasing.catch_up()
         self.spawn(self.restart_policies())
+
+    async def reconnect(self) -> None:
+        """What no picture holds: the routes that the kernel made with our bridges' addresses."""
+        try:
+            await self.drift.connect(self.core.state.network.networks, "start-up")
+        except SanbashiError as error:
+            log.error("start-up: %s", error.message)
 
     async def serve_host(self, steps: Sequence[Step]) -> None:
         """Let the host ask for names of containers; where that cannot be, the log and `info` say so and everything else goes on."""

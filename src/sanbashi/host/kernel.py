@@ -11,7 +11,7 @@ from ..network.model import Protocol
 from ..network.picture import Element, Item, Picture, Veth
 from ..network.plan import Add, Forget, Remove, Step, plan
 from ..network.ruleset import TABLE
-from . import sysctl
+from . import regaining, sysctl
 from .announcing import Announcer
 from .changing import Change
 from .conntrack import Conntrack, Flows
@@ -20,6 +20,7 @@ from .facts import HostFacts, filters_bridges, looked_again
 from .gathering import Hands, Keeper
 from .guard import Guard
 from .namespaces import Namespaces, enter_new, on_thread
+from .netlink import ROUTE, Netlink
 from .nft import Nft, NftError, fixed_tables
 from .observing import Sight
 from .sublinks import missing
@@ -231,6 +232,22 @@ class Kernel:
             raise StepFailed("observe", errno=error.errno or 0, stderr=str(error)) from error
         except NftError as error:
             raise StepFailed("observe the rules", errno=error.errno, stderr=error.words) from error
+
+    def connect(self, links: Iterable[str]) -> tuple[str, ...]:
+        """Put back routes to the subnets of these bridges that somebody took; each in words. StepFailed."""
+        try:
+            with Netlink(ROUTE, self.counts) as netlink:
+                return tuple(words for link in links for words in regaining.connect(netlink, link))
+        except OSError as error:
+            raise StepFailed("routes to the subnets of our bridges", errno=error.errno or 0, stderr=str(error)) from error
+
+    def rename(self, now: str, before: str) -> bool:
+        """Give a link of ours that somebody renamed its name back; False where that was none of ours. StepFailed."""
+        try:
+            with Netlink(ROUTE, self.counts) as netlink:
+                return regaining.rename(netlink, now, before)
+        except OSError as error:
+            raise StepFailed(f"rename {now} to {before}", errno=error.errno or 0, stderr=str(error)) from error
 
     def remove_everything(self) -> None:
         """Take away all that is ours: links, rules, namespaces, what the keeper holds. What can go goes; ExceptionGroup of what could not."""

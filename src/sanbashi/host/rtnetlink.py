@@ -12,6 +12,7 @@ from ..network.model import IPAddress, IPInterface, IPNetwork
 from .netlink import APPEND, CREATE, DUMP, EXCLUSIVE, REPLACE, Message, Netlink, attribute, attributes, nested, number, text
 
 PROTOCOL = 83  # route protocol number of ours; also marks our addresses and neighbours
+CONNECTED = 2  # RTPROT_KERNEL: the route to a subnet, which comes with an address
 
 # linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h, linux/neighbour.h
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
@@ -30,7 +31,8 @@ VETH_PEER = 1
 AF_INET6_ADDR_GEN_MODE, ADDR_GEN_NONE = 8, 1
 ADDRESS, LOCAL, BROADCAST, FLAGS, ADDRESS_PROTOCOL = 1, 2, 4, 8, 11
 NODAD, PERMANENT_ADDRESS = 0x02, 0x80
-DESTINATION, OUTGOING, GATEWAY, PRIORITY, TABLE = 1, 4, 5, 6, 15
+DESTINATION, OUTGOING, GATEWAY, PRIORITY, SOURCE, TABLE = 1, 4, 5, 6, 7, 15
+CONNECTED_METRIC6 = 256  # IP6_RT_PRIO_ADDRCONF
 KINDS = {"unicast": 1, "local": 2, "broadcast": 3, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 TABLES = {"": 254, "main": 254, "local": 255, "default": 253}
 NEIGHBOUR_ADDRESS, NEIGHBOUR_MAC, NEIGHBOUR_PROTOCOL = 1, 2, 12
@@ -135,6 +137,20 @@ def route(kind: int, index: int, to: IPNetwork, *, via: IPAddress | None, metric
     if metric:
         body += number(PRIORITY, metric)
     return Message(kind, (CREATE | (REPLACE if replace else APPEND)) if kind == NEWROUTE else 0, header + body)
+
+
+def connected(index: int, value: IPInterface) -> Message:
+    """The route to the subnet of an address, as the kernel makes it with the address."""
+    four = value.version == 4
+    header = RT.pack(family(value), value.network.prefixlen, 0, 0, TABLES["main"], CONNECTED, SCOPE_LINK if four else 0, KINDS["unicast"], 0)
+    body = attribute(DESTINATION, value.network.network_address.packed) + number(OUTGOING, index)
+    body += attribute(SOURCE, value.ip.packed) if four else number(PRIORITY, CONNECTED_METRIC6)
+    return Message(NEWROUTE, CREATE | EXCLUSIVE, header + body)
+
+
+def rename(index: int, name: str) -> Message:
+    """Another name for a link, found by its index."""
+    return Message(NEWLINK, 0, LINK.pack(0, 0, index, 0, 0) + text(LINK_NAME, name))
 
 
 def neighbour(kind: int, index: int, value: IPAddress, mac: str = "") -> Message:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from ..network.ruleset import TABLE
 from . import rtnetlink
-from .netlink import HEADER, NETFILTER, ROUTE, SOL_NETLINK, attributes
+from .netlink import ATTRIBUTE, HEADER, NETFILTER, ROUTE, SOL_NETLINK, attributes
 
 ADD_MEMBERSHIP = 1
 NFTABLES_GROUP = 7  # NFNLGRP_NFTABLES
@@ -26,7 +26,7 @@ SO_RCVBUFFORCE = 33
 ROOM = 1 << 20  # bytes of notifications that may wait; more and the kernel says that some were lost
 RECEIVE = 1 << 16
 
-What = Literal["rules", "others' rules", "link", "forwarding", "lost"]
+What = Literal["rules", "others' rules", "link", "renamed", "forwarding", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Noticed:
     what: What
     link: str = ""
     gone: bool = False  # the link itself
+    now: str = ""  # what a renamed link is called
 
 
 class Watch:
@@ -48,6 +49,7 @@ class Watch:
         self.own = own
         self.rules = listening(NETFILTER, (NFTABLES_GROUP,))
         self.routes = listening(ROUTE, ROUTE_GROUPS)
+        self.names = dict(socket.if_nameindex())
 
     def __enter__(self) -> Watch:
         return self
@@ -75,9 +77,28 @@ class Watch:
         """What came of links that went or went down, addresses and routes of ours that went, and forwarding that was turned off."""
         for kind, _, body in messages(self.routes):
             if kind < 0:
+                self.names = dict(socket.if_nameindex())
                 yield Noticed("lost")
+            elif kind == rtnetlink.NEWLINK and (renamed := self.renamed(body)):
+                yield renamed
             elif found := reader(kind, body):
+                if found.gone:
+                    self.names.pop(rtnetlink.LINK.unpack_from(body)[2], None)
                 yield found
+
+    def renamed(self, body: bytes) -> Noticed | None:
+        """What a message of a link says of its name, which the kernel puts first in it."""
+        index = rtnetlink.LINK.unpack_from(body)[2]
+        name = first_string(body, rtnetlink.LINK.size, rtnetlink.LINK_NAME)
+        before = self.names.get(index, name)
+        self.names[index] = name or before
+        return Noticed("renamed", before, now=name) if name and before != name else None
+
+
+def first_string(body: bytes, offset: int, kind: int) -> str:
+    """The text of the attribute at an offset, "" where that is of another kind."""
+    length, found = ATTRIBUTE.unpack_from(body, offset)
+    return body[offset + ATTRIBUTE.size : offset + length].rstrip(b"\0").decode(errors="replace") if found == kind else ""
 
 
 def reader(kind: int, body: bytes) -> Noticed | None:
@@ -93,9 +114,11 @@ def reader(kind: int, body: bytes) -> Noticed | None:
         return Noticed("link", name, gone=kind == rtnetlink.DELLINK and family != socket.AF_BRIDGE)
     if kind == rtnetlink.DELADDR:
         return by_index(rtnetlink.ADDR.unpack_from(body)[4])
-    if kind == rtnetlink.DELROUTE and body[5] == rtnetlink.PROTOCOL:
-        index = attributes(body, rtnetlink.RT.size).get(rtnetlink.OUTGOING)
-        return by_index(struct.unpack("=I", index)[0]) if index else None
+    if kind == rtnetlink.DELROUTE and (body[5] == rtnetlink.PROTOCOL or (body[5] == rtnetlink.CONNECTED and body[4] == rtnetlink.TABLES["main"])):
+        found = attributes(body, rtnetlink.RT.size)
+        index = found.get(rtnetlink.OUTGOING)
+        # Those to link-local addresses go with every container's link that does.
+        return by_index(struct.unpack("=I", index)[0]) if index and found.get(rtnetlink.DESTINATION, b"")[:1] != b"\xfe" else None
     if kind == NEWNETCONF:
         found = attributes(body, 4)
         off = found.get(NETCONF_FORWARDING) == bytes(4)
