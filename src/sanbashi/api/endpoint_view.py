@@ -101,7 +101,7 @@ def ports_json(state: State, container: Container, endpoints: Iterable[Endpoint]
     if sandbox is not None and any(e.gateway4 or e.gateway6 for e in endpoints):
         found = {f"{port}/{protocol}": None for port, protocol in sandbox.exposed}
     for endpoint in endpoints:
-        for binding in endpoint.ports:
+        for binding in (b for run in endpoint.ports for b in run.each()):
             key = f"{binding.container_port}/{binding.protocol}"
             rows = found.get(key) or []
             # On a routed network nothing is translated, so there is no port of the host's.

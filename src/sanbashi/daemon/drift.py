@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import SanbashiError
 from ..host.watching import Noticed, Watch
+from ..network.integers import members
 from ..network.model import NetworkState
 from ..network.picture import Element, Picture
 from .core import Core, now
@@ -198,7 +199,7 @@ class Drift:
         # Who was behind and is no more may have been looked at before its elements were back.
         caught_up = [before.sandboxes[i].container_id for i in shape.behind if i in before.sandboxes and i not in loop.behind]
         busy = dict.fromkeys([*core.locks, *caught_up])
-        stuck = [(protocol, port) for protocol, port in before.host_ports if protocol != "tcp"]
+        stuck = {(protocol, port) for (protocol, _), held in before.host_ports.items() if protocol != "tcp" for port in members(held.numbers)}
         if stuck:
             await core.on_host(core.kernel.forget_untranslated, stuck)
         self.note(cause, f"put the tables back with {count} elements")

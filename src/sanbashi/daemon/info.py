@@ -169,7 +169,7 @@ def firewall(core: Core, drift: Drift) -> Iterator[tuple[str, str]]:
     """What `docker info` shows below the firewall's name: the tables, what others do, what was mended."""
     network, facts = core.state.network, core.facts
     yield "Tables", "inet sanbashi, bridge sanbashi"
-    ports = sum(len(holders) for holders in network.host_ports.values())
+    ports = sum(held.numbers.bit_count() for held in network.host_ports.values())
     yield "Standing", f"{len(network.networks)} networks, {len(network.endpoints)} endpoints, {ports} published ports"
     if core.config.host_input:
         yield "HostInput", "published ports pass the host's own input policy"

@@ -91,7 +91,7 @@ class Rewiring:
                         break
                     except PortTaken as taken:
                         busy = taken.item.protocol, taken.item.port
-                        fixed = any(s.protocol == busy[0] and s.host_port == busy[1] and not s.host_port_end for s in specs)
+                        fixed = any(s.protocol == busy[0] and 0 <= busy[1] - s.host_port < s.count and not s.host_port_end for s in specs)
                         if fixed or attempt == PORT_ATTEMPTS - 1:
                             endpoint = carrier(core.state.network, container.sandbox_id, taken.item.address)
                             raise cannot_connect(endpoint, taken.message, taken.hint) from taken
@@ -105,6 +105,6 @@ class Rewiring:
         state = self.core.state.network
         found: dict[str, list[tuple[str, int]]] = {}
         for endpoint_id in state.sandbox_endpoints.get(container.sandbox_id, ()):
-            for p in state.endpoints[endpoint_id].ports:
+            for p in (b for run in state.endpoints[endpoint_id].ports for b in run.each()):
                 found.setdefault(f"{p.container_port}/{p.protocol}", []).append((str(p.host_ip), p.host_port))
         yield from found.items()

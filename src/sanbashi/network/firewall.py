@@ -149,7 +149,7 @@ def includes_own6(host_ip: IPAddress) -> bool:
 
 def by_host_ip(ports: Iterable[PortBinding]) -> Iterator[tuple[IPAddress, Iterator[PortBinding]]]:
     """Publications that are on the same address of the host beside each other: what is said of an address is found out once, not once a port."""
-    return groupby(sorted(ports, key=lambda p: p.host_ip.version), key=attrgetter("host_ip"))
+    return groupby(sorted((p for run in ports for p in run.each()), key=lambda p: p.host_ip.version), key=attrgetter("host_ip"))
 
 
 def published(endpoint: Endpoint, *, own6: bool = True) -> Iterator[Element]:
@@ -193,7 +193,14 @@ def gated(endpoint: Endpoint) -> Iterator[Element]:
 
 def directly(endpoint: Endpoint) -> Iterator[Element]:
     """Each published port opened at the container's own address, once."""
-    targets = {(i.ip, p.protocol, p.container_port) for p in endpoint.ports if p.host_port for i in (endpoint.ipv4, endpoint.ipv6) if i is not None}
+    targets = {
+        (i.ip, p.protocol, p.container_port)
+        for run in endpoint.ports
+        if run.host_port
+        for p in run.each()
+        for i in (endpoint.ipv4, endpoint.ipv6)
+        if i is not None
+    }
     yield from (inet(f"opened{address.version}", address, protocol, port) for address, protocol, port in targets)
 
 

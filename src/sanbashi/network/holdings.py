@@ -41,4 +41,4 @@ def holdings(state: NetworkState) -> Iterator[tuple[Hashable, str]]:
     for endpoint in state.endpoints.values():
         yield ("place", endpoint.network_id, endpoint.container_id), endpoint.id
         yield from ((("address", endpoint.network_id, address), endpoint.id) for address in own_addresses(endpoint))
-        yield from ((("port", p.protocol, p.host_ip, p.host_port), endpoint.id) for p in endpoint.ports if p.host_port)
+        yield from ((("port", p.protocol, p.host_ip, p.host_port), endpoint.id) for b in endpoint.ports if b.host_port for p in b.each())

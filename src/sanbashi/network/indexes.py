@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 import immutables
 
 from . import integers
 from .blocks import with_block, without_block
-from .model import Endpoint, IPAddress, Network, NetworkState, Sandbox, Subnet
+from .model import Endpoint, HeldPorts, IPAddress, Network, NetworkState, PortBinding, Protocol, Sandbox, Subnet
 
-NOBODY: immutables.Map[IPAddress, str] = immutables.Map()
+NOTHING = HeldPorts()
 
 
 def reindex(state: NetworkState) -> NetworkState:
@@ -196,31 +196,42 @@ def ports_changed(state: NetworkState, before: Endpoint | None, after: Endpoint 
     old, new = before.ports if before else (), after.ports if after else ()
     if old == new:
         return state
-    busy = dict(state.busy_ports)
-    freed: dict[str, list[int]] = {}
-    taken: dict[str, list[int]] = {}
-    stay = set(new) if old else ()
-    with state.host_ports.mutate() as ports:
-        for p in old:
-            if not p.host_port or p in stay:
-                continue
-            key = (p.protocol, p.host_port)
-            if holders := ports[key].delete(p.host_ip):
-                ports[key] = holders
+    with state.host_ports.mutate() as places:
+        for place, ports in by_place(old).items():
+            numbers, firsts = bits_of(ports)
+            held = places[place]
+            rest = HeldPorts(held.numbers & ~numbers, held.firsts & ~firsts, without_all(held.holders, (p.host_port for p in ports)))
+            if rest.holders:
+                places[place] = rest
             else:
-                del ports[key]
-                freed.setdefault(p.protocol, []).append(p.host_port)
-        for p in new:
-            if p.host_port and after is not None:
-                key = (p.protocol, p.host_port)
-                ports[key] = ports.get(key, NOBODY).set(p.host_ip, after.id)
-                taken.setdefault(p.protocol, []).append(p.host_port)
-    host_ports = ports.finish()
-    for protocol, numbers in freed.items():
-        busy[protocol] &= ~integers.as_bits(numbers)
-    for protocol, numbers in taken.items():
-        busy[protocol] = busy.get(protocol, 0) | integers.as_bits(numbers)
-    return replace(state, host_ports=host_ports, busy_ports=immutables.Map({protocol: bits for protocol, bits in busy.items() if bits}))
+                del places[place]
+        for place, ports in by_place(new).items():
+            numbers, firsts = bits_of(ports)
+            held = places.get(place, NOTHING)
+            places[place] = HeldPorts(held.numbers | numbers, held.firsts | firsts, held.holders.update({p.host_port: after.id for p in ports}))  # type: ignore[union-attr]
+    return replace(state, host_ports=places.finish())
+
+
+def by_place(ports: Iterable[PortBinding]) -> dict[tuple[Protocol, IPAddress], list[PortBinding]]:
+    """Publications that hold ports of the host, by protocol and address."""
+    found: dict[tuple[Protocol, IPAddress], list[PortBinding]] = {}
+    for p in ports:
+        if p.host_port:
+            found.setdefault((p.protocol, p.host_ip), []).append(p)
+    return found
+
+
+def bits_of(ports: Collection[PortBinding]) -> tuple[int, int]:
+    """A bit for each port, and one for the first of each publication."""
+    return integers.as_bits(n for p in ports for n in p.host_ports), integers.as_bits(p.host_port for p in ports)
+
+
+def without_all(holders: immutables.Map[int, str], firsts: Iterable[int]) -> immutables.Map[int, str]:
+    """The holders without those of the publications that begin there."""
+    with holders.mutate() as rest:
+        for first in firsts:
+            del rest[first]
+    return rest.finish()
 
 
 def linked(state: NetworkState, holder: str, targets: Iterable[str]) -> NetworkState:

@@ -6,7 +6,7 @@ the number of levels (two for a /16, seven for a /64), whatever the set holds, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import immutables
 
@@ -76,3 +76,11 @@ def as_bits(numbers: Iterable[int]) -> int:
     for n in numbers:
         field[n >> 3] |= 1 << (n & 7)
     return int.from_bytes(field, "little")
+
+
+def members(bits: int) -> Iterator[int]:
+    """The numbers whose bits are set, below 65,536."""
+    for place, byte in enumerate(bits.to_bytes(1 << 13, "little")):
+        while byte:
+            yield place << 3 | (byte & -byte).bit_length() - 1
+            byte &= byte - 1

@@ -6,7 +6,7 @@ to one network. `wish` is what the user asked for and is kept over stop and star
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal
@@ -142,7 +142,8 @@ class EndpointWish:
 class PortSpec:
     """One wished publication, from HostConfig.PortBindings: `host_port` 0 is ephemeral, `host_port_end` > 0 the end of a range to pick from.
 
-    `host_ip` None means every address of both families.
+    `host_ip` None means every address of both families. `count`: how many ports it is, each number one more than the last; only of one with a host
+    port of its own.
     """
 
     container_port: int
@@ -150,16 +151,47 @@ class PortSpec:
     host_ip: IPAddress | None = None
     host_port: int = 0
     host_port_end: int = 0
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class PortBinding:
-    """A publication as it stands: `host_ip`:`host_port` -> `container_port` (host_ip 0.0.0.0 or :: means every address of that family)."""
+    """A publication as it stands: `host_ip`:`host_port` -> `container_port` (host_ip 0.0.0.0 or :: means every address of that family).
+
+    `count`: how many ports it is, each number one more than the last, so that a range costs what one port does; 1 where `host_port` is 0.
+    """
 
     protocol: Protocol
     host_ip: IPAddress
     host_port: int
     container_port: int
+    count: int = 1
+
+    @property
+    def host_ports(self) -> range:
+        """The numbers on the host's side."""
+        return range(self.host_port, self.host_port + self.count)
+
+    def each(self) -> Iterator[PortBinding]:
+        """Every port by itself."""
+        for n in range(self.count):
+            yield PortBinding(self.protocol, self.host_ip, self.host_port + n, self.container_port + n)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPorts:
+    """The ports of one protocol that are held on one address of the host.
+
+    `numbers` has a bit for each, `firsts` one for the first of each publication, and `holders` says whose that is.
+    """
+
+    numbers: int = field(default=0, repr=False)  # too long to print
+    firsts: int = field(default=0, repr=False)
+    holders: immutables.Map[int, str] = immutables.Map()  # first port -> endpoint id
+
+    def holder(self, port: int) -> str:
+        """The endpoint whose publication a held port belongs to."""
+        return self.holders[(self.firsts & ((2 << port) - 1)).bit_length() - 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,9 +271,7 @@ class NetworkState:
     addresses: immutables.Map[tuple[str, IPAddress], str] = immutables.Map()  # (network id, address) -> holder (endpoint id, "gateway", ...)
     taken: immutables.Map[tuple[str, int], Integers] = immutables.Map()  # (network id, 4 or 6) -> offsets in the subnet that are held
     blocks: immutables.Map[tuple[int, int, int], bool] = immutables.Map()  # the tree of subnets held, for ipam.choose_subnet
-    host_ports: immutables.Map[tuple[str, int], immutables.Map[IPAddress, str]] = immutables.Map()  # (proto, port) -> host ip -> endpoint id
-    # proto -> a bit for each port that somebody holds on any address; such a number is too long to print
-    busy_ports: immutables.Map[str, int] = field(default=immutables.Map(), repr=False)
+    host_ports: immutables.Map[tuple[Protocol, IPAddress], HeldPorts] = immutables.Map()  # (proto, host ip) -> what is held there
     linked: immutables.Map[str, tuple[str, ...]] = immutables.Map()  # container id -> endpoint/sandbox ids whose links point at it
     container_sandboxes: immutables.Map[str, str] = immutables.Map()  # container id -> sandbox id
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol as TypingProtocol
-
-import immutables
+from typing import TypeVar
 
 from ..errors import Failed, Invalid
-from .integers import as_bits
+from .integers import as_bits, lowest_bit
 from .model import IPAddress, NetworkFacts, NetworkState, PortBinding, PortSpec, Protocol
 from .spelling import bracketed
 
 PROTOCOLS: Mapping[str, Protocol] = {"tcp": "tcp", "udp": "udp", "sctp": "sctp"}
 ORDER: Mapping[Protocol, int] = {"tcp": 0, "udp": 1, "sctp": 2}
 
-NOBODY: immutables.Map[IPAddress, str] = immutables.Map()
+Port = TypeVar("Port", PortSpec, PortBinding)
 
 
 class Written(TypingProtocol):
@@ -51,13 +50,31 @@ def parse_bindings(
                 specs.append(PortSpec(port, protocol, parse_host_ip(binding.host_ip) if binding is not None else None, first, last))
     if publish_all:
         specs += [PortSpec(port, protocol) for port, protocol in exposed_ports(exposed) if (port, protocol) not in named]
-    return tuple(sorted(specs, key=assigned_first))
+    specs.sort(key=assigned_first)
+    exact = sum(1 for spec in specs if spec.host_port and not spec.host_port_end)
+    return (*runs(specs[:exact]), *specs[exact:])
 
 
 def assigned_first(spec: PortSpec) -> tuple[object, ...]:
     """Exact ports before ranges and ephemeral ones, then by container port, tcp < udp < sctp, host port, so that none takes what another names."""
     rank = 2 if not spec.host_port else 1 if spec.host_port_end else 0
     return rank, spec.container_port, ORDER[spec.protocol], spec.host_port, spec.host_port_end, str(spec.host_ip or "")
+
+
+def runs(ports: Iterable[Port]) -> Iterator[Port]:
+    """The same with those that follow each other as one: of one protocol and host address, each the next port on both sides."""
+    found: list[list[Port]] = []
+    last: dict[tuple[str, IPAddress | None, int], list[Port]] = {}
+    for port in ports:
+        way = port.protocol, port.host_ip, port.host_port - port.container_port
+        run = last.get(way, [])
+        if port.host_port and run and run[-1].container_port + run[-1].count == port.container_port:
+            run.append(port)
+            continue
+        found.append([port])
+        if port.host_port:
+            last[way] = found[-1]
+    return (run[0] if len(run) == 1 else replace(run[0], count=sum(port.count for port in run)) for run in found)
 
 
 def exposed_ports(words: Iterable[str]) -> tuple[tuple[int, Protocol], ...]:
@@ -115,59 +132,66 @@ class Place:
     host_ip: IPAddress
     translated: bool = True
 
+    def bindings(self, spec: PortSpec, port: int) -> Iterator[PortBinding]:
+        """A specification that got this host port, as it stands here."""
+        if self.translated:
+            yield PortBinding(spec.protocol, self.host_ip, port, spec.container_port, spec.count)
+        else:
+            yield from (PortBinding(spec.protocol, self.host_ip, 0, spec.container_port + n) for n in range(spec.count))
+
 
 class Assigning:
     """The ports of one sandbox being assigned: what others hold is in `state`, what this one has taken so far is here."""
 
     def __init__(self, state: NetworkState, facts: NetworkFacts, avoid: frozenset[tuple[str, int]], standing: Iterable[PortBinding]) -> None:
         self.state, self.facts, self.avoid = state, facts, avoid
-        self.mine: dict[tuple[str, int], list[IPAddress]] = {}
-        self.held: dict[str, int] = dict(state.busy_ports)  # a bit a port, by protocol: held by anybody, this sandbox among them but for `fresh`
-        self.fresh: dict[str, list[int]] = {}  # by protocol, not in `held` yet: only who looks for an ephemeral port needs it
+        self.mine: dict[tuple[Protocol, IPAddress], int] = {}  # a bit a port
+        self.busy: dict[Protocol, int] = {}  # the same for what anybody holds on any address; only who looks for an ephemeral port needs it
         self.kept_away: dict[str, int] = {}
         self.standing: dict[tuple[Protocol, IPAddress, int], list[int]] = {}
-        for binding in standing:
+        for binding in (b for run in standing for b in run.each()):
             self.standing.setdefault((binding.protocol, binding.host_ip, binding.container_port), []).append(binding.host_port)
 
-    def assign(self, spec: PortSpec, places: Iterable[Place]) -> tuple[PortBinding, ...]:
-        """The bindings of one specification, one for each place, all with the same host port.
+    def assign(self, spec: PortSpec, addresses: Collection[IPAddress]) -> int:
+        """The (first) host port of a specification, the same on all these addresses.
 
         Raises Taken for an explicit port that somebody holds, Failed when a range or the ephemeral ports are used up.
         """
-        places = tuple(places)
-        addresses = [p.host_ip for p in places if p.translated]
-        port = 0
-        if addresses:
-            port = self.choose(spec, addresses)
-            self.mine.setdefault((spec.protocol, port), []).extend(addresses)
-            self.fresh.setdefault(spec.protocol, []).append(port)
-        return tuple(PortBinding(spec.protocol, p.host_ip, port if p.translated else 0, spec.container_port) for p in places)
+        port = self.choose(spec, addresses)
+        numbers = span(port, spec.count)
+        for address in addresses:
+            self.mine[spec.protocol, address] = self.mine.get((spec.protocol, address), 0) | numbers
+        if spec.protocol in self.busy:
+            self.busy[spec.protocol] |= numbers
+        return port
 
-    def choose(self, spec: PortSpec, addresses: list[IPAddress]) -> int:
+    def choose(self, spec: PortSpec, addresses: Collection[IPAddress]) -> int:
         if spec.host_port and not spec.host_port_end:
-            if (clash := self.clash(spec.protocol, spec.host_port, addresses)) is not None:
-                raise Taken(clash[0], spec.host_port, spec.protocol, clash[1])
+            if (clash := self.clash(spec.protocol, spec.host_port, addresses, spec.count)) is not None:
+                raise clash
             return spec.host_port
         low, high = (spec.host_port, spec.host_port_end) if spec.host_port else self.facts.ephemeral
-        for port in self.standing.get((spec.protocol, addresses[0], spec.container_port), ()):
+        first = next(iter(addresses))
+        for port in self.standing.get((spec.protocol, first, spec.container_port), ()):
             if low <= port <= high and (spec.protocol, port) not in self.avoid and self.clash(spec.protocol, port, addresses) is None:
                 return port
         found = self.lowest(spec, low, high, addresses) if spec.host_port else self.next_ephemeral(spec.protocol, low, high)
         if found is None:
-            words = "all ports are allocated" if not spec.host_port else f"Bind for {addresses[0]}:{high} failed: port is already allocated"
+            words = "all ports are allocated" if not spec.host_port else f"Bind for {first}:{high} failed: port is already allocated"
             raise Failed(words, hint=f"no port of {low}-{high}/{spec.protocol} is free")
         return found
 
-    def lowest(self, spec: PortSpec, low: int, high: int, addresses: list[IPAddress]) -> int | None:
+    def lowest(self, spec: PortSpec, low: int, high: int, addresses: Collection[IPAddress]) -> int | None:
         """The first free port of a range that the user gave."""
         ports = (p for p in range(low, high + 1) if (spec.protocol, p) not in self.avoid)
         return next((p for p in ports if self.clash(spec.protocol, p, addresses) is None), None)
 
     def next_ephemeral(self, protocol: Protocol, low: int, high: int) -> int | None:
         """The port after the highest ephemeral one in use, from the start again where that is the last; free on every address, found by bits."""
-        mask = (1 << (high - low + 1)) - 1
-        held = self.held.get(protocol, 0) | as_bits(self.fresh.pop(protocol, ()))
-        self.held[protocol] = held
+        mask = span(0, high - low + 1)
+        if protocol not in self.busy:
+            self.busy[protocol] = self.held(protocol)
+        held = self.busy[protocol]
         free = mask & ~((held | self.unusable(protocol)) >> low)
         if not free:
             return None
@@ -182,15 +206,37 @@ class Assigning:
             self.kept_away[protocol] = as_bits(away)
         return self.kept_away[protocol]
 
-    def clash(self, protocol: Protocol, port: int, addresses: Iterable[IPAddress]) -> tuple[IPAddress, str] | None:
-        """The first of these addresses on which the port is held, and by which endpoint ("" for this very sandbox)."""
-        held: Mapping[IPAddress, str] = self.state.host_ports.get((protocol, port), NOBODY)
-        mine = self.mine.get((protocol, port), ())
+    def held(self, protocol: Protocol, address: IPAddress | None = None) -> int:
+        """The ports that are held, this sandbox's among them, a bit each: on any address, or on one and what cannot be beside it."""
+        numbers = 0
+        for places in (((place, held.numbers) for place, held in self.state.host_ports.items()), self.mine.items()):
+            for (other, where), more in places:
+                if other == protocol and (address is None or excludes(where, address)):
+                    numbers |= more
+        return numbers
+
+    def clash(self, protocol: Protocol, port: int, addresses: Iterable[IPAddress], count: int = 1) -> Taken | None:
+        """The first of these addresses on which one of `count` ports from this one on is held."""
         for address in addresses:
-            for other in (*held, *mine):
-                if other.version == address.version and (other == address or other.is_unspecified or address.is_unspecified):
-                    return address, held.get(other, "")
+            if taken := self.held(protocol, address) & span(port, count):
+                number = lowest_bit(taken)
+                holders = (
+                    held.holder(number)
+                    for (other, where), held in self.state.host_ports.items()
+                    if other == protocol and excludes(where, address) and held.numbers >> number & 1
+                )
+                return Taken(address, number, protocol, next(holders, ""))
         return None
+
+
+def span(first: int, count: int) -> int:
+    """A bit for each of `count` ports from the first on."""
+    return ((1 << count) - 1) << first
+
+
+def excludes(one: IPAddress, other: IPAddress) -> bool:
+    """Whether a port on one address is taken by the same port on another."""
+    return one.version == other.version and (one == other or one.is_unspecified or other.is_unspecified)
 
 
 class Taken(Exception):

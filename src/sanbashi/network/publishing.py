@@ -10,7 +10,7 @@ from ..errors import Failed
 from .indexes import with_endpoint
 from .model import Endpoint, IPAddress, NetworkFacts, NetworkState, PortBinding
 from .options import bridge_options
-from .ports import Assigning, Place, Taken, assigned_first
+from .ports import Assigning, Place, Taken, assigned_first, runs
 
 ANY4, ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")
 
@@ -70,15 +70,16 @@ def publish(
         if (placed := where.get(spec.host_ip)) is None:
             placed = where[spec.host_ip] = list(places(state, spec.host_ip, gateway4, gateway6, facts))
         try:
-            made = assigning.assign(spec, [place for _, place in placed])
+            addresses = [place.host_ip for _, place in placed if place.translated]
+            port = assigning.assign(spec, addresses) if addresses else 0
         except Taken as taken:
             raise cannot_connect(placed[0][0], str(taken), taken.hint(state)) from taken
         except Failed as failed:
             raise cannot_connect(placed[0][0], failed.message, failed.hint) from failed
-        for (endpoint, _), binding in zip(placed, made, strict=True):
-            bindings.setdefault(endpoint.id, []).append(binding)
+        for endpoint, place in placed:
+            bindings.setdefault(endpoint.id, []).extend(place.bindings(spec, port))
     for endpoint in endpoints:
-        state = with_endpoint(state, replace(endpoint, ports=tuple(bindings.get(endpoint.id, ()))))
+        state = with_endpoint(state, replace(endpoint, ports=tuple(runs(bindings.get(endpoint.id, ())))))
     return state
 
 

@@ -77,4 +77,4 @@ def link_items(state: NetworkState, sandbox: Sandbox, network: Network, endpoint
 def open_ports(state: NetworkState, endpoint: Endpoint) -> tuple[tuple[int, Protocol], ...]:
     """The ports that a linked container exposes or publishes."""
     sandbox = state.sandboxes[endpoint.sandbox_id]
-    return tuple(sorted({*sandbox.exposed, *((p.container_port, p.protocol) for p in sandbox.ports)}))
+    return tuple(sorted({*sandbox.exposed, *((p.container_port + n, p.protocol) for p in sandbox.ports for n in range(p.count))}))
