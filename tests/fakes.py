@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sanbashi.errors import StepFailed
@@ -25,6 +25,7 @@ from sanbashi.network.picture import (
     Sysctl,
     Up,
     Veth,
+    singly,
 )
 from sanbashi.network.plan import Add, Forget, Remove, Step, hangs_on, same_pair
 
@@ -84,7 +85,7 @@ class FakeKernel:
 
     def restore(self, elements: Callable[[], Iterable[Item]]) -> int:
         """The tables with these elements and no others."""
-        found = list(elements())
+        found = list(singly(elements()))
         self.items = {key: item for key, item in self.items.items() if not isinstance(item, Element)} | {i.key: i for i in found}
         return len(found)
 
@@ -98,11 +99,11 @@ class FakeKernel:
         """What is there of the keys in `scope`; None: everything."""
         if scope is None:
             return self.picture
-        return Picture.of(self.items[i.key] for i in scope if i.key in self.items)
+        return Picture.of(self.items[i.key] for i in scope.each() if i.key in self.items)
 
     def apply(self, steps: Sequence[Step]) -> tuple[Item, ...]:
         """Take the steps; rules are one transaction, as in the kernel. StepFailed at the first that fails, what was done before stands."""
-        i = 0
+        steps, i = list(singly_taken(steps)), 0
         while i < len(steps):
             group = [steps[i]]
             while is_rule(group[0]) and i + len(group) < len(steps) and is_rule(steps[i + len(group)]):
@@ -176,6 +177,15 @@ class FakeKernel:
         """What hangs on a link or is in a namespace goes with it."""
         for item in [i for i in self.items.values() if hangs_on(i, links, set(namespaces))]:
             del self.items[item.key]
+
+
+def singly_taken(steps: Iterable[Step]) -> Iterator[Step]:
+    """Steps with each port by itself, which is how they are there."""
+    for step in steps:
+        if isinstance(step, Forget):
+            yield step
+        else:
+            yield from (replace(step, item=item) for item in singly((step.item,)))
 
 
 def is_rule(step: Step) -> bool:

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 from sanbashi.errors import Failed, SanbashiError, Unavailable
 from sanbashi.keeper import protocol
 from sanbashi.network.lease import Lease, LeaseReport, report_of
-from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Picture, Resolver
+from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Picture, Resolver, singly, take_out, together
 
 from .keeperline import Line, join, reach, runs, wait_for_end
 from .keeperprocess import PATIENCE, Silent
@@ -104,7 +104,7 @@ class KeeperClient:
         """What the keeper keeps. Unavailable."""
         with self._lock:
             self._repeat(self._learn)
-            return Picture.of(self._items.values())
+            return Picture.of(singly(self._items.values()))
 
     def status(self) -> dict[str, int]:
         """The keeper's own counts: revision, items, questions being asked of others, answers kept."""
@@ -217,8 +217,7 @@ class KeeperClient:
     def _learn(self, line: Line) -> None:
         """Take over what the keeper keeps as what we know."""
         reply = line.request({"items": True})
-        found = map(protocol.item_of, reply["items"])
-        self._items = {item.key: item for item in found}
+        self._items = {item.key: item for item in together(map(protocol.item_of, reply["items"]))}
         self._revision = reply["revision"]
 
     def _restore(self, line: Line) -> None:
@@ -229,7 +228,8 @@ class KeeperClient:
         known, losses = self._items, tuple(self._losses)
         try:
             self._learn(line)
-            missing = [self._with_lease(item) for key, item in known.items() if self._items.get(key) != item]
+            there = {item.key: item for item in singly(self._items.values())}
+            missing = [self._with_lease(item) for item in together(i for i in singly(known.values()) if there.get(i.key) != i)]
             self._change(line, (), missing, self._path_of, whole=False)
         except BaseException:
             self._items, self._losses = known, list(losses)
@@ -252,6 +252,8 @@ class KeeperClient:
 
     def _send(self, line: Line, remove: Sequence[Item], add: Sequence[Item], path_of: PathOf, whole: bool) -> list[Item]:
         """One frame of a change, with the sockets that go with it."""
+        if line.version < protocol.RANGES:
+            remove, add = list(singly(remove)), list(singly(add))
         with ExitStack() as opened:
             stand: list[Item] = []
             descriptors: list[list[int]] = []
@@ -285,14 +287,16 @@ class KeeperClient:
         self._revision = reply["revision"]
         lost = [(protocol.item_of(words), code) for words, code in reply.get("lost", ())]
         for item, code in lost:
-            self._items.pop(item.key, None)
+            take_out(self._items, item)
             log.error("the keeper lost %s: %s", item, self._failure(item, code).message)
+        if reply["failed"] or lost:
+            stand = list(singly(stand))
         failed = {place: self._failure(stand[place], code) for place, code in reply["failed"]}
         if failed and whole:
             raise next(iter(failed.values()))
         self._losses += [Loss(stand[place], error) for place, error in failed.items()]
         for item in remove:
-            self._items.pop(item.key, None)
+            take_out(self._items, item)
             if isinstance(item, Leasing):
                 self._leases.pop(item.endpoint, None)
         gone = {item.key for item, _ in lost}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import SanbashiError, StepFailed
 from ..network.model import Protocol
-from ..network.picture import Element, Item, Picture, Veth
+from ..network.picture import Element, Item, Picture, Veth, singly
 from ..network.plan import Add, Forget, Remove, Step, plan
 from ..network.ruleset import TABLE
 from . import regaining, sysctl
@@ -129,7 +129,7 @@ class Kernel:
             self.hands.guard.follow(found)
         except NftError as error:
             raise StepFailed("restore the fixed tables", errno=error.errno, stderr=error.words) from error
-        return len(found)
+        return sum(element.count for element in found)
 
     def forget_untranslated(self, ports: Iterable[tuple[Protocol, int]]) -> None:
         """Forget flows to these published ports that met the host itself while the tables were gone. StepFailed."""
@@ -225,7 +225,7 @@ class Kernel:
         ours, are reported where one of the two names them. StepFailed.
         """
         self.sweeper.settle(None if scope is None else [i.name for i in scope if isinstance(i, Veth)])
-        sight = Sight(self.hands, {i.key: i for i in (scope or like or ())})
+        sight = Sight(self.hands, {i.key: i for i in singly(scope or like or ())})
         try:
             return sight.everything() if scope is None else sight.scope()
         except OSError as error:

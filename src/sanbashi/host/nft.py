@@ -146,6 +146,7 @@ class Nft:
                 if not self.definition():
                     # Somebody flushed the tables just now. With these elements they stand again, and who watches puts the others in.
                     self.load_tables()
+                remove, add = each(remove), each(add)
                 there = {e.key: e for e in self.present([*remove, *add])}
                 late = [e for e in add if there.get(e.key) != e]
                 gone = {e.key: there[e.key] for e in [*remove, *late] if e.key in there}
@@ -157,7 +158,7 @@ class Nft:
     def transact(self, remove: Collection[Element], add: Collection[Element]) -> None:
         if remove or add:
             self.run(transaction(remove, add))
-            self.counts.add(nft_transactions=1, nft_elements=len(remove) + len(add))
+            self.counts.add(nft_transactions=1, nft_elements=sum(e.count for elements in (remove, add) for e in elements))
 
     def present(self, wanted: Iterable[Element]) -> Iterator[Element]:
         """Those elements of `wanted` whose keys are there, with the data that is there; the cost is theirs alone."""
@@ -199,9 +200,15 @@ class Nft:
                     raise
 
 
+def each(elements: Iterable[Element]) -> list[Element]:
+    """Every element by itself."""
+    return [single for element in elements for single in element.each()]
+
+
 def failed(remove: Collection[Element], add: Collection[Element], error: NftError) -> StepFailed:
     """The failure of a transaction, named by the element that the library points at, or by all."""
     words = error.words
+    remove, add = each(remove), each(add)
     pointed = [e for e in [*remove, *add] if written(e, with_data=False) in words]
     named = pointed[0] if len(pointed) == 1 else None
     step = f"rules: {named}" if named else f"rules: {len(remove)} removed, {len(add)} added"

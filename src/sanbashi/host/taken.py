@@ -22,7 +22,7 @@ class PortTaken(Failed):
         place = f"{bracketed(item.address)}:{item.port}/{item.protocol}"
         who = ""
         if code == errno.EADDRINUSE:
-            mine = (str(other) for other in ours if isinstance(other, HeldPort | Forwarder) and clash(other, item))
+            mine = (str(other) for run in ours if isinstance(run, HeldPort | Forwarder) for other in at(run, item.port) if clash(other, item))
             who = next(mine, "") or holder(item.protocol, item.address, item.port)
         hint = f"in the way is {who}" if who else OPEN_FILES if code == errno.EMFILE else ""
         super().__init__(f"failed to bind host port {place}: {reason(code)}", hint=hint)
@@ -41,6 +41,11 @@ class HostResolverTaken(Failed):
             f"names of containers cannot be served to the host at {bracketed(item.address)}:{item.port}: {reason(code)}",
             hint=f"in the way is {who}; give another address of the loopback by --host-resolver" if who else "",
         )
+
+
+def at(run: HeldPort | Forwarder, port: int) -> Iterable[HeldPort | Forwarder]:
+    """Of ports of ours the one with this number."""
+    return (single for single in run.each() if single.port == port) if 0 <= port - run.port < run.count else ()
 
 
 def clash(one: HeldPort | Forwarder, other: HeldPort | Forwarder) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sanbashi.network.lease import LeaseReport, report_plain
+from sanbashi.network.picture import singly
 
 from .asking import Asking
 from .keeping import Addition, Keeping, close
@@ -174,9 +175,12 @@ class Client:
             return {"stale": keeping.revision}
         additions = []
         for item, count in zip(add, counts, strict=True):
-            additions.append(Addition(item, tuple(mine[:count])))
-            mine = mine[count:]
-        failed = keeping.change(remove, additions, whole=whole)
+            if count:
+                additions.append(Addition(item, tuple(mine[:count])))
+                mine = mine[count:]
+            else:
+                additions += map(Addition, singly((item,)))
+        failed = keeping.change(list(singly(remove)), additions, whole=whole)
         reply: Frame = {"revision": keeping.revision, "failed": failed}
         if lost := keeping.take_lost():
             reply["lost"] = [[plain(item), code] for item, code in lost]

@@ -11,6 +11,8 @@ reply, in order:
   {"subscribe": true}                  -> {"leases": [report, ...]}, and after it, unasked, {"leases": [report]} at each change of a lease
   {"end": true}                        -> {"ending": true}
 
+A port of an item may stand for those that follow it as well, as many as the count at its end says; `failed` counts each as an item of its own.
+
 `change` names the revision that the sender knows: another's change in between is never overwritten unseen. `whole`: all or nothing. `sockets`: how
 many descriptors belong to each added item: UDP, TCP and namespace for a new resolver, or the namespace alone (1), as for a lease. Where the keeper
 lost a port on the way that it was to go on keeping, the reply has "lost": [[item, errno], ...] as well.
@@ -30,8 +32,8 @@ from sanbashi.network.model import IPAddress, Protocol
 from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Names, Resolver, Zone
 from sanbashi.network.spelling import spelled
 
-LEASES = 3  # the first version that knows them
-VERSIONS = (1, 2, LEASES)  # that this side speaks; 2 knows the resolver of the host
+LEASES, RANGES = 3, 4  # the first versions that know them
+VERSIONS = (1, 2, LEASES, RANGES)  # that this side speaks; 2 knows the resolver of the host
 SOCKET = "keeper.sock"  # under the exec root
 LOCK = "keeper.lock"
 LOG = "keeper.log"
@@ -72,8 +74,8 @@ def unpack(received: bytearray) -> Frame | None:
 
 
 def plain(item: Item) -> list[Any]:
-    """An item as JSON can carry it: its kind, then its fields in order."""
-    return [KIND_OF[type(item)], *(encode(getattr(item, name)) for name in FIELDS[type(item)])]
+    """An item as JSON can carry it: its kind, then its fields in order, and how many ports it is where that is to be said."""
+    return [KIND_OF[type(item)], *(encode(getattr(item, name)) for name in FIELDS[type(item)]), *counted(item)]
 
 
 def plain_all(items: Iterable[Item]) -> list[list[Any]]:
@@ -81,12 +83,17 @@ def plain_all(items: Iterable[Item]) -> list[list[Any]]:
     found: list[list[Any]] = []
     for item in items:
         if isinstance(item, HeldPort):
-            found.append(["held", item.protocol, spelled(item.address), item.port])
+            found.append(["held", item.protocol, spelled(item.address), item.port, *counted(item)])
         elif isinstance(item, Forwarder):
-            found.append(["forwarder", item.protocol, spelled(item.address), item.port, spelled(item.target), item.target_port])
+            found.append(["forwarder", item.protocol, spelled(item.address), item.port, spelled(item.target), item.target_port, *counted(item)])
         else:
             found.append(plain(item))
     return found
+
+
+def counted(item: Item) -> tuple[int, ...]:
+    """How many ports it is, where that is more than one."""
+    return (item.count,) if isinstance(item, HeldPort | Forwarder) and item.count > 1 else ()
 
 
 def encode(value: Any) -> Any:
@@ -106,12 +113,12 @@ def item_of(words: Any) -> Item:
         raise NotUnderstood(f"an item that is not one: {error}") from None
 
 
-def _port(protocol: Protocol, address: str, port: int) -> HeldPort:
-    return HeldPort(protocol, address_of(address), port)
+def _port(protocol: Protocol, address: str, port: int, count: int = 1) -> HeldPort:
+    return HeldPort(protocol, address_of(address), port, count)
 
 
-def _forwarder(protocol: Protocol, address: str, port: int, target: str, target_port: int) -> Forwarder:
-    return Forwarder(protocol, address_of(address), port, address_of(target), target_port)
+def _forwarder(protocol: Protocol, address: str, port: int, target: str, target_port: int, count: int = 1) -> Forwarder:
+    return Forwarder(protocol, address_of(address), port, address_of(target), target_port, count)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -169,7 +176,7 @@ KIND_OF: dict[type, str] = {
     Leasing: "leasing",
 }
 SINCE: dict[type, int] = {HostResolver: 2, Leasing: LEASES}  # kinds that earlier versions do not know
-FIELDS: dict[type, tuple[str, ...]] = {kind: tuple(cast(Any, kind).__dataclass_fields__) for kind in KIND_OF}
+FIELDS: dict[type, tuple[str, ...]] = {kind: tuple(n for n in cast(Any, kind).__dataclass_fields__ if n != "count") for kind in KIND_OF}
 
 
 def reason(code: int) -> str:

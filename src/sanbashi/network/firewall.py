@@ -21,9 +21,9 @@ OWN6 = IPv6Address("::1")
 TRANSLATED = ("nat", "nat-unprotected")
 
 
-def inet(set_name: str, *fields: object, data: tuple[object, ...] = ()) -> Element:
-    """An element of the inet table."""
-    return Element("inet", set_name, tuple(map(field, fields)), tuple(map(field, data)))
+def inet(set_name: str, *fields: object, data: tuple[object, ...] = (), count: int = 1) -> Element:
+    """An element of the inet table, or as many as `count` says."""
+    return Element("inet", set_name, tuple(map(field, fields)), tuple(map(field, data)), count)
 
 
 def bridging(set_name: str, *fields: object) -> Element:
@@ -149,7 +149,7 @@ def includes_own6(host_ip: IPAddress) -> bool:
 
 def by_host_ip(ports: Iterable[PortBinding]) -> Iterator[tuple[IPAddress, Iterator[PortBinding]]]:
     """Publications that are on the same address of the host beside each other: what is said of an address is found out once, not once a port."""
-    return groupby(sorted((p for run in ports for p in run.each()), key=lambda p: p.host_ip.version), key=attrgetter("host_ip"))
+    return groupby(sorted(ports, key=lambda p: p.host_ip.version), key=attrgetter("host_ip"))
 
 
 def published(endpoint: Endpoint, *, own6: bool = True) -> Iterator[Element]:
@@ -170,11 +170,11 @@ def published(endpoint: Endpoint, *, own6: bool = True) -> Iterator[Element]:
                 if not loopback:  # for the host alone, which reaches the container anyway
                     yield Element("inet", f"opened{version}", (target, p.protocol, str(p.container_port)))
             elif everywhere:
-                yield Element("inet", f"published{version}_any", (p.protocol, port), (target, str(p.container_port)))
+                yield Element("inet", f"published{version}_any", (p.protocol, port), (target, str(p.container_port)), p.count)
                 if to_own6 and p.protocol != "sctp":
-                    yield Element("inet", "published6", ("::1", p.protocol, port), ("::1", port))
+                    yield Element("inet", "published6", ("::1", p.protocol, port), ("::1", port), p.count)
             elif not to_own6 or p.protocol == "sctp":
-                yield Element("inet", f"published{version}", (address, p.protocol, port), (target, str(p.container_port)))
+                yield Element("inet", f"published{version}", (address, p.protocol, port), (target, str(p.container_port)), p.count)
 
 
 def gated(endpoint: Endpoint) -> Iterator[Element]:
@@ -186,9 +186,9 @@ def gated(endpoint: Endpoint) -> Iterator[Element]:
         if (endpoint.ipv4 if host_ip.version == 4 else endpoint.ipv6) is None:
             continue
         if host_ip.is_unspecified:
-            yield from (inet(f"gated{host_ip.version}_any", p.protocol, p.host_port) for p in ports if p.host_port)
+            yield from (inet(f"gated{host_ip.version}_any", p.protocol, p.host_port, count=p.count) for p in ports if p.host_port)
         else:
-            yield from (inet(f"gated{host_ip.version}", host_ip, p.protocol, p.host_port) for p in ports if p.host_port)
+            yield from (inet(f"gated{host_ip.version}", host_ip, p.protocol, p.host_port, count=p.count) for p in ports if p.host_port)
 
 
 def directly(endpoint: Endpoint) -> Iterator[Element]:

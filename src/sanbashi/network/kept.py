@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from .lease import Lease
 from .model import IPAddress, Protocol
-from .spelling import bracketed, where
+from .spelling import bracketed, numbers, where
 
 THE_HOST = "host"  # in place of an endpoint's id: names of the host itself, which a container's own of the same spelling go before
 
@@ -28,36 +29,53 @@ def twin_of(key: Key) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class HeldPort:
-    """A host port that a socket of the keeper holds, so that no other process can take it. `address` 0.0.0.0 or :: for every address."""
+    """A host port that a socket of the keeper holds, so that no other process can take it. `address` 0.0.0.0 or :: for every address.
+
+    `count`: how many ports it is, from this one on.
+    """
 
     protocol: Protocol
     address: IPAddress
     port: int
+    count: int = 1
 
     @property
     def key(self) -> Key:
         return held(self.protocol, self.address, self.port)
 
+    def each(self) -> Iterator[HeldPort]:
+        """Every port by itself."""
+        return (HeldPort(self.protocol, self.address, self.port + n) for n in range(self.count))
+
     def __str__(self) -> str:
-        return f"held port {bracketed(self.address)}:{self.port}/{self.protocol}"
+        return f"held port {bracketed(self.address)}:{numbers(self.port, self.count)}/{self.protocol}"
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarder:
-    """A port that the keeper's forwarder serves in user space, because the kernel cannot translate between the families."""
+    """A port that the keeper's forwarder serves in user space, because the kernel cannot translate between the families.
+
+    `count`: how many ports it is, each number one more than the last.
+    """
 
     protocol: Protocol
     address: IPAddress
     port: int
     target: IPAddress
     target_port: int
+    count: int = 1
 
     @property
     def key(self) -> Key:
         return held(self.protocol, self.address, self.port)  # the same socket as a HeldPort, but listening
 
+    def each(self) -> Iterator[Forwarder]:
+        """Every port by itself."""
+        return (Forwarder(self.protocol, self.address, self.port + n, self.target, self.target_port + n) for n in range(self.count))
+
     def __str__(self) -> str:
-        return f"forwarder {bracketed(self.address)}:{self.port}/{self.protocol} to {bracketed(self.target)}:{self.target_port}"
+        place = f"{bracketed(self.address)}:{numbers(self.port, self.count)}/{self.protocol}"
+        return f"forwarder {place} to {bracketed(self.target)}:{numbers(self.target_port, self.count)}"
 
 
 @dataclass(frozen=True, slots=True)

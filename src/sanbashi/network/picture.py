@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol as TypingProtocol
 
 from .kept import THE_HOST, Forwarder, HeldPort, HostResolver, Key, Leasing, Names, Resolver, Zone, twin_of
+from .ranged import singly, take_out, together
 from .standing import Address, Announce, Bridge, Element, Mtu, Namespace, Neighbour, Parent, Route, Sublink, Sysctl, Up, Veth
 
 
@@ -66,6 +67,15 @@ class Picture:
     def __sub__(self, other: Picture) -> Picture:
         return Picture(self.items - other.items)
 
+    @property
+    def ranged(self) -> bool:
+        """Whether an item of it stands for several ports."""
+        return any(getattr(item, "count", 1) > 1 for item in self.items)
+
+    def each(self) -> Picture:
+        """The same with every port by itself."""
+        return Picture.of(singly(self.items)) if self.ranged else self
+
     @classmethod
     def of(cls, items: Iterable[Item]) -> Picture:
         return cls(frozenset(items))
@@ -97,5 +107,8 @@ __all__ = [
     "Up",
     "Veth",
     "Zone",
+    "singly",
+    "take_out",
+    "together",
     "twin_of",
 ]

@@ -97,9 +97,13 @@ FORGOTTEN: Mapping[str, Protocol] = {"udp": "udp", "sctp": "sctp"}
 def plan(have: Picture, want: Picture) -> tuple[Step, ...]:
     """The steps; empty where the pictures are equal.
 
+    Of ports that stand together and are not the same on both sides, each goes and comes by itself, so that those that stay are not touched.
+
     First endpoints that go fall silent, then what is new is added, the rules change in one transaction, new endpoints may talk, what is
     old goes in reverse order; names come last and go first.
     """
+    if have.items and want.items and (have - want).items and (want - have).items and (have.ranged or want.ranged):
+        have, want = have.each(), want.each()
     if have.items == want.items:
         return ()
     links, namespaces = vanishing(have, want)
@@ -229,5 +233,6 @@ def forgotten(removed: Collection[Item], added: Collection[Item]) -> Iterator[Fo
         if isinstance(item, Element) and item.set.startswith("published"):
             protocol, port = item.fields[-2:]
             if protocol in FORGOTTEN:
-                found[Forget(FORGOTTEN[protocol], int(port), ipaddress.ip_address(item.data[0]) if gone else None)] = None
+                target = ipaddress.ip_address(item.data[0]) if gone else None
+                found |= {Forget(FORGOTTEN[protocol], int(port) + n, target): None for n in range(item.count)}
     yield from found

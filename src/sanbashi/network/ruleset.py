@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .picture import Element
 
@@ -40,8 +40,22 @@ def statements(verb: str, elements: Iterable[Element]) -> str:
     """A line for each set that is touched, in the order of the first element of each."""
     by_set: dict[tuple[str, str], list[str]] = {}
     for element in elements:
-        by_set.setdefault((element.family, element.set), []).append(written(element, with_data=verb == "add"))
+        lines = by_set.setdefault((element.family, element.set), [])
+        lines += written_each(element, with_data=verb == "add")
     return "".join(f"{verb} element {family} {TABLE} {name} {{ {', '.join(lines)} }}\n" for (family, name), lines in by_set.items())
+
+
+def written_each(element: Element, *, with_data: bool) -> Iterator[str]:
+    """An element for each port that this one stands for."""
+    if element.count == 1:
+        yield written(element, with_data=with_data)
+        return
+    key, first = " . ".join((*element.fields[:-1], "")), int(element.fields[-1])
+    if not with_data or not element.data:
+        yield from (f"{key}{first + n}" for n in range(element.count))
+        return
+    data, target = " . ".join((*element.data[:-1], "")), int(element.data[-1])
+    yield from (f"{key}{first + n} : {data}{target + n}" for n in range(element.count))
 
 
 def written(element: Element, *, with_data: bool) -> str:

@@ -17,6 +17,11 @@ def bracketed(address: IPAddress) -> str:
     return f"[{spelled(address)}]" if address.version == 6 else spelled(address)
 
 
+def numbers(first: int, count: int) -> str:
+    """Ports that follow each other, as people write them."""
+    return str(first) if count == 1 else f"{first}-{first + count - 1}"
+
+
 @functools.lru_cache(maxsize=4096, typed=True)
 def spelled(value: IPAddress | IPInterface | IPNetwork) -> str:
     """An address as text, kept: hundreds of ports name the same few, and to spell one of IPv6 takes longer than all else of a port."""

@@ -5,7 +5,8 @@ As of every item: `key` names it, `str(item)` is its line, `namespace` "" is the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from .model import IPAddress, IPInterface, IPNetwork
 from .spelling import where
@@ -223,17 +224,31 @@ class Neighbour:
 class Element:
     """An element of a set or map of our tables. `fields` and `data` in nft's own spelling, a field each: ("docker0",), ("172.17.0.2", "80").
 
-    `family` is inet or bridge. Verdict data is one field: "goto into_nat", "drop", "accept".
+    `family` is inet or bridge. Verdict data is one field: "goto into_nat", "drop", "accept". `count`: how many elements it is; in each the port, the
+    last field of the key and of the data, is one more than in the last.
     """
 
     family: str
     set: str
     fields: tuple[str, ...]
     data: tuple[str, ...] = ()
+    count: int = 1
 
     @property
     def key(self) -> tuple[object, ...]:
         return ("element", self.family, self.set, self.fields)
 
+    def each(self) -> Iterator[Element]:
+        """Every element by itself."""
+        for n in range(self.count):
+            yield Element(self.family, self.set, further(self.fields, n), further(self.data, n)) if n else replace(self, count=1)
+
     def __str__(self) -> str:
-        return f"{self.family} {self.set} {{ {' . '.join(self.fields)}{' : ' + ' . '.join(self.data) if self.data else ''} }}"
+        last = self.count - 1
+        key, data = (" . ".join(words) + (f"-{further(words, last)[-1]}" if last and words else "") for words in (self.fields, self.data))
+        return f"{self.family} {self.set} {{ {key}{' : ' + data if data else ''} }}"
+
+
+def further(words: tuple[str, ...], n: int) -> tuple[str, ...]:
+    """The words with their port that many further."""
+    return (*words[:-1], str(int(words[-1]) + n)) if words else ()

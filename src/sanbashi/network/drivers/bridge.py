@@ -133,9 +133,9 @@ def held_ports(endpoint: Endpoint, facts: NetworkFacts) -> Iterator[Item]:
                 continue
             # There is no forwarding of SCTP in user space; the port is held all the same.
             if target is not None and p.protocol != "sctp":
-                yield Forwarder(p.protocol, host_ip, p.host_port, target, p.container_port)
+                yield Forwarder(p.protocol, host_ip, p.host_port, target, p.container_port, p.count)
             else:
-                yield HeldPort(p.protocol, host_ip, p.host_port)
+                yield HeldPort(p.protocol, host_ip, p.host_port, p.count)
 
 
 def served(endpoint: Endpoint, host_ip: IPAddress, facts: NetworkFacts) -> IPAddress | None:
