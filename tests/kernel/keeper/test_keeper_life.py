@@ -234,7 +234,7 @@ def test_it_stays_for_an_item_and_ends_without(world: Any, monkeypatch: pytest.M
 def test_another_version_is_refused_in_a_sentence(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world.client.ensure()
     monkeypatch.setattr(protocol, "VERSIONS", (7, 8))
-    sentence = f"the keeper that runs \\(process {world.client.pid}\\) speaks protocol 1 or 2 or 3, and who asks speaks 7 or 8"
+    sentence = f"the keeper that runs \\(process {world.client.pid}\\) speaks protocol 1 or 2 or 3 or 4, and who asks speaks 7 or 8"
     with pytest.raises(Unavailable, match=sentence):
         world.another_client().ensure()
 
