@@ -139,3 +139,30 @@ def test_five_hundred_ports(world: Any) -> None:
     assert len(world.client.items()) == 500
     world.client.change(items, [])
     assert world.client.items() == Picture()
+
+
+def test_a_range_is_held_whole_or_not_at_all(world: Any) -> None:
+    four, six = HeldPort("tcp", ip_address("0.0.0.0"), 8000, 20), HeldPort("tcp", ip_address("::"), 8000, 20)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 8013))
+        with pytest.raises(PortTaken, match=r"failed to bind host port 0.0.0.0:8013/tcp: address already in use") as refused:
+            world.client.change([], [four, six])
+        assert refused.value.item == held("0.0.0.0:8013")
+        assert all(bind("0.0.0.0", 8000 + n, STREAM, reuse=False) == 0 for n in range(20) if n != 13)
+    world.client.change([], [four, six])
+    assert all(bind("0.0.0.0", 8000 + n, STREAM, reuse=False) == errno.EADDRINUSE for n in range(20))
+    with pytest.raises(PortTaken) as refused:
+        world.client.change([], [held("127.0.0.1:8007")])
+    assert "in the way is held port 0.0.0.0:8007/tcp" in refused.value.hint
+
+
+def test_a_part_of_a_range_is_let_go(world: Any) -> None:
+    run = HeldPort("tcp", ip_address("0.0.0.0"), 8000, 20)
+    world.client.change([], [run])
+    world.client.change([held("0.0.0.0:8004")], [])
+    assert [n for n in range(20) if bind("0.0.0.0", 8000 + n, STREAM, reuse=False) == 0] == [4]
+    assert world.client.items() == Picture.of(i for i in run.each() if i.port != 8004)
+    with world.another_client() as next_daemon:
+        assert next_daemon.items() == world.client.items()
+        next_daemon.change([HeldPort("tcp", ip_address("0.0.0.0"), 8005, 15)], [])
+        assert next_daemon.items() == Picture.of(run.each()) - Picture.of(HeldPort("tcp", run.address, 8004, 16).each())

@@ -19,8 +19,8 @@ text = st.text(max_size=20)
 texts = st.lists(text, max_size=3).map(tuple)
 links = st.lists(st.tuples(text, text, st.lists(addresses, max_size=2).map(tuple)), max_size=2).map(tuple)
 items = st.one_of(
-    st.builds(HeldPort, protocol, addresses, port),
-    st.builds(Forwarder, protocol, addresses, port, addresses, port),
+    st.builds(HeldPort, protocol, addresses, port, st.integers(1, 500)),
+    st.builds(Forwarder, protocol, addresses, port, addresses, port, st.integers(1, 500)),
     st.builds(Zone, text, text),
     st.builds(Names, text, text, texts, st.lists(addresses, max_size=2).map(tuple)),
     st.builds(Resolver, text, texts, texts, st.booleans(), st.booleans(), links, st.booleans(), texts, port),
