@@ -26,7 +26,7 @@ from .state import State
 
 log = logging.getLogger("sanbashi")
 
-SCHEMA = 2  # 1: a row for each port that is published; 2: one for those that follow each other
+SCHEMA = 2  # since 2 one publication stands for ports that follow each other
 RESERVE = 1 << 20  # bytes that are kept for the commits of a full disk
 Key = tuple[str, str]
 
