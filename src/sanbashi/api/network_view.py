@@ -86,7 +86,8 @@ def stopped_members(state: State, network: Network) -> dict[str, Any]:
         wished = any(w.network_id == network.id or (not w.network_id and name == network.name) for name, w in container.networks)
         if wished and container.id not in running:
             last = next(((four, six) for id_, four, six in container.last_addresses if id_ == network.id), ("", ""))
-            found[container.id] = {"Name": container.name, "Status": container.state.status, "LastIPv4Address": last[0], "LastIPv6Address": last[1]}
+            addresses = zip(("LastIPv4Address", "LastIPv6Address"), last, strict=True)  # one that it never had is left out
+            found[container.id] = {"Name": container.name, "Status": container.state.status, **{key: had for key, had in addresses if had}}
     return found
 
 

@@ -51,6 +51,14 @@ def test_indenting_and_compacting_keep_the_value(value: object) -> None:
     assert indent(text).count("\n") == json.dumps(json.loads(text), indent=4).count("\n")
 
 
+@given(st.recursive(st.text('ab"\\{}[],: \n') | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text('k"\\{'), inner)))
+def test_indenting_is_letter_by_letter_that_of_json(value: object) -> None:
+    """Whatever white space the text had, and with quotes, backslashes and brackets inside strings."""
+    wanted = json.dumps(value, indent=4)
+    assert indent(json.dumps(value)) == indent(json.dumps(value, indent=1)) == wanted
+    assert compact(wanted) == json.dumps(value, separators=(",", ":"))
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_floats_are_shortest(value: float) -> None:
     shown = show_float(value)

@@ -74,56 +74,60 @@ def encode_float(value: float) -> str:
     return text
 
 
-def _tokens(text: str) -> "list[str]":
-    """The JSON text in pieces: strings whole, punctuation single, the rest as it stands."""
-    out: list[str] = []
-    at, size = 0, len(text)
-    while at < size:
-        char = text[at]
-        if char == '"':
-            end = at + 1
-            while text[end] != '"':
-                end += 2 if text[end] == "\\" else 1
-            end += 1
-        elif char in "{}[],:":
-            end = at + 1
-        elif char in " \t\r\n":
-            at += 1
-            continue
+def _pieces(text: str) -> "list[str]":
+    """What stands between quotes: punctuation, then the inside of a string, and so on in turn; a string's escaped quotes are inside."""
+    parts = text.split('"')
+    if "\\" not in text:
+        return parts
+    pieces: list[str] = []
+    whole = True  # the string before has ended
+    for part in parts:
+        if whole:
+            pieces.append(part)
         else:
-            end = at + 1
-            while end < size and text[end] not in "{}[],: \t\r\n":
-                end += 1
-        out.append(text[at:end])
-        at = end
-    return out
+            pieces[-1] += '"' + part
+        inside = len(pieces) % 2 == 0
+        whole = not inside or (len(part) - len(part.rstrip("\\"))) % 2 == 0
+    return pieces
 
 
 def compact(text: str) -> str:
     """json.Compact: the same text without white space between its pieces."""
-    return "".join(_tokens(text))
+    pieces = _pieces(text)
+    pieces[::2] = ["".join(piece.split()) for piece in pieces[::2]]
+    return '"'.join(pieces)
 
 
 def indent(text: str, step: str = "    ") -> str:
-    """json.Indent: the same pieces, an element a line."""
-    out: list[str] = []
-    pieces = _tokens(text)
+    """json.Indent: the same pieces, an element a line. What stands between strings comes again and again, and is laid out once a depth."""
+    pieces = _pieces(text)
+    known: dict[tuple[str, int], tuple[str, int]] = {}
     depth = 0
-    for index, piece in enumerate(pieces):
-        if piece in ("{", "["):
-            out.append(piece)
-            if index + 1 < len(pieces) and pieces[index + 1] not in ("}", "]"):
+    for index in range(0, len(pieces), 2):
+        what = pieces[index], depth
+        found = known.get(what)
+        if found is None:
+            found = known[what] = _laid_out("".join(what[0].split()), depth, step)
+        pieces[index], depth = found
+    return '"'.join(pieces)
+
+
+def _laid_out(between: str, depth: int, step: str) -> tuple[str, int]:
+    """Punctuation, numbers and words as json.Indent writes them, and the depth after them."""
+    out: list[str] = []
+    for index, char in enumerate(between):
+        if char in "{[":
+            out.append(char)
+            if between[index + 1 : index + 2] not in ("}", "]"):
                 depth += 1
                 out.append("\n" + step * depth)
-        elif piece in ("}", "]"):
-            if pieces[index - 1] not in ("{", "["):
+        elif char in "}]":
+            if between[index - 1 : index] not in ("{", "["):
                 depth -= 1
                 out.append("\n" + step * depth)
-            out.append(piece)
-        elif piece == ",":
+            out.append(char)
+        elif char == ",":
             out.append(",\n" + step * depth)
-        elif piece == ":":
-            out.append(": ")
         else:
-            out.append(piece)
-    return "".join(out)
+            out.append(": " if char == ":" else char)
+    return "".join(out), depth
