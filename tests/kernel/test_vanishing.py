@@ -36,6 +36,7 @@ def test_a_name_an_address_and_a_route_are_free_at_once(host: Place) -> None:
         host.sh("ip link add v1 type veth peer name v2 && ip link set v1 master br1 up")
         there = indexes(host)
         assert host.do(sweeper.vanish, [there["v1"], there["br1"]]) == [None, None]
+        assert host.sh("cat /proc/net/dev | grep -c -e br1 -e v1", check=False).strip() == "0"  # which asks without the kernel's lock
         assert host.sh("ip -o link | grep -vc ' lo:'", check=False).strip() == "0"
         assert host.sh("ip route") == "" and "10.9.0.1" not in host.sh("ip route show table local")
     sweeper.finish()
