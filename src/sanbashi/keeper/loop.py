@@ -61,10 +61,13 @@ class Loop:
         else:
             self._epoll.unregister(descriptor)
 
-    def forget(self, descriptor: int) -> None:
-        """Stop watching; to be called before the descriptor is closed. Not watched is fine."""
+    def forget(self, descriptor: int, *, closing: bool = False) -> None:
+        """Stop watching; to be called before the descriptor is closed. Not watched is fine.
+
+        `closing`: it is closed at once and has no duplicate, so that the kernel takes it off by itself.
+        """
         if self._handlers.pop(descriptor, None) is not None:
-            if self._masks.pop(descriptor):
+            if self._masks.pop(descriptor) and not closing:
                 self._epoll.unregister(descriptor)
             # Its number may be given to a new socket before the events already fetched are through.
             self._forgotten.add(descriptor)

@@ -17,6 +17,7 @@ CONNECT_PATIENCE = 10.0  # seconds
 BREATH = 0.1  # seconds without accepting when there are no descriptors left
 MAX_CONNECTIONS = 1024  # of one forwarder; more wait in the backlog
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends a reset
+BUFFER, NOTHING = memoryview(bytearray(CHUNK)), memoryview(b"")  # one buffer for all: what is not passed on at once is copied
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -33,7 +34,7 @@ class Side:
 
     def __init__(self, ended: socket.socket) -> None:
         self.socket = ended
-        self.pending: memoryview = memoryview(b"")
+        self.pending: memoryview = NOTHING
         self.finished = False  # it sent its last byte
         self.shut = False  # we told it that there is no more
 
@@ -41,15 +42,20 @@ class Side:
 class Connection:
     """A client's connection and ours to the target. Each half is closed when the other side closed it, and all when both are."""
 
-    def __init__(self, loop: Loop, listener: Peer, client: socket.socket, target: socket.socket) -> None:
+    __slots__ = ("_client", "_listener", "_loop", "_target", "_timer")
+
+    def __init__(self, loop: Loop, listener: Peer, client: socket.socket, target: socket.socket, *, connected: bool) -> None:
         self._loop, self._listener = loop, listener
         self._client, self._target = Side(client), Side(target)
-        self._timer: Timer | None = loop.later(CONNECT_PATIENCE, self.abort)
-        for side in (self._client, self._target):
-            side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that vanished is noticed some day
-            side.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        loop.watch(client.fileno(), 0, lambda events: self._move(self._client, self._target, events))
-        loop.watch(target.fileno(), WRITE, self._connected)
+        self._timer: Timer | None = None
+        target.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that vanished is noticed some day
+        target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if connected:
+            self._begin()
+        else:
+            self._timer = loop.later(CONNECT_PATIENCE, self.abort)
+            loop.watch(client.fileno(), 0, self._from_client)
+            loop.watch(target.fileno(), WRITE, self._connected)
 
     def _connected(self, events: int) -> None:
         target = self._target.socket
@@ -60,8 +66,17 @@ class Connection:
             self._timer.cancel()
             self._timer = None
         self._loop.forget(target.fileno())
-        self._loop.watch(target.fileno(), 0, lambda events: self._move(self._target, self._client, events))
-        self._interest()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._loop.watch(self._client.socket.fileno(), READ, self._from_client)
+        self._loop.watch(self._target.socket.fileno(), READ, self._from_target)
+
+    def _from_client(self, events: int) -> None:
+        self._move(self._client, self._target, events)
+
+    def _from_target(self, events: int) -> None:
+        self._move(self._target, self._client, events)
 
     def _move(self, side: Side, other: Side, events: int) -> None:
         """Something happened on `side`: read from it for the other, or write to it what the other sent."""
@@ -69,12 +84,13 @@ class Connection:
             if events & WRITE and other.pending:
                 other.pending = other.pending[side.socket.send(other.pending) :]
             if events & (READ | HUNG) and not side.pending and not side.finished:
-                data = side.socket.recv(CHUNK)
-                if data:
-                    side.pending = memoryview(data)
-                    side.pending = side.pending[self._send(other.socket, data) :]
-                else:
+                size = side.socket.recv_into(BUFFER)
+                if not size:
                     side.finished = True
+                elif rest := self._rest(other.socket, size):
+                    side.pending = rest
+                elif not events & WRITE:
+                    return  # the usual: all is passed on, and nothing else has changed
             self._close_halves()
         except BlockingIOError:
             pass
@@ -87,14 +103,20 @@ class Connection:
             self._interest()
 
     @staticmethod
-    def _send(to: socket.socket, data: bytes) -> int:
+    def _rest(to: socket.socket, size: int) -> memoryview:
+        """Send so many bytes of the buffer; what the other end does not take."""
         try:
-            return to.send(data)
+            sent = to.send(BUFFER[:size])
         except BlockingIOError:
-            return 0
+            sent = 0
+        return memoryview(bytes(BUFFER[sent:size])) if sent < size else NOTHING
 
     def _close_halves(self) -> None:
-        for side, other in ((self._client, self._target), (self._target, self._client)):
+        client, target = self._client, self._target
+        if client.finished and target.finished and not client.pending and not target.pending:
+            client.shut = target.shut = True  # by closing
+            return
+        for side, other in ((client, target), (target, client)):
             if side.finished and not side.pending and not other.shut:
                 other.socket.shutdown(socket.SHUT_WR)
                 other.shut = True
@@ -114,7 +136,7 @@ class Connection:
         if self._timer:
             self._timer.cancel()
         for side in (self._client, self._target):
-            self._loop.forget(side.socket.fileno())
+            self._loop.forget(side.socket.fileno(), closing=True)
             side.socket.close()
         self._listener.ended(self)
 
@@ -126,7 +148,14 @@ class StreamForwarder:
         self._loop, self._item, self._listener = loop, item, listener
         self._connections: set[Connection] = set()
         self._timer: Timer | None = None
-        loop.watch(listener.fileno(), READ, self._accept)
+        self._target = (str(item.target), item.target_port)
+        self._heed(listener, READ)
+
+    def _heed(self, listener: socket.socket, mask: int) -> None:
+        # Connections have these from their listener: a peer that vanished is noticed some day, and nothing waits to be sent.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._loop.watch(listener.fileno(), mask, self._accept)
 
     @property
     def bound(self) -> socket.socket:
@@ -143,7 +172,7 @@ class StreamForwarder:
         self._listener = to
         listen(to)
         accepting = self._timer is None and len(self._connections) < MAX_CONNECTIONS
-        self._loop.watch(to.fileno(), READ if accepting else 0, self._accept)
+        self._heed(to, READ if accepting else 0)
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -175,13 +204,15 @@ class StreamForwarder:
             client.close()
             self._pause()
             return True
-        code = target.connect_ex((str(self._item.target), self._item.target_port))
-        if code not in (0, errno.EINPROGRESS):
+        code = target.connect_ex(self._target)
+        if code == errno.EINPROGRESS:
+            code = target.connect_ex(self._target)  # over a veth pair the answer has come by now, as a second call is told
+        if code not in (0, errno.EALREADY):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
             client.close()
             target.close()
             return True
-        self._connections.add(Connection(self._loop, self, client, target))
+        self._connections.add(Connection(self._loop, self, client, target, connected=code == 0))
         if len(self._connections) >= MAX_CONNECTIONS:
             self._loop.want(self._listener.fileno(), 0)
         return True
