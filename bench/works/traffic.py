@@ -18,8 +18,8 @@ MANNERS = {"": (), ", new connection each": ("-H", "Connection: close")}
 PLACES = ("127.0.0.1", "host address", "[::1]")
 STREAM = "TCP stream, container to container"
 # One client makes a hundred thousand connections here, straight and by 127.0.0.1, which look the same to the server but for their time stamps: it
-# takes one that meets the remains of another for an old duplicate, and the client waits a second. So nothing is to remain; at the client's end neither,
-# which now and then closes first: with ten thousand remains to one place the kernel looks long for a free port there, and less where fewer were.
+# takes one that meets the remains of another for an old duplicate, and the client waits a second. So nothing is to remain. At the client's end
+# neither, which now and then closes first: beside ten thousand remains to one place the kernel looks long for a free port there.
 NO_REMAINS = "net.ipv4.tcp_max_tw_buckets=0"
 SLICE = 1  # seconds of load between two ways; short ones that take turns often agree better than few long ones
 BRIDGE_FILTERS = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")

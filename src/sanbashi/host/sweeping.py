@@ -1,8 +1,8 @@
 """What nobody need wait for: links of containers that are gone, and sockets whose closing makes the kernel wait.
 
-Deleting a link takes the kernel 20 to 40 ms, though nobody can see it any more after the first: it is off the lists, then its addresses and routes go
-and its IPv4 settings, which the kernel tells; the rest are RCU barriers, of a bridge one more before the kernel tells of its end. Closing a socket of nfnetlink right after a transaction takes 5 to 15 ms, 50 ms
-later nothing.
+Deleting a link takes the kernel 20 to 40 ms, though nobody can see it any more after the first: it is off the lists, then its addresses, routes and
+IPv4 settings go, and the kernel tells of that. The rest are RCU barriers, one of them, for a bridge, before the kernel tells of the link's end.
+Closing a socket of nfnetlink right after a transaction takes 5 to 15 ms, 50 ms later nothing.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ class Sweeper:
 def deleted(told: socket.socket) -> set[int]:
     """The indexes of the links whose end has been told since, or the end of their IPv4 settings.
 
-    A link loses those when it is off the lists: what asks with the kernel's lock held waits until it is over, what asks without does not find it. Only
-    its folder in /sys/class/net stays until then.
+    A link loses those when it is off the lists: who asks with the kernel's lock held waits until it is over, who asks without does not find
+    it. Only its folder in /sys/class/net stays until then.
     """
     found = set()
     for kind, _, body in messages(told):
