@@ -12,6 +12,8 @@ import os
 import random
 import socket
 from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sanbashi.network.picture import Resolver
 from sanbashi.resolver import wire
@@ -27,7 +29,11 @@ from .hostservers import HostServers
 from .loop import READ, Loop
 from .streams import NO_ROOM
 
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
 BATCH = 32  # datagrams taken from one sandbox before the others have their turn
+FEW = 2  # of them that are taken one by one; where more wait they are taken all at once
 BUFFER = 4096  # the longest question that we read; a longer one is malformed for us
 MAX_READY = 4096  # ready answers of one view
 MAX_CONVERSATIONS = 64  # TCP connections of one sandbox; the oldest makes room
@@ -46,6 +52,13 @@ class Answering:
         self.host_is_told = False  # the host itself can ask us for the names of all networks
         self._ready: dict[View, Ready] = {}
         self._views: dict[str, dict[View, int]] = {}  # network -> views that see it -> how many sandboxes have them
+
+    @cached_property
+    def exchange(self) -> Exchange:
+        """Room for many questions at once."""
+        from .exchange import Exchange  # only who is asked much needs it, and ctypes costs 1 MB
+
+        return Exchange()
 
     def open(self, view: View) -> Ready:
         """The ready answers of a view; to be given back with `close`."""
@@ -92,6 +105,7 @@ class Served:
         udp.setblocking(False)
         tcp.setblocking(False)
         self._receive_from, self._send_to = udp.recvfrom, udp.sendto
+        self._few = FEW if udp.family == socket.AF_INET else BATCH
         self._loop.watch(udp.fileno(), READ, self.receive)
         self._loop.watch(tcp.fileno(), READ, self._accept)
 
@@ -117,7 +131,7 @@ class Served:
         """Answer what has come over UDP."""
         receive_from, send_to, ready, prepared, now = self._receive_from, self._send_to, self._ready, self._prepared, self._loop.now
         try:
-            for _ in range(BATCH):
+            for _ in range(self._few):
                 data, client = receive_from(BUFFER)
                 asked = data[2:]
                 if (replies := ready.get(asked)) is not None:
@@ -128,6 +142,27 @@ class Served:
                     self._consider(data, client)
         except OSError:  # nothing more; or the reply found no room or no way, and the client asks again
             return
+        if self._few == FEW:
+            self._receive_many()
+
+    def _receive_many(self) -> None:
+        """The same for as many as wait, at half the cost of each."""
+        exchange, descriptor = self._shared.exchange, self._udp.fileno()
+        ready, prepared, now = self._ready, self._prepared, self._loop.now()
+        begin = 0
+        questions = exchange.receive(descriptor)
+        for index, asked in enumerate(questions):
+            if (replies := ready.get(asked)) is not None:
+                rest = next(replies)
+            elif (kept := prepared.get(asked)) is not None and now < kept[0]:
+                rest = kept[1]
+            else:
+                rest = b""
+            if not rest or not exchange.answer(index, rest):
+                exchange.send(descriptor, begin, index)
+                begin = index + 1
+                self._consider(exchange.whole(index), exchange.client(index))
+        exchange.send(descriptor, begin, len(questions))
 
     def _consider(self, data: bytes, client: tuple[str, int]) -> None:
         """Answer what was not ready."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import signal
 import socket
 import struct
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kernel.keeper.conftest import read
 
 from sanbashi.network.picture import Item, Names, Resolver, Zone
 
@@ -101,6 +104,46 @@ def test_a_long_answer_is_cut_over_udp_and_whole_over_tcp(world: Any) -> None:
     assert world.ask(box, port, "many").startswith("NOERROR tc 10.")
     assert len(world.ask(box, port, "many", edns=4096).split()) == 101
     assert len(world.ask_tcp(box, port, "many").split()) == 101
+
+
+def test_a_crowd_of_questions_that_waited(world: Any, app: list[Item], query: Query) -> None:
+    """What has come while the keeper slept is taken at once: each asker gets its own answers, long ones, refusals and rubbish included."""
+    many = [Names("n1", f"m{number}", ("many",), (ip_address(f"10.0.1.{number}"),)) for number in range(1, 80)]
+    box = world.sandbox("a")
+    port = world.resolver(box, *app, *many)
+    kinds = {
+        "web01": (query("web01"), "NOERROR 10.0.0.2"),
+        "web02": (query("web02"), "NOERROR 10.0.0.3"),
+        "long": (query("many", edns=4096), "NOERROR 10.0.1."),
+        "unknown": (query("elsewhere.example"), "SERVFAIL"),
+        "no question": (query("web01")[:12], "FORMERR"),
+    }
+    askers = [world.connected(box, port) for _ in range(3)]
+    gone = world.connected(box, port)
+    wanted: list[dict[int, str]] = [{} for _ in askers]
+    for _ in range(2):  # in the second round answers are ready
+        os.kill(world.client.pid, signal.SIGSTOP)
+        for number in range(120):
+            data, answer = list(kinds.values())[number % len(kinds)]
+            asker = number % len(askers)
+            identity = len(wanted[asker]) + 1000 * (asker + 1)
+            askers[asker].send(identity.to_bytes(2, "big") + data[2:])
+            wanted[asker][identity] = answer
+            if number % 7 == 0:
+                askers[asker].send(b"\7"[: number % 2])  # too short to have an id
+                gone.send(data)
+        gone.close()
+        os.kill(world.client.pid, signal.SIGCONT)
+        for asker, left in zip(askers, wanted, strict=True):
+            asker.settimeout(5)
+            while left:
+                reply = asker.recv(65535)
+                identity = int.from_bytes(reply[:2], "big")
+                assert read(reply, identity).startswith(left.pop(identity))
+        gone = world.connected(box, port)
+    gone.close()
+    for asker in askers:
+        asker.close()
 
 
 def test_rubbish(world: Any, app: list[Item], query: Query) -> None:
