@@ -89,7 +89,7 @@ def test_containers_that_ignore_the_signal_are_ended_after_their_own_time(where:
     deaf = "until [ -e /shared/ready ]; do sleep 0.05; done; exec sleep 1000 3>/shared/pipe"
     running.cli("run", "-d", "--name", "witness", "--stop-timeout", "8", "-v", "shared:/shared", "busybox", "sh", "-c", witness)
     running.cli("run", "-d", "--name", "deaf", "--stop-timeout", "1", "-v", "shared:/shared", "busybox", "sh", "-c", deaf)
-    running.shell("for i in $(seq 1000); do docker top deaf | grep -q 'sleep 1000' && exit; sleep 0.05; done; exit 1")
+    running.shell("for i in $(seq 1000); do docker top deaf | grep -q 'sleep 1000$' && exit; sleep 0.05; done; exit 1")
     running.end()
     before = running.options
     running.options = (*before, "--live-restore=false")
