@@ -16,6 +16,7 @@ from .spelling import bracketed
 
 PROTOCOLS: Mapping[str, Protocol] = {"tcp": "tcp", "udp": "udp", "sctp": "sctp"}
 ORDER: Mapping[Protocol, int] = {"tcp": 0, "udp": 1, "sctp": 2}
+ANY: Mapping[int, IPAddress] = {4: ipaddress.IPv4Address(0), 6: ipaddress.IPv6Address(0)}
 
 Port = TypeVar("Port", PortSpec, PortBinding)
 
@@ -146,6 +147,7 @@ class Assigning:
     def __init__(self, state: NetworkState, facts: NetworkFacts, avoid: frozenset[tuple[str, int]], standing: Iterable[PortBinding]) -> None:
         self.state, self.facts, self.avoid = state, facts, avoid
         self.mine: dict[tuple[Protocol, IPAddress], int] = {}  # a bit a port
+        self.shut: dict[tuple[Protocol, IPAddress], int] = {}  # the same for what cannot be had on an address, found out once an address
         self.busy: dict[Protocol, int] = {}  # the same for what anybody holds on any address; only who looks for an ephemeral port needs it
         self.kept_away: dict[str, int] = {}
         self.standing: dict[tuple[Protocol, IPAddress, int], list[int]] = {}
@@ -161,6 +163,8 @@ class Assigning:
         numbers = span(port, spec.count)
         for address in addresses:
             self.mine[spec.protocol, address] = self.mine.get((spec.protocol, address), 0) | numbers
+            for place in beside(self.shut, spec.protocol, address):
+                self.shut[place] |= numbers
         if spec.protocol in self.busy:
             self.busy[spec.protocol] |= numbers
         return port
@@ -183,8 +187,11 @@ class Assigning:
 
     def lowest(self, spec: PortSpec, low: int, high: int, addresses: Collection[IPAddress]) -> int | None:
         """The first free port of a range that the user gave."""
-        ports = (p for p in range(low, high + 1) if (spec.protocol, p) not in self.avoid)
-        return next((p for p in ports if self.clash(spec.protocol, p, addresses) is None), None)
+        away = as_bits(port for protocol, port in self.avoid if protocol == spec.protocol) if self.avoid else 0
+        for address in addresses:
+            away |= self.shut_on(spec.protocol, address)
+        free = span(0, high - low + 1) & ~(away >> low)
+        return low + lowest_bit(free) if free else None
 
     def next_ephemeral(self, protocol: Protocol, low: int, high: int) -> int | None:
         """The port after the highest ephemeral one in use, from the start again where that is the last; free on every address, found by bits."""
@@ -206,37 +213,49 @@ class Assigning:
             self.kept_away[protocol] = as_bits(away)
         return self.kept_away[protocol]
 
-    def held(self, protocol: Protocol, address: IPAddress | None = None) -> int:
-        """The ports that are held, this sandbox's among them, a bit each: on any address, or on one and what cannot be beside it."""
+    def held(self, protocol: Protocol) -> int:
+        """The ports that are held on any address, this sandbox's among them, a bit each."""
         numbers = 0
         for places in (((place, held.numbers) for place, held in self.state.host_ports.items()), self.mine.items()):
-            for (other, where), more in places:
-                if other == protocol and (address is None or excludes(where, address)):
+            for (other, _), more in places:
+                if other == protocol:
                     numbers |= more
         return numbers
+
+    def shut_on(self, protocol: Protocol, address: IPAddress) -> int:
+        """The ports that cannot be had on an address: held there, or on what cannot be beside it."""
+        if (protocol, address) not in self.shut:
+            held = self.state.host_ports
+            numbers = 0
+            for place in beside(held, protocol, address):
+                numbers |= held[place].numbers
+            for place in beside(self.mine, protocol, address):
+                numbers |= self.mine[place]
+            self.shut[protocol, address] = numbers
+        return self.shut[protocol, address]
 
     def clash(self, protocol: Protocol, port: int, addresses: Iterable[IPAddress], count: int = 1) -> Taken | None:
         """The first of these addresses on which one of `count` ports from this one on is held."""
         for address in addresses:
-            if taken := self.held(protocol, address) & span(port, count):
-                number = lowest_bit(taken)
-                holders = (
-                    held.holder(number)
-                    for (other, where), held in self.state.host_ports.items()
-                    if other == protocol and excludes(where, address) and held.numbers >> number & 1
-                )
+            if taken := self.shut_on(protocol, address) >> port & span(0, count):
+                number = port + lowest_bit(taken)
+                held = self.state.host_ports
+                holders = (held[place].holder(number) for place in beside(held, protocol, address) if held[place].numbers >> number & 1)
                 return Taken(address, number, protocol, next(holders, ""))
         return None
+
+
+def beside(places: Mapping[tuple[Protocol, IPAddress], object], protocol: Protocol, address: IPAddress) -> list[tuple[Protocol, IPAddress]]:
+    """Those of these places where a port takes the same port on this address: of a single address two look-ups, however many there are."""
+    if address.is_unspecified:
+        return [place for place in places if place[0] == protocol and place[1].version == address.version]
+    everywhere = ANY[address.version]
+    return [place for place in ((protocol, address), (protocol, everywhere)) if place in places]
 
 
 def span(first: int, count: int) -> int:
     """A bit for each of `count` ports from the first on."""
     return ((1 << count) - 1) << first
-
-
-def excludes(one: IPAddress, other: IPAddress) -> bool:
-    """Whether a port on one address is taken by the same port on another."""
-    return one.version == other.version and (one == other or one.is_unspecified or other.is_unspecified)
 
 
 class Taken(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from .model import Network, PortSpec
 from .options import bridge_options
 from .publishing import ANY4
-from .spelling import bracketed
+from .spelling import bracketed, numbers
 
 
 def discarded(networks: Sequence[Network], specs: Iterable[PortSpec]) -> Iterator[str]:
@@ -48,6 +48,7 @@ def reason(network: Network) -> str:
 
 def written(spec: PortSpec) -> str:
     """A publication as `docker ps` shows it."""
-    ports = (str(port) for port in (spec.host_port, spec.host_port_end) if port)
+    choice = spec.host_port_end - spec.host_port + 1 if spec.host_port_end else spec.count
+    ports = numbers(spec.host_port, choice) if spec.host_port else ""
     host = f"{bracketed(spec.host_ip)}:" if spec.host_ip is not None else ""
-    return f"{host}{'-'.join(ports)}->{spec.container_port}/{spec.protocol}"
+    return f"{host}{ports}->{numbers(spec.container_port, spec.count)}/{spec.protocol}"

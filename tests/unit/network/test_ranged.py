@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from tests.fakes import FakeKernel
@@ -10,10 +13,10 @@ from tests.fakes import FakeKernel
 from sanbashi.containers.model import HostPort
 from sanbashi.errors import Failed
 from sanbashi.network.indexes import reindex
-from sanbashi.network.model import PortSpec
+from sanbashi.network.model import IPAddress, PortSpec
 from sanbashi.network.picture import Element, Forwarder, HeldPort, Item, Picture, singly, take_out, together
 from sanbashi.network.plan import Forget, Remove, plan
-from sanbashi.network.ports import parse_bindings
+from sanbashi.network.ports import Assigning, parse_bindings
 from sanbashi.network.ruleset import transaction
 from sanbashi.network.updating import with_ports
 from sanbashi.network.wanted import wanted
@@ -54,6 +57,51 @@ def test_a_port_within_a_range_is_held(spec: PortSpec) -> None:
         run(state, "late", "bridge", spec)
     assert refused.value.hint.endswith(":8200/tcp is published by container web")
     assert reindex(state) == state
+
+
+class Watched(dict[Any, Any]):
+    """Counts what is looked at."""
+
+    looked = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for key in super().__iter__():
+            self.looked += 1
+            yield key
+
+    def items(self) -> Any:
+        return ((key, super(Watched, self).__getitem__(key)) for key in self)
+
+    def __contains__(self, key: object) -> bool:
+        self.looked += 1
+        return super().__contains__(key)
+
+
+@pytest.mark.parametrize("address", [ANY4, ip_address("127.0.1.7")])
+@pytest.mark.parametrize("first, last", [(9000, 0), (9000, 9999), (0, 0)])
+def test_what_others_hold_is_looked_at_once_not_once_a_port(address: IPAddress, first: int, last: int) -> None:
+    state = fresh()
+    for n in range(20):
+        state = run(state, f"other{n}", "bridge", PortSpec(80, "tcp", ip_address("127.0.1.0") + n, 8000))
+
+    def looked(count: int) -> int:
+        places = Watched(state.host_ports)
+        assigning = Assigning(replace(state, host_ports=places), FACTS, frozenset(), ())  # type: ignore[arg-type]
+        for n in range(count):
+            assigning.assign(PortSpec(2 * n + 1, "tcp", None, first + n if first and not last else first, last), [address])
+        return places.looked
+
+    assert looked(100) == looked(1)
+
+
+def test_of_a_range_to_pick_from_the_lowest_that_is_free_everywhere() -> None:
+    state = run(fresh(), "web", "bridge", PortSpec(1, "tcp", None, 8000, count=3))
+    state = run(state, "local", "bridge", PortSpec(1, "tcp", ip_address("::1"), 8004))
+    picking = Assigning(state, FACTS, frozenset({("tcp", 8003), ("udp", 8005)}), ())
+    assert [picking.assign(PortSpec(n, "tcp", None, 8000, 8006), [ANY4, ANY6]) for n in (1, 2)] == [8005, 8006]
+    with pytest.raises(Failed, match=r"Bind for 0\.0\.0\.0:8006 failed: port is already allocated"):
+        picking.assign(PortSpec(3, "tcp", None, 8000, 8006), [ANY4, ANY6])
+    assert picking.assign(PortSpec(3, "udp", None, 8000, 8006), [ANY4, ANY6]) == 8000
 
 
 def test_one_of_a_range_goes_alone() -> None:

@@ -35,6 +35,11 @@ def test_ipv6_and_any_address_are_served_everywhere(host_ip: str) -> None:
     assert [said(network, host_ip=host_ip) for network in (FOUR, SIX, BOTH, INBOUND)] == [[], [], [], []]
 
 
+def test_ports_that_follow_each_other_are_named_as_a_range() -> None:
+    words = {f"{80 + n}/tcp": [HostPort(host_ip="127.0.0.1", host_port=str(8000 + n))] for n in range(3)}
+    assert list(discarded([SIX], parse_bindings(words))) == ["Published port 127.0.0.1:8000-8002->80-82/tcp is discarded: there is no IPv4 on six"]
+
+
 def test_a_networks_own_host_address_counts() -> None:
     assert said(BOUND, host_port="8000-8003") == ["Published port 8000-8003->80/tcp is discarded: there is no IPv4 on bound"]
     assert said(BOUND, host_ip="::1") == []
