@@ -271,3 +271,42 @@ def test_a_disk_mounted_while_the_daemon_runs_is_the_one_written_to(clean: Engin
         assert write(str(disk), "again") == "below\n" and clean.shell(f"ls {disk}").stdout == "again\nbelow\n"
     finally:
         clean.shell(f"umount {disk} 2>/dev/null; rm -rf {disk}")
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_mounts_propagate_as_the_bind_says(clean: Engine, runtime: str) -> None:
+    disk, snapshots = clean.machine.scratch / "shared", "grep -c /snapshots/ /proc/self/mountinfo || true"
+    clean.shell(f"mkdir -p {disk} && mount -t tmpfs shared {disk} && mount --make-shared {disk} && mkdir {disk}/h {disk}/c")
+    roots = int(clean.shell(snapshots).stdout)
+    try:
+        for name, propagation in (("both", "rshared"), ("in", "rslave"), ("none", "rprivate")):
+            clean.cli("run", "-d", "--name", name, "--privileged", "--runtime", runtime, "-v", f"{disk}:/p:{propagation}", "busybox", "sleep", "300")
+        clean.shell(f"mount -t tmpfs host {disk}/h && touch {disk}/h/host")
+        clean.cli("exec", "both", "sh", "-c", "mount -t tmpfs container /p/c && touch /p/c/container")
+        clean.cli("exec", "in", "sh", "-c", "mkdir -p /p/c/x && mount -t tmpfs own /p/c/x && touch /p/c/x/own")
+        seen = {name: clean.cli("exec", name, "sh", "-c", "ls /p/h /p/c").stdout.split() for name in ("both", "in", "none")}
+        heads = ["/p/c:", "/p/h:"]
+        assert {name: sorted(set(words) - set(heads)) for name, words in seen.items()} == {
+            "both": ["container", "host", "x"],
+            "in": ["container", "host", "x"],
+            "none": [],
+        }
+        assert sorted(clean.shell(f"ls {disk}/h {disk}/c/container {disk}/c/x").stdout.split()) == sorted(
+            [f"{disk}/c/container", f"{disk}/c/x:", f"{disk}/h:", "host"]
+        )
+        # Of their roots the host sees the root alone.
+        assert int(clean.shell(snapshots).stdout) == roots + 3
+        clean.cli("rm", "-f", "both", "in", "none")
+        assert clean.shell(f"ls -d {disk}/h/host {disk}/c/container").exit == 0
+    finally:
+        clean.shell(f"umount -R {disk}; rm -rf {disk}", check=False)
+
+
+def test_a_bind_of_links_in_a_circle_is_refused_and_leaves_nothing(clean: Engine) -> None:
+    link = clean.machine.scratch / "circle"
+    clean.shell(f"ln -s circle {link}")
+    try:
+        made = clean.cli("run", "--rm", "-v", f"{link}:/p", "busybox", "true", check=False)
+        assert made.exit != 0 and "internal error" not in made.stderr and "ymbolic link" in made.stderr
+    finally:
+        clean.shell(f"rm {link}")

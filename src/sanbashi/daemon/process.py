@@ -152,6 +152,7 @@ class Process:
             # With one file conmon itself begins it anew; what is kept beside it is put aside by us.
             log_size=0 if limits.rotated else limits.size,
             sources=[point.source for point in container.mounts if point.type == "bind"],
+            propagates=any(point.propagation.endswith(("slave", "shared")) for point in container.mounts),
         ) as launch:
             with stage("prepare"):
                 await self.volume_mounts.hold(container)

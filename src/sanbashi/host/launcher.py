@@ -23,10 +23,10 @@ WORKERS = 12  # programs being started at the same time; each waits for its runt
 
 
 class Launcher:
-    """Starts programs in worker threads, in a mount namespace `without` these mounts; in ours where there are none."""
+    """Starts programs in worker threads, in a mount namespace `without` these mounts; in ours where there are none. `peer` as Separated has it."""
 
-    def __init__(self, *, without: Sequence[Path] = ()) -> None:
-        self.separated = Separated(without) if without else None
+    def __init__(self, *, without: Sequence[Path] = (), peer: bool = False) -> None:
+        self.separated = Separated(without, peer=peer) if without else None
         self._threads = ThreadPoolExecutor(WORKERS, "launcher")
 
     def begin(self, work: Callable[[], T], sources: Sequence[str] = ()) -> Future[T]:

@@ -60,8 +60,8 @@ class Launch:
 
     def carry(self, places: Iterable[Path]) -> None:
         """Have these mounts of ours where the runtime creates the container; blocking."""
-        if self.launcher.separated is not None:
-            self.trees += [(clone_mount(place), place) for place in places]
+        if (separated := self.launcher.separated) is not None:
+            self.trees += [(clone_mount(place), place) for place in places if separated.left_out(os.path.realpath(place))]
 
     def release(self, waiting: Waiting) -> dict[str, Any]:
         """Have the runtime create the container, and wait for what conmon says of it; in a launcher's thread."""
@@ -165,11 +165,12 @@ class Monitor:
         log_size: int = 0,
         systemd_cgroup: bool = False,
         sources: Sequence[str] = (),
+        propagates: bool = False,
     ) -> AsyncIterator[Launch]:
         """A conmon of the container, started beside whatever is still to be made ready; it waits for `create`, and ends with the block without.
 
         `log_path` None keeps no log; `log_size` > 0 starts the log anew at that many bytes. The bundle is there, its specification may come later.
-        `sources` are the host's paths that the container is given.
+        `sources` are the host's paths that the container is given; `propagates`: mounts below them are to reach it, or the host from it.
         """
         bundle, closable = self.bundle(container_id), stdin and stdin_once and not terminal
         log = f"k8s-file:{log_path}" if log_path is not None else "none"
@@ -177,7 +178,7 @@ class Monitor:
         words += ["--log-size-max", str(log_size)] if log_size > 0 else []
         words += stream_words(terminal=terminal, stdin=stdin, closable=closable)
         words += ["-s"] if systemd_cgroup else []
-        launcher = self.runtimes.launcher_for(sources)
+        launcher = self.runtimes.launcher_for(sources, propagates=propagates)
         launch = Launch(container_id, runtime, launcher, launcher.begin(lambda: Waiting(words, bundle), sources), closable)
         try:
             yield launch

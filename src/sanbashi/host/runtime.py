@@ -134,7 +134,7 @@ class Runtimes:
         unified = [UNIFIED] if "crun" in found and (hybrid_cgroups() if hybrid is None else hybrid) else []
         self._crowds = [folder.resolve() for folder in (roots, pins) if folder]
         self.launcher = Launcher(without=[*unified, *self._crowds])
-        self._among = Launcher(without=unified)
+        self._among = Launcher(without=unified, peer=True)
         self.by_name = {name: Runtime(name, program, state / name, self.launcher, self.conmon) for name, program in found.items()}
         for runtime in self.by_name.values():
             runtime.state.mkdir(exist_ok=True, mode=0o711)
@@ -148,10 +148,14 @@ class Runtimes:
             raise Invalid(f"unknown or invalid runtime name: {name}", hint=f"this host has {', '.join(sorted(self.by_name))}")
         return chosen
 
-    def launcher_for(self, sources: Iterable[str]) -> Launcher:
-        """What starts a container that is given these paths of the host: one that is shown the other containers' mounts is started among them."""
-        shown = any(meet(Path(source).resolve(), crowd) for source in sources for crowd in self._crowds)
-        return self._among if shown else self.launcher
+    def launcher_for(self, sources: Iterable[str], *, propagates: bool = False) -> Launcher:
+        """What starts a container that is given these paths of the host: one that is shown the other containers' mounts is started among them.
+
+        So is one whose mounts and the host's are to reach each other (`propagates`): only from there do its own reach the host.
+        """
+        # Not Path.resolve, which raises at links in a circle: what is to be said of those the runtime says.
+        shown = any(meet(Path(os.path.realpath(source)), crowd) for source in sources for crowd in self._crowds)
+        return self._among if shown or propagates else self.launcher
 
     def hastened(self, spec: Mapping[str, Any], runtime: Runtime) -> Mapping[str, Any]:
         """A specification that means the same and costs the runtime less: crun takes the seccomp profile compiled."""

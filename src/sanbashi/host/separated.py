@@ -5,6 +5,8 @@ root is private (no systemd) has nothing that propagates: there a disk that came
 sources of the host has them compared first, in both namespaces, and the namespace is made anew where they are not the same. What runs stays in
 the older one.
 
+A container with a shared bind (-v a:b:rshared) mounts for the host too: for those there is a namespace whose mounts are peers of the daemon's.
+
 What is left out is made of other containers' mounts. The mounts that a container is made of itself are put there for as long as its runtime
 creates it (`in_place`).
 """
@@ -29,6 +31,7 @@ from .mounts import (
     MS_SLAVE,
     UMOUNT_NOFOLLOW,
     attach,
+    is_mounted,
     is_shared,
     libc,
     mount,
@@ -47,10 +50,14 @@ Identity = tuple[int, int]  # device and inode
 
 
 class Separated:
-    """The namespace as it is now. It is made by a thread that is in the daemon's; every other method is for the threads that start programs."""
+    """The namespace as it is now. It is made by a thread that is in the daemon's; every other method is for the threads that start programs.
 
-    def __init__(self, without: Sequence[Path]) -> None:
+    `peer`: what is mounted in it on a shared mount is mounted for the daemon too.
+    """
+
+    def __init__(self, without: Sequence[Path], *, peer: bool = False) -> None:
         self._without = without
+        self._peer = peer
         self._maker = threading.get_native_id()
         self._home = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
         self._root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -86,12 +93,12 @@ class Separated:
         """The first of these paths, or of the mounts below them, that is not here what it is to the daemon; "" where all are the same."""
         for source in sources:
             path, real, what = self.at_home(source)
-            if not self._left_out(real) and what != seen(path):
+            if not self.left_out(real) and what != seen(path):
                 return source
             if self._deaf and path == source:
                 for point in (*self.below(real), *(p for p in self._deafs if within(p, Path(real)))):
                     path, _, what = self.at_home(point)
-                    if not self._left_out(point) and what != seen(path):
+                    if not self.left_out(point) and what != seen(path):
                         return point
         return ""
 
@@ -126,7 +133,8 @@ class Separated:
         finally:
             os.close(namespace)
 
-    def _left_out(self, path: str) -> bool:
+    def left_out(self, path: str) -> bool:
+        """Whether a real path lies in what the namespace is without."""
         return any(within(path, place) for place in self._without)
 
     # -- the calling thread's namespace, the lock held
@@ -153,11 +161,14 @@ class Separated:
         self._thread.number = -1
         if libc.unshare(CLONE_NEWNS) != 0:
             refused("make the runtime's mount namespace")
-        mount("none", Path("/"), flags=MS_SLAVE | MS_REC)
+        if not self._peer:
+            mount("none", Path("/"), flags=MS_SLAVE | MS_REC)
         for place in self._without:
+            if self._peer and is_mounted(place):  # an unmount goes where what it lies on propagates to
+                mount("none", next(above for above in place.parents if os.path.ismount(above)), flags=MS_SLAVE)
             unmount(place, MNT_DETACH)
         if self._deaf:
-            self._deafs = [unescape(fields[4]) for fields in mount_lines() if not any(tag.startswith("master:") for tag in fields[6:])]
+            self._deafs = [unescape(fields[4]) for fields in mount_lines() if not any(tag.startswith(("master:", "shared:")) for tag in fields[6:])]
         older, self._namespace = self._namespace, os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
         if older >= 0:
             os.close(older)
