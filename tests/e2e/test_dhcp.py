@@ -477,6 +477,8 @@ def test_a_lease_is_renewed_whoever_is_killed(on: Engine, obedient: Obedient, ki
     identity, expires = told["id"], settings(on, "web")["DhcpLease"]["Expires"]
     renewed = {"kind": "request", "have": "10.7.0.50", "from": "10.7.0.50", "id": identity}
     obedient.until(**renewed)
+    # On a busy machine the first question may have been asked twice.
+    sought = [m for m in obedient.heard if m.get("kind") == "discover"]
     eventually(lambda: settings(on, "web")["DhcpLease"]["Expires"] > expires)
     on.kill()
     renewals_from_now(obedient)
@@ -498,7 +500,7 @@ def test_a_lease_is_renewed_whoever_is_killed(on: Engine, obedient: Obedient, ki
         obedient.until(**renewed)
     assert addresses(on, "web") == ["10.7.0.50/24"] and on.address("web", "lan") == "10.7.0.50"
     asked = [m for m in obedient.heard if m.get("kind") in ("discover", "release")]
-    assert len([m for m in asked if m["kind"] == "discover"]) == 1 and not [m for m in asked if m["kind"] == "release"]
+    assert sought and asked == sought
     on.cli("rm", "-f", "web")
     assert obedient.until(kind="release")["have"] == "10.7.0.50"
 
