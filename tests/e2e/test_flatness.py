@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -61,7 +62,11 @@ def mounts_around(on: Engine, name: str) -> int:
 
 
 def ipv6_routes(on: Engine) -> int:
-    """What the kernel goes through when a link comes or goes."""
+    """What the kernel goes through when a link comes or goes. A new address has its two once nobody else was found to have it."""
+    deadline = time.monotonic() + 20
+    while on.machine.run(["ip", "-6", "-o", "address", "show", "tentative"]).stdout:
+        assert time.monotonic() < deadline, "an address that is still looked for"
+        time.sleep(0.1)
     return len(on.machine.run(["ip", "-6", "route", "show", "table", "all"]).stdout.splitlines())
 
 
