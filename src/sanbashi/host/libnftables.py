@@ -8,6 +8,7 @@ import functools
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,40 +31,40 @@ def library() -> ctypes.CDLL:
         getattr(lib, name).restype = ctypes.c_char_p
     lib.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
     lib.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-    for _ in range(LOW_RESERVED):
-        keep_low()
+    keep_low()
     return lib
 
 
 # The library waits with select(2), which ends the whole process at a descriptor of FD_SETSIZE or more: with a thousand containers a new
-# socket gets such a number. So some low numbers are held, and one is let go at the moment in which the library opens its socket.
-FD_SETSIZE, LOW_RESERVED, ATTEMPTS = 1024, 16, 100
+# socket gets such a number. So some low numbers are held, and one is let go at the moment in which the library opens its socket. Each that is
+# snatched then may be gone for long, so what is missing is made up for whenever a low one is free.
+FD_SETSIZE, LOW_RESERVED, ATTEMPTS = 1024, 64, 100
 low: list[int] = []
 
 
 def keep_low() -> None:
-    """Hold one more low descriptor, if one is free."""
-    held = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-    if held < FD_SETSIZE and len(low) < LOW_RESERVED:
+    """Hold as many low descriptors as are to be held, as far as they are free."""
+    while len(low) < LOW_RESERVED:
+        held = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        if held >= FD_SETSIZE:
+            os.close(held)
+            return
         low.append(held)
-    else:
-        os.close(held)
 
 
 def new_context() -> tuple[ctypes.c_void_p, int]:
     """A context and its netlink socket, which has a low number; another thread may snatch the number that was let go, then the next is tried."""
     for _ in range(ATTEMPTS):
-        if not low:
-            keep_low()
-        if not low:
-            break
+        keep_low()
+        if not low:  # whoever snatched the last may be done with it soon
+            time.sleep(0.001)
+            continue
         number = low.pop()
         os.close(number)
         context: ctypes.c_void_p = library().nft_ctx_new(0)
         if is_the_librarys(number):
             return context, number
         library().nft_ctx_free(context)
-        keep_low()
     raise OSError(errno.EMFILE, "no descriptor below 1024 is free for nftables")
 
 

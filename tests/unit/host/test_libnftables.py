@@ -53,3 +53,42 @@ def test_a_number_that_another_thread_snatches_is_not_taken_for_the_librarys(mon
     finally:
         for each in snatched:
             each.close()
+
+
+def test_numbers_that_were_snatched_are_made_up_for() -> None:
+    """Each start of a thousand lets a few go: were none taken again until the last is gone, a busy daemon would run out of them."""
+    libnftables.library()
+    libnftables.keep_low()
+    whole, snatched = len(libnftables.low), [libnftables.low.pop() for _ in range(5)]
+    try:
+        context, number = libnftables.new_context()
+        assert number < libnftables.FD_SETSIZE and number not in snatched
+        assert len(libnftables.low) == whole - 1
+        libnftables.library().nft_ctx_free(context)
+        libnftables.keep_low()
+        assert len(libnftables.low) == whole == libnftables.LOW_RESERVED
+    finally:
+        for each in snatched:
+            os.close(each)
+
+
+def test_the_last_low_number_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was snatched by something that is soon done."""
+    libnftables.library()
+    libnftables.keep_low()
+    asked = []
+    put_by = libnftables.low.copy()
+
+    def keep_low() -> None:
+        asked.append(True)
+        if len(asked) == 3:
+            libnftables.low.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+
+    monkeypatch.setattr(libnftables, "keep_low", keep_low)
+    libnftables.low.clear()
+    try:
+        context, _ = libnftables.new_context()
+        assert len(asked) == 3
+        libnftables.library().nft_ctx_free(context)
+    finally:
+        libnftables.low.extend(put_by)
