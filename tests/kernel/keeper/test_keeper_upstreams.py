@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -79,6 +80,23 @@ def test_the_hosts_file_is_followed(world: Any, reply: Make, eventually: Callabl
     eventually(lambda: world.ask(box, port, "example.com") == "NOERROR 192.0.2.1")
     world.follow("127.0.0.54")
     eventually(lambda: world.ask(box, port, "example.com") == "NOERROR 192.0.2.2")  # and not what the other had said
+
+
+def test_a_link_in_the_hosts_files_place_is_followed(
+    world: Any, reply: Make, eventually: Callable[[Callable[[], bool]], None], tmp_path: Path
+) -> None:
+    """As systemd-resolved and NetworkManager have it; the link is replaced in one step, by one to a file as old and as long as the other."""
+    box = world.sandbox("a")
+    world.server("", HOST, lambda data: [reply(data, "192.0.2.1")])
+    world.server("", "127.0.0.54", lambda data: [reply(data, "192.0.2.2")])
+    port = world.resolver(box)
+    for server, name, answer in ((HOST, "stub", "192.0.2.1"), ("127.0.0.54", "full", "192.0.2.2")):
+        target, link = tmp_path / name, tmp_path / f"{name}.link"
+        target.write_text(f"nameserver {server}\n".ljust(30) + "\n")
+        os.utime(target, (1_700_000_000, 1_700_000_000))
+        link.symlink_to(target)
+        link.rename(world.resolv_conf)
+        eventually(lambda answer=answer: world.ask(box, port, "example.com") == f"NOERROR {answer}")
 
 
 def test_nxdomain_passes_and_is_kept(world: Any, reply: Make) -> None:
