@@ -116,7 +116,7 @@ def test_a_client_is_told_what_its_version_knows(clean: Engine) -> None:
     ("method", "path", "status", "sentence"),
     [
         ("GET", "/events?since=20&until=10", 400, "`since` time (20) cannot be after `until` time (10)"),
-        ("GET", "/networks/bridge?verbose=maybe", 400, "invalid value for verbose: maybe"),
+        ("GET", "/networks/bridge?verbose=maybe", 400, 'invalid value for verbose: maybe: strconv.ParseBool: parsing "maybe": invalid syntax'),
         ("GET", "/networks/bridge?scope=swarm", 404, "network bridge not found"),
         ("GET", "/images/json?identity=1", 400, "conflicting options: identity requires manifests=1"),
         ("POST", "/images/busybox/tag?repo=sha256", 400, "refusing to create an ambiguous tag using digest algorithm as name"),
