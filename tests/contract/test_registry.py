@@ -18,8 +18,8 @@ from tests.contract.faulty_registry import DOCKER, DOCKER_LIST, Faulty, layer, s
 from tests.contract.image_service import Service
 
 from sanbashi.errors import Failed, NotFound, SanbashiError
-from sanbashi.host.endpoints import Endpoint
 from sanbashi.host.registry import Answer, Credentials, Registry, Session
+from sanbashi.host.registry_endpoints import Endpoint
 from sanbashi.images.reference import parse_reference
 
 pytestmark = pytest.mark.root  # layers have owners, devices and trusted attributes

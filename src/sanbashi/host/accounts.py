@@ -11,9 +11,9 @@ from urllib3.exceptions import HTTPError
 from ..errors import Failed, SanbashiError, Unauthorized
 from ..images.reference import DEFAULT_DOMAIN, Reference
 from .authorization import AGENT, REDIRECTS, Credentials, Keyring
-from .endpoints import Endpoint
 from .refusals import Unreachable, reason, refusal, unreachable
 from .registry import Registry, Session
+from .registry_endpoints import Endpoint
 
 INDEX = "https://index.docker.io"
 MAX_RESULTS = 4 << 20  # bytes

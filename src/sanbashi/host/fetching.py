@@ -13,8 +13,8 @@ from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, Res
 from ..errors import Failed, Forbidden, Invalid, NotFound, SanbashiError, Unauthorized
 from .authorization import AGENT, REDIRECTS
 from .blobs import CHUNK
-from .endpoints import TIMEOUT, proxy_for
 from .refusals import Unreachable, reason, unreachable
+from .registry_endpoints import TIMEOUT, proxy_for
 
 LONGEST = 4096  # bytes of what a server says beside its refusal
 REFUSED: dict[int, type[SanbashiError]] = {400: Invalid, 401: Unauthorized, 403: Forbidden, 404: NotFound}

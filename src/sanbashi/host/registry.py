@@ -18,8 +18,8 @@ from ..images.manifest import ACCEPTED, MAX_MANIFEST, Descriptor, digest_of
 from ..images.reference import Reference
 from .authorization import AGENT, BUSY, REDIRECTS, Credentials, Keyring
 from .blobs import CHUNK, DigestMismatch, Ingest
-from .endpoints import Endpoint, Endpoints
 from .refusals import Denied, Refusals, Unreachable, refusal, unreachable
+from .registry_endpoints import Endpoint, Endpoints
 
 T = TypeVar("T")
 ATTEMPTS = 6  # without a byte of progress between them

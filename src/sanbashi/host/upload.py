@@ -11,9 +11,9 @@ import urllib3
 
 from ..errors import Failed
 from .blobs import CHUNK
-from .endpoints import Endpoint
 from .refusals import Refusals, Unreachable
 from .registry import ATTEMPTS, Session
+from .registry_endpoints import Endpoint
 
 MOUNTABLE = (200, 201, 202)
 BYTES = "application/octet-stream"

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from sanbashi.cli.client import Wire
+import pytest
+
+from sanbashi.cli.client import Daemon, Wire
 
 Answer = Callable[[str, str, Any], Any]
 
@@ -47,3 +50,9 @@ class StandIn:
 
     def connect(self, *_: object) -> Wire:
         return Wire(Link(self.answer, self.requests))  # type: ignore[arg-type]
+
+    def put_in_place(self, monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
+        """Every client of this test speaks to it, with the configuration in that folder."""
+        monkeypatch.setattr(Daemon, "connect", self.connect)
+        monkeypatch.setattr("sanbashi.cli.client.Wire.send", lambda wire, data: wire.socket.sendall(data))
+        monkeypatch.setenv("SANBASHI_CONFIG", str(config))

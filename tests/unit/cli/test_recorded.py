@@ -9,7 +9,6 @@ import pytest
 from tests.e2e.record_cli import CREATED, pruned
 from tests.unit.cli.standin import StandIn
 
-from sanbashi.cli.client import Daemon
 from sanbashi.cli.main import answer
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cli"
@@ -27,9 +26,7 @@ def daemon_says(method: str, path: str, body: Any) -> Any:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandIn:
     daemon = StandIn(daemon_says)
-    monkeypatch.setattr(Daemon, "connect", daemon.connect)
-    monkeypatch.setattr("sanbashi.cli.client.Wire.send", lambda wire, data: wire.socket.sendall(data))
-    monkeypatch.setenv("SANBASHI_CONFIG", str(tmp_path))
+    daemon.put_in_place(monkeypatch, tmp_path)
     monkeypatch.setenv("FOO", "bar")
     monkeypatch.delenv("SANBASHI_API_VERSION", raising=False)
     monkeypatch.delenv("DOCKER_API_VERSION", raising=False)

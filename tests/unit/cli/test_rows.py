@@ -11,7 +11,6 @@ import pytest
 from tests.unit.cli.standin import StandIn
 
 import sanbashi.cli
-from sanbashi.cli.client import Daemon
 from sanbashi.cli.gotemplate.values import Methods
 from sanbashi.cli.main import answer
 
@@ -40,9 +39,7 @@ def daemon_says(method: str, path: str, body: Any) -> Any:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandIn:
     daemon = StandIn(daemon_says)
-    monkeypatch.setattr(Daemon, "connect", daemon.connect)
-    monkeypatch.setattr("sanbashi.cli.client.Wire.send", lambda wire, data: wire.socket.sendall(data))
-    monkeypatch.setenv("SANBASHI_CONFIG", str(tmp_path))
+    daemon.put_in_place(monkeypatch, tmp_path)
     return daemon
 
 

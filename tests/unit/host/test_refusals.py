@@ -20,9 +20,9 @@ from urllib3.exceptions import (
 )
 
 from sanbashi.errors import Failed, NotFound
-from sanbashi.host.endpoints import Endpoint
 from sanbashi.host.refusals import refusal, unreachable
 from sanbashi.host.registry import Registry
+from sanbashi.host.registry_endpoints import Endpoint
 from sanbashi.images.reference import parse_reference
 
 WEB = parse_reference("team/web:1")

@@ -2,6 +2,7 @@
 
 from sanbashi.cli.command import FORMAT_TABLE, Call, Command
 from sanbashi.cli.containers import HEADINGS as CONTAINER_HEADINGS
+from sanbashi.cli.containers import RAW as CONTAINER_RAW
 from sanbashi.cli.containers import ContainerRow
 from sanbashi.cli.failure import Failure
 from sanbashi.cli.gotemplate.values import Methods
@@ -29,19 +30,9 @@ created_at: {{.CreatedAt}}
 virtual_size: {{.Size}}
 
 {{end -}}
-{{range .Containers}}type: Container
-container_id: {{.ID}}
-image: {{.Image}}
-command: {{.Command}}
-created_at: {{.CreatedAt}}
-state: {{- pad .State 1 0}}
-status: {{- pad .Status 1 0}}
-names: {{.Names}}
-labels: {{- pad .Labels 1 0}}
-ports: {{- pad .Ports 1 0}}
-size: {{.Size}}
-
-{{end -}}
+"""
+DETAILS += f"{{{{range .Containers}}}}type: Container\n{CONTAINER_RAW}size: {{{{.Size}}}}\n\n{{{{end -}}}}\n"
+DETAILS += """\
 {{range .Volumes}}type: Volume
 name: {{.Name}}
 driver: {{.Driver}}
