@@ -159,7 +159,8 @@ class Ufw(Firewall):
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        self.shell("ufw default deny routed; ufw --force enable")
+        # Its first start ever goes by the rules of its package, which lack two for IPv6 that it then writes there itself.
+        self.shell("ufw default deny routed; ufw --force enable; ufw reload")
         try:
             yield
         finally:
