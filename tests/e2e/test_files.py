@@ -302,6 +302,99 @@ def test_mounts_propagate_as_the_bind_says(clean: Engine, runtime: str) -> None:
         clean.shell(f"umount -R {disk}; rm -rf {disk}", check=False)
 
 
+@pytest.mark.parametrize(("propagation", "kind"), [("rshared", "shared mount"), ("rslave", "shared or slave mount")])
+def test_a_bind_that_cannot_propagate_is_refused(clean: Engine, propagation: str, kind: str) -> None:
+    disk = clean.machine.scratch / "private"
+    clean.shell(f"mkdir -p {disk} && mount -t tmpfs private {disk} && mount --make-private {disk}")
+    try:
+        done = clean.cli("run", "--name", "no", "-v", f"{disk}/new:/p:{propagation}", "busybox", "true", check=False)
+        assert done.exit == 125 and f"path {disk}/new is mounted on {disk} but it is not a {kind}" in done.stderr
+        status, _ = clean.call("POST", "/containers/no/start")
+        assert status == 500
+    finally:
+        clean.cli("rm", "-f", "no", check=False)
+        clean.shell(f"umount {disk}; rmdir {disk}", check=False)
+
+
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_a_mount_that_was_made_shared_later_propagates(clean: Engine, runtime: str) -> None:
+    disk, first = clean.machine.scratch / "later", clean.machine.scratch / "first"
+    for place in (disk, first):
+        clean.shell(f"mkdir -p {place} && mount -t tmpfs later {place} && mount --make-private {place} && mkdir {place}/h")
+    try:
+        clean.shell(f"mount --make-shared {first}")
+        # From here on there is a namespace of the runtimes in which the other is private.
+        clean.cli("run", "--rm", "--runtime", runtime, "-v", f"{first}:/p:rshared", "busybox", "true")
+        clean.shell(f"mount --make-shared {disk}")
+        clean.cli("run", "-d", "--name", "box", "--privileged", "--runtime", runtime, "-v", f"{disk}:/p:rshared", "busybox", "sleep", "300")
+        clean.shell(f"mount -t tmpfs host {disk}/h && touch {disk}/h/host")
+        assert clean.cli("exec", "box", "ls", "/p/h").stdout == "host\n"
+        clean.cli("exec", "box", "sh", "-c", "mkdir /p/c && mount -t tmpfs container /p/c && touch /p/c/container")
+        assert clean.shell(f"ls {disk}/c").stdout == "container\n"
+    finally:
+        clean.cli("rm", "-f", "box", check=False)
+        clean.shell(f"umount -R {disk} {first}; rm -rf {disk} {first}", check=False)
+
+
+def test_what_cannot_be_deleted_keeps_nobody_from_starting(clean: Engine) -> None:
+    if clean.kind != "sanbashi":
+        pytest.skip("dockerd keeps such a container as dead")
+    layers = clean.root / "data/snapshots"
+    clean.cli("run", "-d", "--name", "stuck", "busybox", "sh", "-c", "mkdir /d && echo > /d/f && echo > /d/ready && exec sleep 1000")
+    clean.cli("exec", "stuck", "sh", "-c", "until [ -e /d/ready ]; do sleep 0.05; done")
+    upper = layers / clean.cli("inspect", "-f", "{{.Id}}", "stuck").stdout.strip() / "upper/d/f"
+    if clean.shell(f"chattr +i {upper}", check=False).exit:
+        pytest.skip("this file system has no immutable files")
+    try:
+        refused = clean.cli("rm", "-f", "stuck", check=False)
+        assert "unable to remove filesystem: unlinkat" in refused.stderr and "/upper/d/f: operation not permitted" in refused.stderr
+        clean.end()
+        clean.start()
+        assert "/upper/d/f: operation not permitted" in clean.tail()
+    finally:
+        clean.shell(f"chattr -i {layers}/*/upper/d/f {layers}/.gone-*/upper/d/f", check=False)
+    clean.end()
+    clean.start()
+    assert clean.shell(f"ls -A {layers}").stdout == ""
+
+
+def test_an_anonymous_volume_that_cannot_be_deleted_keeps_no_container(clean: Engine) -> None:
+    if clean.kind != "sanbashi":
+        pytest.skip("docker names its folder otherwise")
+    clean.cli("run", "-d", "--rm", "--name", "keeps", "-v", "/v", "busybox", "sh", "-c", "echo > /v/f; touch /v/ready; exec sleep 1000")
+    clean.cli("exec", "keeps", "sh", "-c", "until [ -e /v/ready ]; do sleep 0.05; done")
+    volume = clean.cli("inspect", "-f", "{{(index .Mounts 0).Name}}", "keeps").stdout.strip()
+    file = clean.root / "data/volumes" / volume / "_data/f"
+    if clean.shell(f"chattr +i {file}", check=False).exit:
+        pytest.skip("this file system has no immutable files")
+    try:
+        clean.cli("rm", "-f", "keeps")
+        assert clean.cli("ps", "-aq").stdout == "" and clean.cli("volume", "ls", "-q").stdout.split() == [volume]
+        refused = clean.cli("volume", "rm", volume, check=False)
+        assert refused.exit == 1 and f"unlinkat {file}: operation not permitted" in refused.stderr
+    finally:
+        clean.shell(f"chattr -i {file}", check=False)
+    clean.cli("volume", "rm", volume)
+
+
+def test_a_root_that_a_death_left_in_place_is_unmounted_at_the_next_start(clean: Engine) -> None:
+    if clean.kind != "sanbashi":
+        pytest.skip("dockerd starts its runtimes in its own namespace")
+    clean.cli("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    monitor = next(pid for pid, line in clean.machine.processes().items() if "conmon" in line)
+    place = clean.root / "data/snapshots" / clean.cli("create", "--name", "starts", "busybox", "true").stdout.strip() / "merged"
+    mounts = f"grep -c {place} /proc/{monitor}/mountinfo || true"
+    clean.shell(f"nsenter --target {monitor} --mount mount -t tmpfs left {place}")
+    assert clean.shell(mounts).stdout == "1\n"
+    clean.kill()
+    clean.start()
+    try:
+        assert clean.shell(mounts).stdout == "0\n"
+        assert clean.cli("exec", "box", "true").exit == 0 and clean.cli("start", "-a", "starts").exit == 0
+    finally:
+        clean.cli("rm", "-f", "box", "starts")
+
+
 def test_a_bind_of_links_in_a_circle_is_refused_and_leaves_nothing(clean: Engine) -> None:
     link = clean.machine.scratch / "circle"
     clean.shell(f"ln -s circle {link}")

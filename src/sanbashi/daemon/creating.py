@@ -15,6 +15,7 @@ from ..containers.names import check_name, random_name
 from ..containers.request import container_of
 from ..errors import Conflict, Invalid, NotFound, SanbashiError
 from ..host.copying import check_binds
+from ..host.deleting import delete
 from ..images.manifest import checked_platform, parse_platform, platform_of, suits
 from ..images.model import Image
 from ..network import commands
@@ -28,7 +29,6 @@ from .core import Core, both, new_id, now, whole
 from .images import Images
 from .linking import check_links
 from .networking import Networking
-from .removing import remove_tree
 from .stages import stage, stages
 from .volumes import Volumes
 
@@ -133,7 +133,7 @@ class Creating:
         """Take away what was made for a container that does not come to be; all that can be, and then the first failure."""
         core = self.core
         snapshot = core.on_host(core.snapshots.remove, container.id)
-        await both(snapshot, core.on_host(remove_tree, core.container_dir(container.id)), self.forsake(container.anonymous_volumes))
+        await both(snapshot, core.on_host(delete, core.container_dir(container.id)), self.forsake(container.anonymous_volumes))
 
     async def forsake(self, volumes: Iterable[str]) -> None:
         """Remove anonymous volumes of which no container will know."""

@@ -24,6 +24,7 @@ from ..host.groups import Haste
 from ..host.monitor import Exit, Monitor
 from ..host.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_shm, unmount
 from ..host.parts import mount_part, unmount_parts
+from ..host.propagation import check_propagation, propagates
 from ..host.rootfs import block_numbers, every_device, find_user, host_device
 from ..host.runtime import Runtime, Runtimes
 from .core import Core
@@ -120,6 +121,7 @@ class Process:
             rootfs = core.snapshots.mount(container.id)
             core.snapshots.mount_images(container.mounts)
             make_sources(container.mounts)
+            check_propagation(container.mounts)
             if container.host_config.ipc_mode == "shareable":
                 mount_shm(core.container_dir(container.id) / "shm", container.host_config.shm_size)
             for mount in container.mounts:
@@ -152,7 +154,7 @@ class Process:
             # With one file conmon itself begins it anew; what is kept beside it is put aside by us.
             log_size=0 if limits.rotated else limits.size,
             sources=[point.source for point in container.mounts if point.type == "bind"],
-            propagates=any(point.propagation.endswith(("slave", "shared")) for point in container.mounts),
+            propagates=any(map(propagates, container.mounts)),
         ) as launch:
             with stage("prepare"):
                 await self.volume_mounts.hold(container)

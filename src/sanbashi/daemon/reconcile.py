@@ -80,6 +80,7 @@ class Reconcile:
         await self.reconnect()
         await self.serve_host(for_host)
         await self.process.remove_strays({c.id for c in alive})
+        await self.clear_stranded(alive)
         for container in alive:
             if container.state.status == "running":
                 self.lifecycle.health.begin(container)
@@ -92,6 +93,13 @@ class Reconcile:
         """What no picture holds: the routes that the kernel made with our bridges' addresses."""
         try:
             await self.drift.connect(self.core.state.network.networks, "start-up")
+        except SanbashiError as error:
+            log.error("start-up: %s", error.message)
+
+    async def clear_stranded(self, alive: Sequence[Container]) -> None:
+        """Roots that the last daemon was putting in place when it was killed."""
+        try:
+            await self.core.on_host(self.core.snapshots.clear_stranded, [container.monitor_pid for container in alive])
         except SanbashiError as error:
             log.error("start-up: %s", error.message)
 
@@ -109,7 +117,15 @@ class Reconcile:
             if container.state.status == "removing":
                 await self.process.destroy(container)
                 await self.networking.sandboxes.close(container, msgspec.structs.replace(container, sandbox_id=""))
-                await self.lifecycle.removing.remove_whole(self.core.state.containers[container.id], volumes=container.host_config.auto_remove)
+                await self.remove(container.id, volumes=container.host_config.auto_remove)
+
+    async def remove(self, container_id: str, *, volumes: bool) -> None:
+        """Remove a container that has stopped; what is in the way is logged, and no reason not to start."""
+        container = self.core.state.containers[container_id]
+        try:
+            await self.lifecycle.removing.remove_whole(container, volumes=volumes)
+        except SanbashiError as error:
+            log.error("start-up: the removal of %s: %s", container.name, error.message)
 
     async def take_stock(self) -> tuple[list[Container], list[tuple[Container, int]]]:
         """The containers that still run, and those that ended while nobody looked with their exit codes; both saved."""
@@ -136,7 +152,7 @@ class Reconcile:
                 await self.process.destroy(container)
                 await core.put(msgspec.structs.replace(container, sandbox_id=""), fact=True)
                 if container.host_config.auto_remove and container.state.status == "created":
-                    await self.lifecycle.removing.remove_whole(core.state.containers[container.id], volumes=True)
+                    await self.remove(container.id, volumes=True)
         return alive, ended
 
     async def saved_as_exited(self, container: Container, code: int) -> Container:
@@ -178,7 +194,10 @@ class Reconcile:
         for container in list(self.core.state.containers.values()):
             policy = container.host_config.restart_policy
             if container.state.status == "exited" and container.host_config.auto_remove:
-                await self.lifecycle.remove(container.id, volumes=True)
+                try:
+                    await self.lifecycle.remove(container.id, volumes=True)
+                except SanbashiError as error:
+                    log.error("the removal of %s: %s", container.name, error.message)
             elif container.state.status == "exited" and starts_with_daemon(
                 policy,
                 stopped_by_user=container.stopped_by_user,

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ..containers.model import Container
-from ..errors import SanbashiError
+from ..errors import SanbashiError, Unavailable
 from ..host.crash import crash_point
+from ..host.deleting import delete
 from ..host.volume_mounts import remove_volume
 from .content import Content
 from .core import Core
 from .exits import Exits
 from .process import Process
 from .restarts import Restarts
+
+log = logging.getLogger("sanbashi.containers")
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Removing:
     async def clear_away(self, remains: Path | None) -> None:
         """Delete what `take_out` has left, for which who waits for the removal need not wait; after a crash the next start does it."""
         if remains:
-            await self.core.on_host(remove_tree, remains)
+            await self.core.on_host(delete, remains)
 
     async def take_out(self, container: Container, *, volumes: bool) -> Path | None:
         """Remove a stopped container but for the deletion of the files that this gives.
@@ -52,9 +53,7 @@ class Removing:
         crash_point("removing")
         remains = await core.on_host(self.remove_files, container)
         try:
-            gone = self.anonymous_volumes(container) if volumes else ()
-            for name in gone:
-                await core.on_host(remove_volume, core.config.data_root / "volumes" / name)
+            gone = [name for name in self.anonymous_volumes(container) if await self.has_removed(name)] if volumes else []
             crash_point("files gone")
             new = core.state.without_container(container.id)
             for name in gone:
@@ -71,6 +70,17 @@ class Removing:
             await core.on_host(self.content.drop, bereft)
         return remains
 
+    async def has_removed(self, volume: str) -> bool:
+        """Remove the files of an anonymous volume; False where they have to stay, which is logged and keeps no container from going, as in Docker."""
+        try:
+            await self.core.on_host(remove_volume, self.core.config.data_root / "volumes" / volume)
+        except Unavailable:  # a full disk, on which the whole is tried again
+            raise
+        except SanbashiError as error:
+            log.error("%s", error.message)
+            return False
+        return True
+
     def anonymous_volumes(self, container: Container) -> tuple[str, ...]:
         """The container's own anonymous volumes that nobody else mounts."""
         if not container.anonymous_volumes:
@@ -79,17 +89,8 @@ class Removing:
         return tuple(n for n in container.anonymous_volumes if n in self.core.state.volumes and n not in used)
 
     def remove_files(self, container: Container) -> Path | None:
-        remains = self.core.snapshots.set_aside(container.id)
-        remove_tree(self.core.container_dir(container.id))
-        remove_tree(self.core.bundle_dir(container.id))
-        return remains
-
-
-def remove_tree(path: os.PathLike[str]) -> None:
-    """Remove a folder; gone already is success."""
-    shutil.rmtree(path, ignore_errors=False, onerror=gone_is_fine)
-
-
-def gone_is_fine(function: Any, path: str, failure: Any) -> None:
-    if not isinstance(failure[1], FileNotFoundError):
-        raise failure[1]
+        """All but what lies in its writable layer, which is set aside last: where something else cannot go, the next try finds it in its place."""
+        self.core.snapshots.unmount(container.id)
+        delete(self.core.container_dir(container.id))
+        delete(self.core.bundle_dir(container.id))
+        return self.core.snapshots.set_aside(container.id)

@@ -29,14 +29,17 @@ class Launcher:
         self.separated = Separated(without, peer=peer) if without else None
         self._threads = ThreadPoolExecutor(WORKERS, "launcher")
 
-    def begin(self, work: Callable[[], T], sources: Sequence[str] = ()) -> Future[T]:
-        """Run `work` in one of the threads, whatever becomes of who asked for it; what it starts sees at `sources` what the daemon sees there."""
+    def begin(self, work: Callable[[], T], sources: Sequence[str] = (), *, propagates: bool = False) -> Future[T]:
+        """Run `work` in one of the threads, whatever becomes of who asked for it; what it starts sees at `sources` what the daemon sees there.
+
+        `propagates` as Separated has it.
+        """
         separated = self.separated
         if separated is None:
             return self._threads.submit(work)
 
         def inside() -> T:
-            separated.enter(sources)
+            separated.enter(sources, propagates=propagates)
             return work()
 
         return self._threads.submit(inside)

@@ -178,8 +178,11 @@ class Monitor:
         words += ["--log-size-max", str(log_size)] if log_size > 0 else []
         words += stream_words(terminal=terminal, stdin=stdin, closable=closable)
         words += ["-s"] if systemd_cgroup else []
-        launcher = self.runtimes.launcher_for(sources, propagates=propagates)
-        launch = Launch(container_id, runtime, launcher, launcher.begin(lambda: Waiting(words, bundle), sources), closable)
+        launcher = self.runtimes.launcher
+        if sources:  # in a thread: one may lie on a disk that does not answer
+            launcher = await asyncio.to_thread(self.runtimes.launcher_for, sources, propagates=propagates)
+        starting = launcher.begin(lambda: Waiting(words, bundle), sources, propagates=propagates)
+        launch = Launch(container_id, runtime, launcher, starting, closable)
         try:
             yield launch
         finally:

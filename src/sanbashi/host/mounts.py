@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import StepFailed
@@ -73,9 +74,9 @@ def mount_shm(path: Path, size: int) -> None:
         mount("shm", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, f"mode=1777,size={size}")
 
 
-def mount_lines() -> list[list[str]]:
-    """The fields of every mount of this process's namespace (proc_pid_mountinfo(5)), in the order of mounting."""
-    return [line.split(" ") for line in Path("/proc/thread-self/mountinfo").read_text().splitlines()]
+def mount_lines(process: int | str = "thread-self") -> list[list[str]]:
+    """The fields of every mount of a process's namespace, ours as a rule (proc_pid_mountinfo(5)), in the order of mounting."""
+    return [line.split(" ") for line in Path(f"/proc/{process}/mountinfo").read_text().splitlines()]
 
 
 def unescape(field: str) -> str:
@@ -92,12 +93,23 @@ def mounted_under(path: Path) -> list[Path]:
 
 def is_shared(path: Path) -> bool:
     """Whether mounts made below `path` are seen by the namespaces that were made from this one."""
+    best = mount_over(path, mount_lines())
+    return best is not None and any(tag.startswith("shared:") for tag in tags_of(best))
+
+
+def mount_over(path: Path, lines: Iterable[list[str]]) -> list[str] | None:
+    """The mount that a real path lies on, of these; None where none of them is above it."""
     best: list[str] | None = None
     above = {str(path), *map(str, path.parents)}
-    for fields in mount_lines():
+    for fields in lines:
         if unescape(fields[4]) in above and (best is None or len(fields[4]) >= len(best[4])):
             best = fields
-    return best is not None and any(tag.startswith("shared:") for tag in best[6 : best.index("-")])
+    return best
+
+
+def tags_of(fields: list[str]) -> tuple[str, ...]:
+    """What a mount propagates with: "shared:N" its peers, "master:N" those that it hears of."""
+    return tuple(tag for tag in fields[6 : fields.index("-")] if tag.startswith(("shared:", "master:")))
 
 
 def separate(path: Path) -> None:

@@ -36,7 +36,9 @@ from .mounts import (
     libc,
     mount,
     mount_lines,
+    mount_over,
     refused,
+    tags_of,
     unescape,
     unmount,
 )
@@ -64,6 +66,7 @@ class Separated:
         # Below a shared root everything that comes later is seen: no need to look for it.
         self._deaf = not is_shared(Path("/"))
         self._deafs: list[str] = []  # mount points of the namespace that hear of nothing: what was unmounted since is still there
+        self._cut: set[str] = set()  # mount points that are no peers of the daemon's though others are
         self._lock = threading.Lock()
         self._namespace, self.number = -1, 0
         self._thread = threading.local()
@@ -75,22 +78,27 @@ class Separated:
                 os.close(descriptor)
         self._home = self._root = self._namespace = -1
 
-    def enter(self, sources: Sequence[str] = ()) -> None:
-        """Bring the calling thread into the namespace, made anew first where it does not show at `sources` what the daemon sees there."""
+    def enter(self, sources: Sequence[str] = (), *, propagates: bool = False) -> None:
+        """Bring the calling thread into the namespace, made anew first where it does not show at `sources` what the daemon sees there.
+
+        `propagates`: nor where mounts there would not reach the daemon's namespace and come from it, as far as those of its own do.
+        """
         if self._number() != self.number or not self.number:
             with self._lock:
                 self._move()
-        if sources and (found := self.unlike(sources)):
+        if sources and (found := self.unlike(sources, propagates)):
             with self._lock:
                 if self._number() != self.number:  # another start came first
                     self._move()
-                    found = self.unlike(sources)
+                    found = self.unlike(sources, propagates)
                 if found:
                     log.info("%s shows something else to the runtimes, whose mount namespace is made anew", found)
                     self._renew()
 
-    def unlike(self, sources: Sequence[str]) -> str:
+    def unlike(self, sources: Sequence[str], propagates: bool) -> str:
         """The first of these paths, or of the mounts below them, that is not here what it is to the daemon; "" where all are the same."""
+        if propagates and self._peer and (point := self.apart(sources)):
+            return point
         for source in sources:
             path, real, what = self.at_home(source)
             if not self.left_out(real) and what != seen(path):
@@ -100,6 +108,20 @@ class Separated:
                     path, _, what = self.at_home(point)
                     if not self.left_out(point) and what != seen(path):
                         return point
+        return ""
+
+    def apart(self, sources: Sequence[str]) -> str:
+        """The first mount at these paths that propagates with others here than it does for the daemon, having been made shared since; "" for none."""
+        lines = mount_lines(self._maker)
+        there: dict[str, tuple[str, ...]] = {unescape(fields[4]): tags_of(fields) for fields in lines}
+        here = {unescape(fields[4]): tags_of(fields) for fields in mount_lines()}
+        for source in sources:
+            real = Path(self.at_home(source)[1])
+            over = mount_over(real, lines)
+            points = [unescape(over[4])] if over else []
+            for point in (*points, *(p for p in there if within(p, real))):
+                if point not in self._cut and not self.left_out(point) and here.get(point) != there[point]:
+                    return point
         return ""
 
     def at_home(self, path: str) -> tuple[str, str, Identity | None]:
@@ -165,7 +187,9 @@ class Separated:
             mount("none", Path("/"), flags=MS_SLAVE | MS_REC)
         for place in self._without:
             if self._peer and is_mounted(place):  # an unmount goes where what it lies on propagates to
-                mount("none", next(above for above in place.parents if os.path.ismount(above)), flags=MS_SLAVE)
+                above = next(above for above in place.parents if os.path.ismount(above))
+                mount("none", above, flags=MS_SLAVE)
+                self._cut.add(str(above))
             unmount(place, MNT_DETACH)
         if self._deaf:
             self._deafs = [unescape(fields[4]) for fields in mount_lines() if not any(tag.startswith(("master:", "shared:")) for tag in fields[6:])]

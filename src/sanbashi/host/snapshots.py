@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -15,12 +16,16 @@ from pathlib import Path
 import msgspec
 
 from ..containers.model import MountPoint
-from ..errors import Failed
+from ..errors import Failed, SanbashiError
 from ..images.layers import chain_ids
+from . import stranded
+from .deleting import delete
 from .layers import Layers
 from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, is_mounted, unmount
 from .overlay import mount_images, mount_overlay, unmount_images
 from .unpack import OPAQUE
+
+log = logging.getLogger("sanbashi.host")
 
 # What every container finds though its image may lack it: mount points and the file that says "in a container". A link's target, or its kind.
 INITIAL = {
@@ -117,11 +122,16 @@ class Snapshots:
         unmount(self.path(container_id), MNT_DETACH | UMOUNT_NOFOLLOW)
         unmount_images(self.root / container_id / "images")
 
+    def clear_stranded(self, monitors: Iterable[int]) -> None:
+        """Unmount roots that a daemon's death has left in the mount namespaces of these processes; each is logged. StepFailed."""
+        for place in stranded.clear(monitors, self.root):
+            log.info("unmounted %s, which a daemon's death had left where the runtimes start", place)
+
     def remove(self, container_id: str) -> None:
         """Unmount and delete the container's writable directory; gone already is well."""
         doomed = self.set_aside(container_id)
         if doomed is not None:
-            shutil.rmtree(doomed)
+            delete(doomed)
 
     def set_aside(self, container_id: str) -> Path | None:
         """Unmount the container's writable directory and put it where nobody looks, to be deleted: by the caller, or by the next `sweep`."""
@@ -165,18 +175,23 @@ class Snapshots:
         return sorted(found, key=lambda change: change.path)
 
     def sweep(self, kept: Collection[str]) -> None:
-        """Remove what a death half way has left, and every snapshot of a container not named."""
+        """Remove what a death half way has left, and every snapshot of a container not named.
+
+        What cannot go is logged and stays for the next sweep.
+        """
         used: set[str] = set()
         for entry in self.root.iterdir():
-            if entry.name in kept:
-                used.add(chain_name(self.layers_of(entry.name)))
-            elif entry.name.startswith("."):
-                shutil.rmtree(entry)
-            else:
-                self.remove(entry.name)
+            with told(entry):
+                if entry.name in kept:
+                    used.add(chain_name(self.layers_of(entry.name)))
+                elif entry.name.startswith("."):
+                    delete(entry)
+                else:
+                    self.remove(entry.name)
         for first in self.initial.iterdir():
             if first.name not in used:
-                shutil.rmtree(first)
+                with told(first):
+                    delete(first)
 
     def layers_of(self, container_id: str) -> tuple[str, ...]:
         """The layers that a snapshot stands on; Failed where there is no such snapshot."""
@@ -215,6 +230,15 @@ class Snapshots:
                     raise
                 shutil.rmtree(draft)
         return target
+
+
+@contextlib.contextmanager
+def told(entry: Path) -> Iterator[None]:
+    """A failure about one entry is logged: it is no reason to leave the others, or not to start."""
+    try:
+        yield
+    except (SanbashiError, OSError, msgspec.DecodeError) as error:
+        log.error("%s: %s", entry, error)
 
 
 @contextlib.contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import shutil
 import socket
 import struct
 from pathlib import Path
 
 from ..errors import Conflict, Failed, StepFailed
 from ..volumes.options import LocalMount
+from .deleting import delete
 from .mounts import (
     MS_BIND,
     MS_NODEV,
@@ -122,12 +122,7 @@ def remove_volume(folder: Path) -> None:
     if folder.exists():
         if still := mounted_under(folder.resolve()):
             raise Conflict(f"remove {folder.name}: volume is in use: {still[-1]} is mounted")
-        shutil.rmtree(folder, onerror=gone_is_fine)
-
-
-def gone_is_fine(function: object, path: str, failure: tuple[type[BaseException], BaseException, object]) -> None:
-    if not isinstance(failure[1], FileNotFoundError):
-        raise failure[1]
+        delete(folder, f"remove {folder.name}: error while removing volume path '{folder}'")
 
 
 def size_of(path: Path) -> int:

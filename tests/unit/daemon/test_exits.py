@@ -14,6 +14,7 @@ import pytest
 from sanbashi.containers.model import Container, MountPoint
 from sanbashi.daemon import process
 from sanbashi.daemon.process import Process
+from sanbashi.daemon.removing import Removing
 from sanbashi.daemon.state import State
 from sanbashi.errors import Failed, SanbashiError, Unavailable
 from sanbashi.host.monitor import Exit
@@ -121,3 +122,19 @@ def test_an_exit_that_waits_is_dealt_with_as_soon_as_the_way_is_free(monkeypatch
 
     asyncio.run(asyncio.wait_for(work(), 20))
     assert tries == [2] * 3
+
+
+def test_a_removal_that_fails_half_way_leaves_the_layer_in_its_place(tmp_path: Path) -> None:
+    """What is set aside by one try is not found by the next, and would stay until the daemon's next start."""
+    did: list[str] = []
+    snapshots = SimpleNamespace(unmount=lambda _: did.append("unmounted"), set_aside=lambda _: did.append("set aside"))
+    folder = tmp_path / "container"
+    folder.write_text("no folder")
+    core = SimpleNamespace(snapshots=snapshots, container_dir=lambda _: folder, bundle_dir=lambda _: tmp_path / "bundle")
+    removing = Removing(cast(Any, core), *[cast(Any, None)] * 4)
+    with pytest.raises(Failed, match=r"unable to remove filesystem: unlinkat .*/container: not a directory"):
+        removing.remove_files(a_container("web", "bridge"))
+    assert did == ["unmounted"]
+    folder.unlink()
+    removing.remove_files(a_container("web", "bridge"))
+    assert did == ["unmounted"] * 2 + ["set aside"]
