@@ -143,7 +143,7 @@ def info(core: Core, drift: Drift, found: Programs, host: ContainerFacts) -> dic
 def setting(name: str) -> str:
     """A proxy's setting as `info` tells it to everybody: without a password."""
     value = os.environ.get(name) or os.environ.get(name.lower(), "")
-    return re.sub(r"(://)[^/@]*@", r"\1xxxxx:xxxxx@", value)
+    return re.sub(r"(://)[^/?#]*@", r"\1xxxxx:xxxxx@", value)
 
 
 def security_options(host: ContainerFacts) -> Iterator[str]:

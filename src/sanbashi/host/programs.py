@@ -39,28 +39,25 @@ class Program:
 
 
 def program(path: Path) -> Program:
-    """What a program is; blocking, asked again only when the file is another."""
+    """What a program is; blocking, asked again only when the file is another, or did not answer."""
     try:
         status = path.stat()
-    except OSError:
+        return ask(path, status.st_ino, status.st_mtime_ns)
+    except (OSError, subprocess.TimeoutExpired):
         return Program(path.name)
-    return ask(path, status.st_ino, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
 def ask(path: Path, inode: int, changed: int) -> Program:
-    try:
-        done = subprocess.run(
-            as_given([str(path), "--version"]),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            env=environment(),
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return Program(path.name)
+    done = subprocess.run(
+        as_given([str(path), "--version"]),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(),
+        check=False,
+    )
     return said(path.name, done.stdout)
 
 

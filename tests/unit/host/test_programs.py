@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sanbashi.host import programs
 from sanbashi.host.programs import Program, file_system, program, said
 
 
@@ -43,3 +44,14 @@ def test_file_systems(tmp_path: Path) -> None:
         if kinds.get(place) in names:
             assert file_system(Path(place)) == names[kinds[place]]
     assert file_system(tmp_path / "nowhere") == "<unknown>"
+
+
+def test_a_program_that_did_not_answer_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "crun"
+    path.write_text(f"#!/bin/sh\n[ -e {tmp_path}/awake ] || exec sleep 100\necho crun version 3\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(programs, "PATIENCE", 0.0)
+    assert program(path) == Program("crun")
+    (tmp_path / "awake").touch()
+    monkeypatch.setattr(programs, "PATIENCE", 100.0)
+    assert program(path) == Program("crun", "3")

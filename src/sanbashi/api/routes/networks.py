@@ -29,7 +29,7 @@ async def listing(engine: Engine, request: Request) -> Answer:
     state = engine.state
 
     def in_use(network: Network) -> bool:
-        """As `prune` sees it: what a stopped container only wishes does not count."""
+        """Whether an endpoint is on it: what a stopped container only wishes does not count, for `prune` neither."""
         return bool(state.network.network_endpoints.get(network.id))
 
     matches = network_matcher(parse_filters(request.text("filters"), NETWORKS), in_use)
