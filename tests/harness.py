@@ -17,17 +17,17 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, cast
+
+from tests.remains import containers_of, remove_groups, scratch_directory
 
 PROJECT = Path(__file__).resolve().parent.parent
 Kind = Literal["sanbashi", "docker"]
@@ -72,8 +72,6 @@ table inet way_out {
     }
 }
 """
-# The control groups in which engines put those of their containers.
-PARENTS = ("docker", "sanbashi", "libpod_parent", "libpod", "machine.slice")
 HEX64 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -197,7 +195,8 @@ def machine(*, way_out: bool = False, resolv_conf: str = "", set_up: str = "") -
     if not resolv_conf:
         resolv_conf = "nameserver 10.0.2.3\n" if way_out else "nameserver 192.0.2.53\n"
     with contextlib.ExitStack() as stack:
-        scratch = scratch_directory(stack)
+        # SANBASHI_SCRATCH chooses another file system for what the engines of a machine keep.
+        scratch = stack.enter_context(scratch_directory(Path(os.environ.get("SANBASHI_SCRATCH") or PROJECT / ".cache" / "run")))
         (scratch / "resolv.conf").write_text(resolv_conf)
         for own in ("tmp", "home"):
             (scratch / own).mkdir()
@@ -218,16 +217,6 @@ def machine(*, way_out: bool = False, resolv_conf: str = "", set_up: str = "") -
         if set_up:
             made.run(set_up)
         yield made
-
-
-def scratch_directory(stack: contextlib.ExitStack) -> Path:
-    """Where the engines of one machine keep their data: gone with it. SANBASHI_SCRATCH chooses another file system."""
-    base = Path(os.environ.get("SANBASHI_SCRATCH") or PROJECT / ".cache" / "run")
-    base.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=base))
-    scratch.chmod(0o755)
-    stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-    return scratch
 
 
 def hold(stack: contextlib.ExitStack, unshare: Sequence[str], init: Sequence[str]) -> int:
@@ -276,18 +265,13 @@ def forget_cgroups(made: Machine) -> None:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             lines = set(made.path(f"/proc/{pid}/cgroup").read_text().splitlines()) - own
             groups |= {line.split(":", 2)[2] for line in lines}
-    ids = {found for group in groups for found in HEX64.findall(group)}
-    for store in made.scratch.glob("*/data/containers"):
-        ids |= {entry.name for entry in store.iterdir()}
+    ids = {found for group in groups for found in HEX64.findall(group)} | containers_of(made.scratch)
     ended = os.pidfd_open(made.pid)
     # All but init, which ends when its cat does: unshare grumbles where init itself is killed.
     made.run(["kill", "-KILL", "-1"], check=False)
     select.select([ended], [], [], 10)
     os.close(ended)
-    for directory, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
-        if any(i in directory for i in ids) or Path(directory).name in PARENTS:
-            with contextlib.suppress(OSError):  # not empty: another engine's, and not ours to remove
-                Path(directory).rmdir()
+    remove_groups(ids)
 
 
 class Engine:

@@ -32,6 +32,11 @@ def listening(where: Machine, *ports: int) -> Iterator[None]:
         yield
 
 
+def wait_for_listener(where: Engine, container: str) -> None:
+    """Until somebody in a container listens on TCP: it is started before its program has come so far."""
+    where.cli("exec", container, "sh", "-c", "until grep -qE '^ *[0-9]+: .* 0A ' /proc/net/tcp /proc/net/tcp6; do sleep 0.05; done")
+
+
 def test_another_port_is_tried_where_one_of_a_range_is_taken(clean: Engine) -> None:
     with listening(clean.machine, 8500):
         clean.cli("run", "-d", "--name", "ranged", "-p", "8500-8502:80", "busybox", "sleep", "1000")
@@ -84,10 +89,11 @@ def test_two_daemons_of_one_network_namespace_would_undo_each_other(clean: Engin
 def test_containers_that_ignore_the_signal_are_ended_after_their_own_time(where: Machine, running: Engine, engine_kind: Kind) -> None:
     if engine_kind != "sanbashi":
         pytest.skip("ours to restart")
-    # The witness hears of the end of the deaf one, which holds a pipe open, and ends by itself then, unless its own time was up before.
+    # The witness hears of the end of the deaf one, which holds a pipe open, and ends by itself then, unless its own time was up before. That is long:
+    # on a machine that is busy the end of the other, its second and all, takes as long as it takes.
     witness = """mkfifo /shared/pipe; exec 3<>/shared/pipe 4</shared/pipe 3<&-; trap 'cat <&4; exit 7' TERM; touch /shared/ready; sleep 1000 & wait"""
     deaf = "until [ -e /shared/ready ]; do sleep 0.05; done; exec sleep 1000 3>/shared/pipe"
-    running.cli("run", "-d", "--name", "witness", "--stop-timeout", "8", "-v", "shared:/shared", "busybox", "sh", "-c", witness)
+    running.cli("run", "-d", "--name", "witness", "--stop-timeout", "45", "-v", "shared:/shared", "busybox", "sh", "-c", witness)
     running.cli("run", "-d", "--name", "deaf", "--stop-timeout", "1", "-v", "shared:/shared", "busybox", "sh", "-c", deaf)
     running.shell("for i in $(seq 1000); do docker top deaf | grep -q 'sleep 1000$' && exit; sleep 0.05; done; exit 1")
     running.end()
@@ -127,6 +133,7 @@ def test_a_container_that_spoils_its_own_namespace_keeps_nobody_from_starting(cl
     clean.machine.run(["kill", "-9", str(keeper)])
     clean.start()
     assert clean.cli("exec", "good", "nslookup", "good").exit == 0
+    wait_for_listener(clean, "good")
     assert clean.machine.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:8600/"]).stdout == "404"
     assert "going on one by one" in clean.tail(60)
     clean.cli("rm", "-f", "rogue", "good")
@@ -153,6 +160,8 @@ def test_a_keeper_that_somebody_stopped_is_named_or_ended(where: Machine, runnin
         running.start()
         where.run(["kill", "-STOP", str(keeper)])
         assert running.end() == 0
+        # A monitor ends by itself some milliseconds after it has told the end of its container.
+        where.run(["sh", "-c", 'for pid in $(pidof conmon); do tail --pid "$pid" -s 0.05 -f /dev/null; done'], timeout=30)
         assert not any(word in line for line in where.processes().values() for word in ("/keeper/", "conmon", "httpd"))
     finally:
         running.options = before
@@ -167,6 +176,7 @@ def test_a_restart_right_after_a_visit_by_the_loopback_of_ipv6(clean: Engine, en
         pytest.skip("dockerd listens through a proxy")
     clean.cli("run", "-d", "--name", "visited", "-p", "8651:80", "busybox", "httpd", "-f")
     for _ in range(2):
+        wait_for_listener(clean, "visited")
         said = clean.machine.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Connection: close", "http://[::1]:8651/"])
         assert said.stdout == "404"
         assert "8651" in clean.machine.run("ss -6tan state time-wait").stdout
