@@ -294,6 +294,10 @@ class Daemon:
         return response.wire
 
 
+class Ordered(dict[str, "Any"]):
+    """A mapping whose order says something: the daemon reads it, and `json_of` keeps it."""
+
+
 def json_of(value: "Any") -> str:
     """JSON on one line, as gotemplate.encode writes it, which is loaded only for what is unusual in the body of a request."""
     if value is None:
@@ -307,8 +311,8 @@ def json_of(value: "Any") -> str:
         return str(value)
     if kind is list or kind is tuple:
         return "[" + ",".join(map(json_of, value)) + "]"
-    if kind is dict:
-        return "{" + ",".join([f"{json_of(key)}:{json_of(value[key])}" for key in sorted(value)]) + "}"
+    if kind is dict or kind is Ordered:
+        return "{" + ",".join([f"{json_of(key)}:{json_of(value[key])}" for key in (sorted(value) if kind is dict else value)]) + "}"
     from sanbashi.cli.gotemplate.encode import encode
 
     return encode(value)

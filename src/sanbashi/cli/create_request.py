@@ -1,5 +1,6 @@
 """The flags of run and create to the body of POST /containers/create; ValueError with docker's words."""
 
+from sanbashi.cli.client import Ordered
 from sanbashi.cli.flags import Given
 from sanbashi.cli.mounts import parse_volumes
 from sanbashi.cli.output import lookup
@@ -268,9 +269,9 @@ def is_user_defined(network: str) -> bool:
 
 
 def endpoints_of(given: Given) -> "dict[str, dict[str, Any]]":
-    """The endpoints by network: --network in both forms, and the flags that belong to the first."""
+    """The endpoints by network: --network in both forms, and the flags that belong to the first. Interfaces come in this order."""
     networks = given.many("network") + given.many("net")
-    endpoints: dict[str, dict[str, Any]] = {}
+    endpoints: dict[str, dict[str, Any]] = Ordered()
     kinds: set[bool] = set()
     for place, wanted in enumerate(networks or [{"Target": "default"}]):
         target = str(wanted["Target"])

@@ -58,3 +58,10 @@ def test_template(case: dict[str, Any], stand_in: StandIn, capfd: pytest.Capture
     status = answer(["container", "inspect", "--format", case["template"], "x"])
     printed = capfd.readouterr()
     assert (printed.out, printed.err, status) == (case["stdout"], case["stderr"], case["exit"])
+
+
+def test_networks_are_sent_in_the_order_of_the_request(stand_in: StandIn) -> None:
+    """Docker's CLI sends them by name, so that eth1 is not the second that was asked for."""
+    assert answer(["create", "--network", "zeta", "--network", "name=mid,alias=m", "--network", "alpha", "busybox"]) == 0
+    [body] = [body for method, path, body in stand_in.requests if "containers/create" in path]
+    assert list(body["NetworkingConfig"]["EndpointsConfig"]) == ["zeta", "mid", "alpha"]
