@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.harness import Engine, Machine, sanbashi_cli
+from tests.kernel.test_drift import until
 
 pytestmark = pytest.mark.root
 FILTERS = "net.bridge.bridge-nf-call-iptables={0} net.bridge.bridge-nf-call-ip6tables={0}"
@@ -39,17 +40,15 @@ def test_ports_on_own_address_follow_the_setting_with_the_next_daemon(clean: Eng
         filtered(where, 0)
 
 
-def test_ports_on_own_address_follow_the_setting_with_the_next_start(clean: Engine, where: Machine) -> None:
-    """Of whatever container; those that run keep their links, and so what is connected to them."""
+def test_ports_on_own_address_follow_the_setting(clean: Engine, where: Machine) -> None:
+    """As it is written, without a request; containers keep their links, and so what is connected to them."""
     web(clean)
     link = clean.cli("exec", "web", "cat", "/sys/class/net/eth0/iflink").stdout
     try:
         for value in (1, 0):
             filtered(where, value)
-            clean.cli("run", "--rm", "busybox", "true")
+            until(lambda v=value: where.run("cat /sys/class/net/br-*/brif/*/hairpin_mode").stdout == f"{v}\n")  # type: ignore[misc]
             check_ports(where, f"bridge-nf-call {value}")
-            hairpin = where.run("cat /sys/class/net/br-*/brif/*/hairpin_mode").stdout
-            assert hairpin == f"{value}\n", hairpin
         assert clean.cli("exec", "web", "cat", "/sys/class/net/eth0/iflink").stdout == link
     finally:
         filtered(where, 0)

@@ -123,7 +123,7 @@ def test_gaps_between_fresh_connections_are_as_meant() -> None:
 def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
     engine = clean
     engine.cli("network", "create", "app")
-    engine.cli("run", "-d", "--name", "echo", "--network", "app", "-p", "8080:80", "busybox", "sh", "-c", ECHO)
+    engine.cli("run", "-d", "--name", "echo", "--network", "app", "-p", "8080:80", "-p", "127.0.0.1:8081:80", "busybox", "sh", "-c", ECHO)
     bridge = "br-" + json.loads(engine.cli("network", "inspect", "app").stdout)[0]["Id"][:12]
     _, inspected = engine.call("GET", "/containers/echo/json")
     veth = inspected["NetworkSettings"]["Networks"]["app"]["HostInterface"]
@@ -147,12 +147,25 @@ def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
         f"ip link set {veth} name other1",
         f"ip link set {veth} down; ip link set {veth} name other1",
         "sysctl -qw net.ipv4.ip_forward=0",
+        f"sysctl -qw net.ipv4.conf.{bridge}.forwarding=0",
         "nft flush ruleset; ip link delete docker0",
     ):
         engine.shell(stranger)
         time.sleep(0.1)
         assert until(answers, what=stranger) < 2.0, stranger
         until(lambda: engine.shell(f"ip link show {bridge} && ip link show {veth}", check=False).exit == 0, what=f"the names after {stranger}")
+    # Of a bridge that has been made anew meanwhile, and of the default network's; then of the host's own, which is named and left as it is.
+    for stranger in (f"sysctl -qw net.ipv4.conf.{bridge}.route_localnet=0", "sysctl -qw net.ipv4.conf.docker0.route_localnet=0"):
+        engine.shell(stranger)
+        setting = stranger.rpartition(" ")[2].removesuffix("=0")
+        until(lambda s=setting: engine.shell(f"sysctl -n {s}").stdout == "1\n", what=stranger)  # type: ignore[misc]
+    assert engine.shell("exec 3<>/dev/tcp/127.0.0.1/8081; echo hello >&3; timeout 5 head -1 <&3").stdout == "hello\n"
+    engine.shell("sysctl -qw net.ipv4.conf.eth0.forwarding=0")
+    assert not answers()
+    [warning] = engine.call("GET", "/info")[1]["Warnings"]
+    assert warning.startswith("IPv4 forwarding of eth0 is off: ")
+    engine.shell(warning.rpartition(": ")[2])
+    assert answers() and not engine.call("GET", "/info")[1]["Warnings"]
     causes = [r["Cause"] for r in engine.call("GET", "/sanbashi/firewall")[1]["LatestRepairs"]]
     assert "somebody turned forwarding off" in causes and f"somebody changed {veth}" in causes
     assert f"somebody renamed {veth}" in causes and f"somebody renamed {bridge}" in causes

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from .core import Core, now
 from .loop import Shape, Slice
 from .networking import Networking
 from .others import JUDGING, look_at_others, take_back
+from .settings import Settings
 
 log = logging.getLogger("sanbashi.drift")
 
@@ -47,6 +48,7 @@ class Drift:
     core: Core
     networking: Networking
     watch: Watch | None = None
+    settings: Settings = field(init=False)
     repairs: int = 0
     latest: deque[Repair] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     waiting: set[Noticed] = field(default_factory=set)
@@ -56,6 +58,9 @@ class Drift:
     look_again: bool = False
     tokens: float = BURST
     filled: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.settings = Settings(self.core, self.networking.bridge_filter, self.begin)
 
     # -- hearing
 
@@ -69,6 +74,7 @@ class Drift:
             loop = asyncio.get_running_loop()
             loop.add_reader(self.watch.rules, self.hear, self.watch.noticed_rules)
             loop.add_reader(self.watch.routes, self.gather, self.watch)
+        self.settings.open()
         if not self.core.config.foreign_accept:
             # What a daemon left that had the setting and was killed.
             await take_back(self.core)
@@ -82,6 +88,7 @@ class Drift:
             loop.remove_reader(self.watch.routes)
             self.watch.close()
             self.watch = None
+        self.settings.close()
         # A thread goes on where its task is cancelled, so a look under way comes to its end first; the others await the lock.
         async with self.core.locked(JUDGING):
             for task in self.tasks:
@@ -100,6 +107,7 @@ class Drift:
         if self.watch is watch:
             asyncio.get_running_loop().add_reader(watch.routes, self.gather, watch)
             self.hear(watch.noticed_links)
+            self.settings.follow()
 
     def hear(self, noticed: Callable[[], Iterator[Noticed]]) -> None:
         """Something can be read."""
@@ -115,6 +123,11 @@ class Drift:
                     falling.discard(one.link)
             else:
                 self.waiting.add(one)
+        self.begin()
+
+    def begin(self, *noticed: Noticed) -> None:
+        """Mend what waits, and this."""
+        self.waiting.update(noticed)
         if self.waiting and not self.working:
             self.working = True
             self.spawn(self.work())
@@ -153,7 +166,7 @@ class Drift:
             self.tokens = 1.0
         self.tokens -= 1
 
-    async def mend(self, noticed: Iterable[Noticed]) -> None:
+    async def mend(self, noticed: Collection[Noticed]) -> None:
         """Mend what was noticed, at the cost of what it touches."""
         self.networking.bridge_filter.look(both=True)
         what = {one.what for one in noticed}
@@ -162,7 +175,7 @@ class Drift:
             return
         if "rules" in what:
             await self.restore("somebody changed our firewall tables")
-        if "forwarding" in what:
+        if Noticed("forwarding") in noticed:
             said = await self.core.on_host(lambda: tuple(self.core.kernel.prepare_forwarding()))
             if said:
                 self.note("somebody turned forwarding off", "; ".join(said))
@@ -170,6 +183,10 @@ class Drift:
             # Our own renaming is told as well: away from a name that the state does not know.
             if one.what == "renamed" and self.knows(one.link) and await self.core.on_host(self.core.kernel.rename, one.now, one.link):
                 self.note(f"somebody renamed {one.link}", f"there is no {one.now} any more")
+        still = {one.link for one in noticed if one.what == "forwarding"}
+        for id_ in [n.id for n in self.core.state.network.networks.values() if n.bridge in still]:
+            async with self.core.locked(id_):
+                await self.connect([id_], "somebody turned forwarding off")
         links = {one.link for one in noticed if one.what in ("link", "renamed")}
         if links:
             await self.mend_links(links)
@@ -222,6 +239,7 @@ class Drift:
         sandboxes = {e.sandbox_id: e.container_id for e in state.endpoints.values() if e.host_interface in names or e.network_id in networks}
         for id_ in networks:
             await self.mend_locked(id_, Slice(networks=[id_]), cause)
+        self.settings.made_anew([state.networks[i].bridge for i in networks])
         for sandbox, container in sandboxes.items():
             await self.mend_locked(container, Slice(sandboxes=[sandbox]), cause)
 
@@ -239,7 +257,7 @@ class Drift:
             self.note(cause, f"{len(steps)} steps, the first: {steps[0]}")
 
     async def connect(self, networks: Iterable[str], cause: str) -> None:
-        """Routes to the subnets of our bridges, where somebody took them."""
+        """Routes to the subnets of our bridges, and their forwarding, where somebody took them."""
         known = self.core.state.network.networks
         bridges = [n.bridge for n in (known[i] for i in networks if i in known) if n.bridge and not n.adopted]
         if bridges and (done := await self.core.on_host(self.core.kernel.connect, bridges)):

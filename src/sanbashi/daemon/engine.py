@@ -116,8 +116,16 @@ class Engine:
 
     async def info(self) -> dict[str, Any]:
         """`GET /info`."""
+        await self.look_around()
+        bridges = {n.bridge for n in self.core.state.network.networks.values() if not n.adopted}
+        closed = await self.core.on_host(self.core.kernel.not_forwarding, bridges)
+        return info.info(self.core, self.reconcile.drift, await self.programs(), self.process.facts, closed)
+
+    async def look_around(self) -> None:
+        """At what nothing may have told of: who asks how things stand is told the truth."""
+        self.reconcile.drift.settings.follow()
+        self.networking.bridge_filter.look(both=True)
         await look_for_new_networks(self.core)
-        return info.info(self.core, self.reconcile.drift, await self.programs(), self.process.facts)
 
     async def programs(self) -> Programs:
         """The programs that the daemon starts."""
@@ -129,7 +137,7 @@ class Engine:
 
     async def firewall(self) -> dict[str, Any]:
         """What stands in our tables, set by set, what others do to what we forward, and what was mended."""
-        await look_for_new_networks(self.core)
+        await self.look_around()
         counted = await self.core.on_host(self.core.kernel.standing)
         drift = self.reconcile.drift
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,8 @@ def architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(os.uname().machine, os.uname().machine)
 
 
-def info(core: Core, drift: Drift, found: Programs, host: ContainerFacts) -> dict[str, Any]:
-    """`GET /info`; what a foreign firewall does to us stands under Warnings and FirewallBackend."""
+def info(core: Core, drift: Drift, found: Programs, host: ContainerFacts, closed: Sequence[str] = ()) -> dict[str, Any]:
+    """`GET /info`; what a foreign firewall does to us, and links of the host's that are `closed`, stand under Warnings and FirewallBackend."""
     config, facts, state = core.config, core.facts, core.state
     statuses = [c.state.status for c in state.containers.values()]
     return {
@@ -135,8 +135,8 @@ def info(core: Core, drift: Drift, found: Programs, host: ContainerFacts) -> dic
         "InitCommit": {"ID": (found.init.commit if found.init else "") or NOT_KNOWN},
         "SecurityOptions": list(security_options(host)),
         "DefaultAddressPools": [{"Base": str(base), "Size": size} for base, size in config.pools],
-        "FirewallBackend": {"Driver": "nftables", "Info": [list(row) for row in firewall(core, drift)]},
-        "Warnings": [*core.problems, *lacking(host), *(str(d) for d in facts.foreign_drops if not d.passed)] or None,
+        "FirewallBackend": {"Driver": "nftables", "Info": [list(row) for row in firewall(core, drift, closed)]},
+        "Warnings": [*core.problems, *lacking(host), *(str(d) for d in facts.foreign_drops if not d.passed), *closed] or None,
     }
 
 
@@ -165,7 +165,7 @@ def lacking(host: ContainerFacts) -> Iterator[str]:
         yield "WARNING: No swap limit support"
 
 
-def firewall(core: Core, drift: Drift) -> Iterator[tuple[str, str]]:
+def firewall(core: Core, drift: Drift, closed: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What `docker info` shows below the firewall's name: the tables, what others do, what was mended."""
     network, facts = core.state.network, core.facts
     yield "Tables", "inet sanbashi, bridge sanbashi"
@@ -175,6 +175,8 @@ def firewall(core: Core, drift: Drift) -> Iterator[tuple[str, str]]:
         yield "HostInput", "published ports pass the host's own input policy"
     for drop in facts.foreign_drops:
         yield "Foreign", str(drop)
+    for sentence in closed:
+        yield "Closed", sentence
     yield "Repairs", f"{drift.repairs}{f', the last {drift.latest[-1]}' if drift.latest else ''}"
     if not facts.sctp:
         yield "SCTP", NO_SCTP

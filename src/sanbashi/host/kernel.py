@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 
 from ..errors import SanbashiError, StepFailed
@@ -23,6 +23,7 @@ from .namespaces import Namespaces, enter_new, on_thread
 from .netlink import ROUTE, Netlink
 from .nft import Nft, NftError, fixed_tables
 from .observing import Sight
+from .settings import not_forwarding, turn_forwarding_on
 from .sublinks import missing
 from .sweeping import OURS, Sweeper
 
@@ -156,6 +157,13 @@ class Kernel:
         """Whether bridged packets of a family pass its hooks (br_netfilter). One file is read; it does not block."""
         return filters_bridges(version, self.counts)
 
+    def not_forwarding(self, ours: Container[str]) -> tuple[str, ...]:
+        """A sentence for each link of the host's, none of `ours`, that takes no part in forwarding. StepFailed."""
+        try:
+            return not_forwarding(ours, self.counts)
+        except OSError as error:
+            raise StepFailed("look at the host's settings", errno=error.errno or 0, stderr=str(error)) from error
+
     def standing(self) -> dict[str, dict[str, int]]:
         """How many elements each set of our tables has: table -> set -> number; those with none are left out. StepFailed."""
         found: dict[str, dict[str, int]] = {}
@@ -234,12 +242,12 @@ class Kernel:
             raise StepFailed("observe the rules", errno=error.errno, stderr=error.words) from error
 
     def connect(self, links: Iterable[str]) -> tuple[str, ...]:
-        """Put back routes to the subnets of these bridges that somebody took; each in words. StepFailed."""
+        """Put back routes to the subnets of these bridges, and their forwarding, that somebody took; each in words. StepFailed."""
         try:
             with Netlink(ROUTE, self.counts) as netlink:
-                return tuple(words for link in links for words in regaining.connect(netlink, link))
+                return tuple(words for link in links for words in (*regaining.connect(netlink, link), *turn_forwarding_on(link, self.counts)))
         except OSError as error:
-            raise StepFailed("routes to the subnets of our bridges", errno=error.errno or 0, stderr=str(error)) from error
+            raise StepFailed("routes and forwarding of our bridges", errno=error.errno or 0, stderr=str(error)) from error
 
     def rename(self, now: str, before: str) -> bool:
         """Give a link of ours that somebody renamed its name back; False where that was none of ours. StepFailed."""

@@ -8,6 +8,7 @@ from typing import Any
 
 INDIFFERENT = ("counter", "log", "comment")  # statements that let a packet go on to the rest of their rule
 DECIDING = ("accept", "drop", "reject", "return", "jump", "goto")
+REJECT = {"type": "target", "name": "REJECT"}  # iptables' own: nft does not put it into words of its own, as it does DROP and ACCEPT
 # What a condition may ask and we can answer: the links, as nft names them, whether the packet was translated, and its connection's state.
 ABOUT = {("meta", key): key[:3] for key in ("iif", "iifname", "oif", "oifname")} | {("ct", "status"): "status", ("ct", "state"): "state"}
 
@@ -102,6 +103,8 @@ def parsed(expressions: Sequence[dict[str, Any]]) -> Rule | None:
             return None
         conditions.append(condition)
     kind, last = next(iter(expressions[-1].items()))
+    if kind == "xt" and last == REJECT:
+        kind = "reject"
     if kind not in DECIDING:
         return None
     return Rule(kind, last.get("target", "") if kind in ("jump", "goto") else "", tuple(conditions))

@@ -20,7 +20,7 @@ ROUTE_GROUPS = (LINK_GROUP, ADDRESS4_GROUP, ROUTE4_GROUP, ADDRESS6_GROUP, ROUTE6
 NFTABLES = 10  # NFNL_SUBSYS_NFTABLES
 NEWGEN = 15  # linux/netfilter/nf_tables.h
 NEWNETCONF, DELNETCONF = 80, 81
-NETCONF_INDEX, NETCONF_FORWARDING, EVERY_LINK = 1, 2, struct.pack("=i", -1)
+NETCONF_INDEX, NETCONF_FORWARDING, EVERY_LINK, COMING_LINKS = 1, 2, struct.pack("=i", -1), struct.pack("=i", -2)
 EVERYTHING = 0xFFFFFFFF
 SO_RCVBUFFORCE = 33
 ROOM = 1 << 20  # bytes of notifications that may wait; more and the kernel says that some were lost
@@ -31,7 +31,7 @@ What = Literal["rules", "others' rules", "link", "renamed", "forwarding", "lost"
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """Somebody changed something: our rules, the rules of others, a link by its name, forwarding, or too much at once to be told."""
+    """Somebody changed something: our rules, the rules of others, a link by its name, forwarding (of one link, or of all), or too much to be told."""
 
     what: What
     link: str = ""
@@ -121,8 +121,14 @@ def reader(kind: int, body: bytes) -> Noticed | None:
         return by_index(struct.unpack("=I", index)[0]) if index and found.get(rtnetlink.DESTINATION, b"")[:1] != b"\xfe" else None
     if kind == NEWNETCONF:
         found = attributes(body, 4)
-        off = found.get(NETCONF_FORWARDING) == bytes(4)
-        return Noticed("forwarding") if off and found.get(NETCONF_INDEX) == EVERY_LINK else None
+        index = found.get(NETCONF_INDEX)
+        if index is None or found.get(NETCONF_FORWARDING) != bytes(4):
+            return None
+        if index == EVERY_LINK:
+            return Noticed("forwarding")
+        # Of IPv6 it is one setting for all that counts; a link's own says whether it listens to routers.
+        one = by_index(struct.unpack("=i", index)[0]) if body[0] == socket.AF_INET and index != COMING_LINKS else None
+        return Noticed("forwarding", one.link) if one else None
     return None
 
 

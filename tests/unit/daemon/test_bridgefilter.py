@@ -12,6 +12,7 @@ import pytest
 from tests.fakes import FakeKernel
 
 from sanbashi.daemon.bridgefilter import BridgeFilter
+from sanbashi.host.settings import BRIDGE_FILTERS
 from sanbashi.network.model import EndpointWish
 from sanbashi.network.picture import Element, Forwarder, Item, Veth
 
@@ -37,11 +38,16 @@ async def followed(town: Daemon) -> None:
     await asyncio.gather(*town.networking.bridge_filter.tasks)
 
 
+async def written(town: Daemon) -> None:
+    town.reconcile.drift.settings.written(BRIDGE_FILTERS[0], "1")
+
+
 LOOKS: dict[str, Callable[[Daemon], Awaitable[object]]] = {
     "start": lambda d: d.lifecycle.start("web"),
     "connect": lambda d: d.networking.connect("app", "db", EndpointWish(network="app")),
     "port publish": lambda d: d.rewiring.ports("db", ["8500:80"], []),
     "drift": lambda d: d.reconcile.drift.mend([]),
+    "being told": written,
 }
 
 

@@ -17,6 +17,8 @@ MATCH: dict[str, Any] = {"match": {}}
     [
         ([("f", {"drop": None})], "drop"),
         ([("f", {"counter": {}}, {"reject": {"type": "icmpx"}})], "reject"),
+        ([("f", {"counter": {}}, {"xt": {"type": "target", "name": "REJECT"}})], "reject"),
+        ([("f", {"xt": {"type": "target", "name": "TRACE"}})], ""),
         ([("f", MATCH, {"drop": None})], ""),
         ([("f", {"xt": None}, {"drop": None})], ""),
         ([("f", {"accept": None}), ("f", {"drop": None})], "accept"),
