@@ -68,7 +68,8 @@ def commit(checkout: Path) -> str:
 def run(checkout: Path, selection: Sequence[str] = ()) -> list[Result]:
     """Run the suite, or the tests that pytest's arguments in `selection` choose."""
     python = interpreter(checkout)
-    with machine() as where, registry(where) as url:
+    # Shared as systemd makes it everywhere: the suite binds with rshared, which Docker refuses, as we do, where nothing propagates.
+    with machine(set_up="mount --make-rshared /") as where, registry(where) as url:
         where.run([sys.executable, "-m", "tests.compat.images", url])
         (where.scratch / ".docker").mkdir()
         # Without a file of settings docker-py keeps its contexts in the checkout.
