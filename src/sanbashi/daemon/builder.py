@@ -19,7 +19,8 @@ from ..host.buildah import Buildah
 from ..host.unpack import unpack
 from ..images.buildcache import CacheWish, Record
 from ..images.buildrequest import KEPT, BuildRequest
-from ..images.dockerfile import Dockerfile, Instruction, Wanted, parse_dockerfile
+from ..images.dockerfile import Dockerfile, Wanted, parse_dockerfile
+from ..images.instructions import Instruction
 from ..images.layout import Entry
 from ..images.manifest import Platform, image_of, parse_platform, platform_of, suits
 from ..images.model import Image

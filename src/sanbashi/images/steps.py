@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .dockerfile import Dockerfile, Instruction, Wanted, words_of
+from .dockerfile import Dockerfile, Wanted
+from .instructions import Instruction, words_of
 
 STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
 CACHED = re.compile(r"--> Using cache ([0-9a-f]{64})")
