@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon; the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "--help" in words or "-h" in words:
-        from .config import SETTINGS
+        from .options import SETTINGS
 
         print(USAGE.format(options="\n".join(f"      --{s.flag}" for s in SETTINGS)))
         return 0

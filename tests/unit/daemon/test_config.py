@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sanbashi.daemon.config import BY_FLAG, IGNORED, DaemonConfig, parse
+from sanbashi.daemon.config import DaemonConfig, parse
+from sanbashi.daemon.options import BY_FLAG, IGNORED
 from sanbashi.errors import Invalid
 
 
