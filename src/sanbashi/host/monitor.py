@@ -24,6 +24,7 @@ from ..containers.failure import CannotRun, RuntimeFailed, failure
 from ..errors import Conflict
 from .attachment import Attachment
 from .conmon import Waiting, conmon_command, end_conmon, is_conmon_of, read_number, set_size, stream_words
+from .following import Following
 from .hub import Hub
 from .inotify import Watch
 from .launcher import Launcher
@@ -111,7 +112,7 @@ class Monitor:
         self.bundles = exec_root / "containers"
         self._exits = exec_root / "exits"
         self._hubs: dict[str, Hub] = {}
-        self._watched: dict[str, int] = {}  # container id -> pidfd of its conmon
+        self._followed = Following(self._monitor_gone)
         self._ended: asyncio.Queue[Exit] = asyncio.Queue()
         self._watch: Watch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,14 +122,14 @@ class Monitor:
         for directory in (self.bundles, self._exits):
             directory.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._watch = Watch(self._exits, self._recorded)
+        self._followed.open()
 
     def close(self) -> None:
         """Stop hearing; clients' streams end, containers go on."""
         if self._watch is not None:
             self._watch.close()
             self._watch = None
-        for container_id in list(self._watched):
-            self._unwatch(container_id)
+        self._followed.close()
         for hub in list(self._hubs.values()):
             hub.end()
         self._hubs.clear()
@@ -232,7 +233,7 @@ class Monitor:
         if hub is None:
             bundle = self.bundle(container_id)
             hub = Hub()
-            if container_id in self._watched:
+            if container_id in self._followed:
                 hub.closable = (bundle / "closable").read_text() == "1"
                 try:
                     hub.connect(bundle)
@@ -268,9 +269,9 @@ class Monitor:
             self._follow(container_id, monitor_pid)
         ended = self._read_exit(container_id)
         if ended is not None:
-            self._unwatch(container_id)
+            self._followed.forget(container_id)
             return Found(False, pid, monitor_pid, exit=ended)
-        if container_id in self._watched:
+        if container_id in self._followed:
             # Only what was started: until then the runtime's own record tells more than the kernel.
             status = status_of(container_id, pid, monitor_pid) if (bundle / "started").exists() else ""
             return Found(True, pid, monitor_pid, status or await runtime.state_of(container_id) or "running")
@@ -286,47 +287,30 @@ class Monitor:
 
     def forget(self, container_id: str) -> None:
         """Remove the bundle and the exit record of a container that has ended and was deleted from its runtime."""
-        self._unwatch(container_id)
+        self._followed.forget(container_id)
         self.release(container_id)
         self._sweep(container_id)
 
     # Hearing of ends.
 
     def _follow(self, container_id: str, monitor_pid: int) -> None:
-        if container_id in self._watched:
-            return
-        try:
-            descriptor = os.pidfd_open(monitor_pid)
-        except ProcessLookupError:  # so short-lived that it is over: its exit file tells
-            descriptor = -1
-        self._watched[container_id] = descriptor
-        if descriptor >= 0:
-            asyncio.get_running_loop().add_reader(descriptor, self._monitor_gone, container_id)
-
-    def _unwatch(self, container_id: str) -> bool:
-        descriptor = self._watched.pop(container_id, None)
-        if descriptor is not None and descriptor >= 0:
-            asyncio.get_running_loop().remove_reader(descriptor)
-            os.close(descriptor)
-        return descriptor is not None
+        self._followed.follow(container_id, monitor_pid, self.bundle(container_id) / "ctl")
 
     def _recorded(self, name: str) -> None:
         """An exit file was written; an empty name means that the kernel dropped events, so look at all."""
-        for container_id in (name,) if name else tuple(self._watched):
-            ended = self._read_exit(container_id) if container_id in self._watched else None
+        for container_id in (name,) if name else self._followed:
+            ended = self._read_exit(container_id) if container_id in self._followed else None
             if ended is not None:
                 self._end(ended)
 
     def _end(self, ended: Exit) -> None:
-        if self._unwatch(ended.container_id):
+        if self._followed.forget(ended.container_id):
             hub = self._hubs.pop(ended.container_id, None)
             if hub is not None:
                 hub.container_ended()
             self._ended.put_nowait(ended)
 
     def _monitor_gone(self, container_id: str) -> None:
-        descriptor = self._watched[container_id]
-        asyncio.get_running_loop().remove_reader(descriptor)
         ended = self._read_exit(container_id)
         if ended is not None:
             self._end(ended)
