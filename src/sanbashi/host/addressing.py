@@ -24,7 +24,10 @@ def set_sysctl(change: Gathering, setting: Sysctl) -> None:
     if setting.path.startswith("net/ipv6/") and not change.hands.ipv6:
         return
     with change.step(setting):
-        sysctl.write(setting.path, setting.value)
+        if setting.namespace:
+            sysctl.write_apart(setting.path, setting.value)
+        else:
+            sysctl.write(setting.path, setting.value)
 
 
 def set_up_host(change: Gathering) -> None:

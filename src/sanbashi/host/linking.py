@@ -93,7 +93,7 @@ def create_veths(change: Gathering) -> None:
             if change.hands.ipv6 and carries_ipv6(veth.mtu):
                 # A bridge's port needs no addresses, and those of each would be routes that the kernel goes through whenever a link comes or goes.
                 with change.step(veth):
-                    sysctl.write(f"net/ipv6/conf/{veth.name}/disable_ipv6", "1")
+                    sysctl.write_apart(f"net/ipv6/conf/{veth.name}/disable_ipv6", "1")
     finally:
         for descriptor in opened:
             os.close(descriptor)

@@ -15,7 +15,10 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 4096, 16384, 1 << 17, 1 << 18, 1 << 19, 1 << 20
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH = 1, 4
-OPEN_TREE, MOVE_MOUNT = 428, 429  # asm-generic/unistd.h: the same on every architecture
+FSOPEN_CLOEXEC, FSCONFIG_CMD_CREATE, FSMOUNT_CLOEXEC = 1, 6, 1
+MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 2, 4, 8
+# asm-generic/unistd.h: the same on every architecture
+OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT = 428, 429, 430, 431, 432
 AT_FDCWD = -100
 CLONE_FS, CLONE_NEWNS = 0x200, 0x20000  # linux/sched.h
 
@@ -57,6 +60,22 @@ def attach(tree: int, place: Path) -> None:
     """Mount what `clone_mount` gave on `place` in the calling thread's mount namespace."""
     if libc.syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(place), MOVE_MOUNT_F_EMPTY_PATH) != 0:
         refused(f"attach {place}")
+
+
+def detached_proc() -> int:
+    """A descriptor of a proc file system of its own, mounted nowhere; it goes with the descriptor."""
+    made: int = libc.syscall(FSOPEN, b"proc", FSOPEN_CLOEXEC)
+    if made < 0:
+        refused("make a proc file system")
+    try:
+        if libc.syscall(FSCONFIG, made, FSCONFIG_CMD_CREATE, None, None, 0) != 0:
+            refused("make a proc file system")
+        root: int = libc.syscall(FSMOUNT, made, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+        if root < 0:
+            refused("mount a proc file system")
+        return root
+    finally:
+        os.close(made)
 
 
 def is_mounted(place: Path) -> bool:
