@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import pytest
 
-from sanbashi.errors import Failed
+from sanbashi.errors import Failed, StepFailed
 from sanbashi.host.layers import Layers, Note
+from sanbashi.host.mounts import mount
 from sanbashi.host.snapshots import Kind, Snapshots
 
 pytestmark = pytest.mark.root
@@ -23,6 +24,7 @@ T = TypeVar("T")
 CLONE_NEWNS = 0x20000
 MS_REC, MS_PRIVATE = 16384, 1 << 18
 ID = "c" * 64
+LETS_US = tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (6, 15)  # put an overlay on a mount that is nowhere
 
 
 @pytest.fixture
@@ -68,6 +70,44 @@ def add_layer(layers: Layers, files: dict[str, bytes | None], *, mode: int = 0o7
     draft = layers.unpack(io.BytesIO(out.getvalue()))
     layers.publish([(draft, Note("sha256:" + "0" * 64, "", 0, draft.unpacked.tar_size, draft.unpacked.size))])
     return draft.unpacked.diff_id
+
+
+@pytest.mark.parametrize("by_themselves", [False, True])
+def test_roots_do_not_stand_on_a_mount_with_the_others_on_it(by_themselves: bool, root: Path) -> None:
+    """Where the kernel lets us; not where somebody mounts the layers by themselves, which a copy of the data root's mount is without."""
+
+    def work() -> None:
+        if by_themselves:
+            (root / "layers").mkdir()
+            mount("tmpfs", root / "layers", "tmpfs")
+        snapshots = Snapshots(root)
+        layers = [add_layer(snapshots.layers, {"etc/a": b"low"})]
+        held = len(list(Path("/proc/self/fd").iterdir()))
+        for id_ in (ID, "d" * 64):
+            snapshots.create(id_, layers)
+            merged = snapshots.mount(id_)
+            (merged / "etc/b").write_bytes(b"mine")
+            assert (merged / "etc/a").read_bytes() == b"low" and (snapshots.root / id_ / "upper/etc/b").read_bytes() == b"mine"
+            assert snapshots.alone == (not by_themselves and LETS_US)
+        assert len(list(Path("/proc/self/fd").iterdir())) == held
+
+    alone(work)
+
+
+def test_a_mount_that_fails_says_why_and_the_next_is_tried_alone(root: Path) -> None:
+    snapshots = Snapshots(root)
+    layers = [add_layer(snapshots.layers, {"etc/a": b"low"})]
+
+    def work() -> None:
+        snapshots.create(ID, layers)
+        (snapshots.root / ID / "work").rmdir()
+        with pytest.raises((Failed, StepFailed), match="No such file"):
+            snapshots.mount(ID)
+        assert snapshots.alone
+        (snapshots.root / ID / "work").mkdir()
+        assert (snapshots.mount(ID) / "etc/a").read_bytes() == b"low"
+
+    alone(work)
 
 
 def test_a_container_sees_its_layers_and_writes_above_them(root: Path) -> None:

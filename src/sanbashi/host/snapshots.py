@@ -16,12 +16,12 @@ from pathlib import Path
 import msgspec
 
 from ..containers.model import MountPoint
-from ..errors import Failed, SanbashiError
+from ..errors import Failed, SanbashiError, StepFailed
 from ..images.layers import chain_ids
 from . import stranded
 from .deleting import delete
 from .layers import Layers
-from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, is_mounted, unmount
+from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, clone_mount, is_mounted, unmount
 from .overlay import mount_images, mount_overlay, unmount_images
 from .unpack import OPAQUE
 
@@ -75,7 +75,9 @@ class Snapshots:
     """DATA_ROOT/snapshots/<container id>/{layers.json,upper,work,merged,images/<number>}; for several threads, one call a container at a time."""
 
     def __init__(self, data_root: Path) -> None:
+        self.data_root = data_root
         self.root = data_root / SNAPSHOTS
+        self.alone = True
         self.layers = Layers(data_root / "layers")
         self.initial = self.layers.root / "i"
         for directory in (self.root, self.initial):
@@ -106,8 +108,29 @@ class Snapshots:
         layers = self.layers_of(container_id)
         lower = [f"i/{self.first_layer(layers).name}", *(self.layers.link(diff_id) for diff_id in reversed(layers))]
         own = f"../snapshots/{container_id}"
-        mount_overlay(self.layers.root, merged, lower, f"upperdir={own}/upper,workdir={own}/work")
+        above = f"upperdir={own}/upper,workdir={own}/work"
+        if not self.alone or not self.mount_alone(merged, lower, above):
+            mount_overlay(self.layers.root, merged, lower, above)
+            self.alone = False  # not worth another try: the kernel does not let us, or the administrator mounts the layers by themselves
         return merged
+
+    def mount_alone(self, merged: Path, lower: Sequence[str], above: str) -> bool:
+        """Mount by way of a copy of the data root's mount without what is mounted below; False where that cannot be done.
+
+        Of each mount that it stands on an overlay makes a copy, for which the kernel goes through all mounts on that one (clone_private_mount):
+        every other container's root. Linux from 6.15 on lets the mount be one that is nowhere.
+        """
+        try:
+            tree = clone_mount(self.data_root)
+        except StepFailed:
+            return False
+        try:
+            mount_overlay(Path(f"/proc/self/fd/{tree}") / self.layers.root.name, merged, lower, above)
+        except (StepFailed, Failed):
+            return False  # what is really amiss, the usual way says
+        finally:
+            os.close(tree)
+        return True
 
     def image_place(self, container_id: str, number: int) -> Path:
         """Where the image that is a container's mount of that number is mounted while it is used."""
