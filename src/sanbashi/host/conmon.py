@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..errors import Conflict
 from .descriptors import as_given
 from .peeking import contents
 from .runtime import Runtime, environment
+from .spawning import nothing, spawn, status
 
 
 def conmon_command(runtime: Runtime, container_id: str, name: str, folder: Path, *, exits: Path, log: str, runtime_log: Path) -> list[str]:
@@ -58,17 +59,15 @@ class Waiting:
         self._sync, its_sync = os.pipe2(os.O_CLOEXEC)
         its_start, self._start = os.pipe2(os.O_CLOEXEC)
         self._errors = bundle / "conmon.err"
+        self.ended = False  # the process that was started, of this pid: so after `release`, when the monitor proper has taken its place
         try:
-            with self._errors.open("wb") as errors:
-                self._process = subprocess.Popen(
+            with self._errors.open("wb") as errors, nothing() as none:
+                self.pid = spawn(
                     as_given(words),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=errors,
+                    given=(none, none, errors.fileno(), its_sync, its_start),
+                    env=environment([("_OCI_SYNCPIPE", "3"), ("_OCI_STARTPIPE", "4")]),
                     cwd=bundle,
-                    env=environment([("_OCI_SYNCPIPE", str(its_sync)), ("_OCI_STARTPIPE", str(its_start))]),
-                    pass_fds=[its_sync, its_start],
-                    start_new_session=True,
+                    session=True,
                 )
         except BaseException:
             self._close()
@@ -77,13 +76,18 @@ class Waiting:
             os.close(its_sync)
             os.close(its_start)
 
-    def release(self) -> dict[str, Any]:
-        """Let it have the runtime create the container, and wait for what it says: {"data": pid} or {"data": -1, "message": ...}."""
+    def release(self, begun: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Let it have the runtime create the container, and wait for what it says: {"data": pid} or {"data": -1, "message": ...}.
+
+        `begun` is called when it has its word.
+        """
         try:
             # Nobody reads it any more where conmon did not like its options: then it has said why.
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._start, b"\n")
-            self._process.wait()  # its first process, which ends as soon as the monitor proper runs
+            begun()
+            status(self.pid)  # its first process, which ends as soon as the monitor proper runs
+            self.ended = True
             block = b""
             while not block.endswith(b"\n"):
                 more = os.read(self._sync, 65536)
@@ -99,19 +103,11 @@ class Waiting:
 
     def abandon(self) -> None:
         """End it before it does anything."""
-        self._process.kill()
-        self._process.wait()
+        if not self.ended:
+            os.kill(self.pid, signal.SIGKILL)
+            status(self.pid)
+            self.ended = True
         self._close()
-
-    @property
-    def pid(self) -> int:
-        """The process that was started."""
-        return self._process.pid
-
-    @property
-    def ended(self) -> bool:
-        """Whether the process that was started is over: always so after `release`, when the monitor proper has taken its place."""
-        return self._process.returncode is not None
 
     def _close(self) -> None:
         os.close(self._sync)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .separated import Separated
+from .spawning import Said, nothing, spawn, status
 
 T = TypeVar("T")
 
@@ -48,11 +49,20 @@ class Launcher:
         """Run `work` in one of the threads: what it starts is started in the namespace."""
         return await asyncio.wrap_future(self.begin(work))
 
-    async def run(self, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end; what it said is text. It is never killed for taking long: a runtime cut off half way leaves a mess."""
+    async def run(
+        self, command: Sequence[str], *, env: Mapping[str, str] | None = None, begun: asyncio.Event | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end; what it said is text. It is never killed for taking long: a runtime cut off half way leaves a mess.
+
+        `begun` is set when it runs.
+        """
+        told = in_loop(begun)
 
         def work() -> subprocess.CompletedProcess[str]:
-            return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=env, check=False)
+            with nothing() as none, Said() as said, Said() as failed:
+                pid = spawn(command, given=(none, said.descriptor, failed.descriptor), env=env)
+                told()
+                return subprocess.CompletedProcess(command, status(pid), said.text(), failed.text())
 
         return await self.call(work)
 
@@ -61,3 +71,14 @@ class Launcher:
         self._threads.shutdown(wait=True)
         if self.separated is not None:
             self.separated.close()
+
+
+def in_loop(event: asyncio.Event | None) -> Callable[[], None]:
+    """What sets an event of the running loop from any thread; nothing where there is none."""
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        if event is not None:
+            loop.call_soon_threadsafe(event.set)
+
+    return tell

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from .conmon import Waiting, conmon_command, end_conmon, is_conmon_of, read_numb
 from .following import Following
 from .hub import Hub
 from .inotify import Watch
-from .launcher import Launcher
+from .launcher import Launcher, in_loop
 from .mounts import clone_mount
 from .runtime import Runtime, Runtimes, message
 from .separated import in_place
@@ -64,7 +64,7 @@ class Launch:
         if (separated := self.launcher.separated) is not None:
             self.trees += [(clone_mount(place), place) for place in places if separated.left_out(os.path.realpath(place))]
 
-    def release(self, waiting: Waiting) -> dict[str, Any]:
+    def release(self, waiting: Waiting, begun: Callable[[], None]) -> dict[str, Any]:
         """Have the runtime create the container, and wait for what conmon says of it; in a launcher's thread."""
         with contextlib.ExitStack() as left:
             left.callback(self.drop)
@@ -75,7 +75,7 @@ class Launch:
             except BaseException:
                 waiting.abandon()
                 raise
-            return waiting.release()
+            return waiting.release(begun)
 
     def drop(self) -> None:
         """Let go of the copies."""
@@ -192,14 +192,15 @@ class Monitor:
                 # Not in the launcher, which may be closed by now. That nobody waits any more, because the daemon goes down, ends no thread.
                 await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, abandon, launch.starting))
 
-    async def create(self, launch: Launch, command: str = "") -> Created:
+    async def create(self, launch: Launch, command: str = "", begun: asyncio.Event | None = None) -> Created:
         """Have the runtime create the container from its bundle; CannotRun or RuntimeFailed in Docker's words.
 
-        `command` is the first word, for messages.
+        `command` is the first word, for messages. `begun` is set when the runtime is at work and nothing is left to do but wait.
         """
         container_id, bundle = launch.container_id, self.bundle(launch.container_id)
         waiting = await asyncio.shield(asyncio.wrap_future(launch.starting))
-        releasing = launch.launcher.begin(lambda: launch.release(waiting))
+        told = in_loop(begun)
+        releasing = launch.launcher.begin(lambda: launch.release(waiting, told))
         launch.released = True
         said = await asyncio.shield(asyncio.wrap_future(releasing))
         pid = said.get("data", -1)

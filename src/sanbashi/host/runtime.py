@@ -5,6 +5,7 @@ Creating goes through conmon (monitor.py), running something in a container thro
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -56,9 +57,9 @@ class Runtime:
                 raise Conflict(f"container {container_id} is not running")
             raise RuntimeFailed(f"{self.name}: {said}")
 
-    async def delete(self, container_id: str, *, force: bool = False) -> None:
-        """Forget the container, killing it first where `force`; gone already is success."""
-        done = await self.launcher.run(self.command("delete", *(["--force"] if force else []), container_id))
+    async def delete(self, container_id: str, *, force: bool = False, begun: asyncio.Event | None = None) -> None:
+        """Forget the container, killing it first where `force`; gone already is success. `begun` is set when the program runs."""
+        done = await self.launcher.run(self.command("delete", *(["--force"] if force else []), container_id), begun=begun)
         if done.returncode != 0 and (self.state / container_id).exists():
             raise RuntimeFailed(f"{self.name}: {message(done.stderr)}")
 
