@@ -103,19 +103,24 @@ class Creating:
 
     async def assemble(self, container: Container) -> None:
         """Make what a container consists of, and put it into the state; where that fails nothing of it is left."""
-        core, id_ = self.core, container.id
-        await core.on_host(check_binds, container.mounts)
+        core = self.core
+        if container.mounts:
+            await core.on_host(check_binds, container.mounts)
         container = await self.with_mounts(container)
         try:
             with stage("snapshot"):
-                await core.on_host(core.snapshots.create, id_, container.layers)
-                await core.on_host(lambda: core.container_dir(id_).mkdir(parents=True, exist_ok=True))
+                await core.on_host(self.make_folders, container)
             self.checked_name(container.name)
             with stage("save"):
                 await core.put(container)
         except SanbashiError:
             await self.unmake(container)
             raise
+
+    def make_folders(self, container: Container) -> None:
+        """The layer that it writes to, and where its files are kept; blocking."""
+        self.core.snapshots.create(container.id, container.layers)
+        self.core.container_dir(container.id).mkdir(parents=True, exist_ok=True)
 
     def check_platform(self, image: Image, name: str, wanted: str) -> list[str]:
         """NotFound where the image is not of the platform that was asked for; a warning where nobody asked and the host is of another."""

@@ -7,11 +7,12 @@ anew, as Docker does: what they said of the addresses of the last run would be w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..containers.model import Container
@@ -22,6 +23,8 @@ from .core import Core
 log = logging.getLogger("sanbashi.network")
 
 MODE = 0o644
+NAMES = ("hostname", "hosts", "resolv.conf")
+NOTED = "written.json"  # what we wrote, beside them
 ANEW = frozenset({"hosts", "hostname"})
 
 
@@ -39,8 +42,31 @@ def host_resolv_conf() -> str:
 def write_files(core: Core, container: Container, *, starts: bool = False) -> None:
     """Write the files that follow from the present state; blocking, for a worker thread. Unavailable where they cannot be written."""
     folder = core.container_dir(container.id)
-    try:
+    with writing(container, folder):
         write_all(core, container, folder, starts=starts)
+
+
+def place_files(core: Core, container: Container) -> None:
+    """Have the files there for a runtime to bind, as they are or empty: what they say is written, in place, while it works. As `write_files`.
+
+    One that was there and is gone is written at once, for an empty one would be taken for somebody's edit.
+    """
+    folder = core.container_dir(container.id)
+    with writing(container, folder):
+        missing = [path for name in NAMES if not (path := folder / name).exists()] if container.sandbox_id else []
+        if missing and (folder / NOTED).exists():
+            write_all(core, container, folder, starts=True)
+        elif missing:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in missing:
+                path.touch(MODE)
+
+
+@contextlib.contextmanager
+def writing(container: Container, folder: Path) -> Iterator[None]:
+    """What goes wrong while its files are written, in our words."""
+    try:
+        yield
     except OSError as error:
         raise Unavailable(f"cannot write the files of {container.name}: {error}", hint=f"see that {folder} has room and can be written") from error
 
@@ -71,7 +97,7 @@ def write_all(core: Core, container: Container, folder: Path, *, starts: bool) -
         state, sandbox, named=names_of(core, sandbox.host_links), ipv6=sandbox.ipv6 and core.network_facts.ip6_available
     )
     texts["resolv.conf"] = texts.get("resolv.conf") or resolv_conf_of(state, sandbox, host_resolv)
-    sidecar = folder / "written.json"
+    sidecar = folder / NOTED
     edited = write_those_unless_edited({folder / name: text for name, text in texts.items()}, sidecar, anew=ANEW if starts else frozenset())
     if folder / "hosts" in edited:
         follow(folder / "hosts", texts["hosts"], sidecar)

@@ -105,8 +105,13 @@ class Lifecycle:
             return await self.removing.take_out(container, volumes=True)
         if not container.state.running:
             return None
-        log.info("%s exited with %d", container.name, code)
+        finished = now()
         self.health.end(container_id)
+        # The runtime takes longest, so it comes first: what is done here meanwhile would only keep it from being started.
+        begun = asyncio.Event()
+        burying = asyncio.ensure_future(self.bury(container, begun))
+        await begun.wait()
+        log.info("%s exited with %d", container.name, code)
         container = self.health.interrupted(container)
         names = [core.state.network.endpoints[e].network_id for e in core.state.network.sandbox_endpoints.get(container.sandbox_id, ())]
         decision = self.restarts.decide(container, code)
@@ -115,15 +120,14 @@ class Lifecycle:
             status="restarting" if decision.restart else "exited",
             pid=0,
             exit_code=code,
-            finished_at=now(),
+            finished_at=finished,
             oom_killed=oom,
             error="",
         )
         after = msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0)
-        # Beside each other: of a process that has ended only what the runtime remembers is left, and nobody talks any more.
-        destroying = asyncio.ensure_future(self.destroy(container))
+        # Beside the runtime: of a process that has ended only what that remembers is left, and nobody talks any more.
         with stage("network"):
-            await both(destroying, self.networking.sandboxes.close(container, after, ended=destroying))
+            await both(burying, self.networking.sandboxes.close(container, after, ended=burying))
         if oom:
             core.tell_container("oom", after)
         for network_id in names:
@@ -137,9 +141,9 @@ class Lifecycle:
             return await self.removing.take_out(core.state.containers[container_id], volumes=True)
         return None
 
-    async def destroy(self, container: Container) -> None:
+    async def bury(self, container: Container, begun: asyncio.Event) -> None:
         with stage("destroy"):
-            await self.process.destroy(container)
+            await self.process.bury(container, begun)
         crash_point("process gone")
 
     async def restart_now(self, container_id: str) -> None:

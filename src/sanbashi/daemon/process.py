@@ -27,7 +27,7 @@ from ..host.parts import mount_part, unmount_parts
 from ..host.propagation import check_propagation, propagates
 from ..host.rootfs import block_numbers, every_device, find_user, host_device
 from ..host.runtime import Runtime, Runtimes
-from .core import Core
+from .core import Core, both
 from .linking import words_of
 from .rotation import Rotation
 from .stages import stage
@@ -106,10 +106,13 @@ class Process:
         """Begin, in a thread, the wait that the runtime's first move of a process would have to make."""
         self.core.hands.submit(self.haste.begin)
 
-    async def create(self, container: Container, namespace: str, files: Awaitable[None], pinned: Awaitable[None]) -> tuple[int, int]:
+    async def create(
+        self, container: Container, namespace: str, place: Callable[[], None], pinned: Awaitable[None], begun: asyncio.Event
+    ) -> tuple[int, int]:
         """Mount, write the bundle and have the runtime create it: (pid, conmon's pid). It waits for `start`.
 
-        `files`, `pinned`: until then its files and its namespace are being made; everything else is made ready meanwhile.
+        `place` has its files there, whatever they say as yet; blocking. `pinned`: until then its namespace is being made; everything else is made
+        ready meanwhile. `begun` is set when the runtime is at work.
         """
         core = self.core
         runtime = self.runtime(container)
@@ -117,7 +120,8 @@ class Process:
         if container.host_config.network_mode.startswith("container:"):
             shared = core.find_container(container.host_config.network_mode.partition(":")[2])
 
-        def mount_all() -> Path:
+        def make_ready() -> None:
+            place()
             rootfs = core.snapshots.mount(container.id)
             core.snapshots.mount_images(container.mounts)
             make_sources(container.mounts)
@@ -128,9 +132,6 @@ class Process:
                 if mount.type == "volume" and mount.copy_up:
                     copy_up(rootfs, mount.destination, Path(mount.source))
             launch.carry([rootfs, *(Path(p.source) for p in container.mounts if p.type == "image")])
-            return rootfs
-
-        def specify(rootfs: Path) -> None:
             placed = msgspec.structs.replace(container, mounts=self.with_parts(container))
             ipc, shm = self.joined(container.host_config.ipc_mode, "ipc"), self.shm(container)
             try:
@@ -158,13 +159,11 @@ class Process:
         ) as launch:
             with stage("prepare"):
                 await self.volume_mounts.hold(container)
-                rootfs = await core.on_host(mount_all)
-                await files
-                await core.on_host(specify, rootfs)
+                await core.on_host(make_ready)
                 self.tell_volumes("mount", container)
             await pinned
             with stage("create", runtime=True):
-                created = await self.monitor.create(launch, container.path)
+                created = await self.monitor.create(launch, container.path, begun)
         self.rotation.begin(container, self.log_path(container), bundle / "ctl")
         return created.pid, created.monitor_pid
 
@@ -270,11 +269,33 @@ class Process:
 
     async def destroy(self, container: Container) -> None:
         """Take away the process if it still runs, the runtime's record, the bundle and the mount; gone already is success."""
+        await self.delete(container)
+        await self.core.on_host(self.dismantle, container)
+        await self.leave(container)
+
+    async def bury(self, container: Container, begun: asyncio.Event) -> None:
+        """As `destroy`, of a process that has ended: what is mounted goes beside the runtime. `begun` is set when that works, or not at all."""
+
+        async def delete() -> None:
+            try:
+                await self.delete(container, begun)
+            finally:
+                begun.set()
+
+        async def dismantle() -> None:
+            await begun.wait()
+            await self.core.on_host(self.dismantle, container)
+
+        await both(delete(), dismantle())
+        await self.leave(container)
+
+    async def delete(self, container: Container, begun: asyncio.Event | None = None) -> None:
         await self.rotation.end(container.id)
         with stage("delete", runtime=True):
-            await self.runtime(container).delete(container.id, force=True)
+            await self.runtime(container).delete(container.id, force=True, begun=begun)
+
+    async def leave(self, container: Container) -> None:
         self.monitor.forget(container.id)
-        await self.core.on_host(self.dismantle, container)
         await self.volume_mounts.release(container)
         self.tell_volumes("unmount", container)
 

@@ -18,7 +18,7 @@ from ..network.plan import Step
 from ..network.publishing import cannot_connect, carrier
 from .core import Core, both, now
 from .exits import Exits
-from .files import refresh_files, write_files
+from .files import place_files, refresh_files, write_files
 from .health import HealthChecks
 from .loop import touched
 from .networking import Networking
@@ -86,8 +86,9 @@ class Starting:
         with stage("reserve"):
             first, rest, container = await self.reserve(container, avoid)
         try:
-            pinned = asyncio.ensure_future(self.pin(first))
-            (pid, monitor_pid), stale = await both(self.create(container, pinned), self.wire(pinned, container, rest, avoid))
+            pinned, begun = asyncio.ensure_future(self.pin(first)), asyncio.Event()
+            creating, wiring = self.create(container, pinned, begun), self.wire(pinned, begun, container, rest, avoid)
+            (pid, monitor_pid), stale = await both(creating, wiring)
             for sandbox in stale:
                 # What an address that came meanwhile is written into; the runtime only binds the files.
                 await refresh_files(self.core, sandbox)
@@ -112,25 +113,29 @@ class Starting:
             await self.networking.loop.apply(steps)
         crash_point("namespace")
 
-    async def create(self, container: Container, pinned: Awaitable[None]) -> tuple[int, int]:
-        """The files and the process, which waits for `start`: (pid, conmon's pid)."""
-        files = asyncio.ensure_future(self.write_files(container))
-        created = self.process.create(container, self.networking.sandboxes.namespace_path(container), files, pinned)
-        pids: tuple[int, int]
-        _, pids = await both(files, created)
-        return pids
+    async def create(self, container: Container, pinned: Awaitable[None], begun: asyncio.Event) -> tuple[int, int]:
+        """The process, which waits for `start`: (pid, conmon's pid). `begun` is set when the runtime is at work, or not at all."""
+        try:
+            path = self.networking.sandboxes.namespace_path(container)
+            return await self.process.create(container, path, lambda: place_files(self.core, container), pinned, begun)
+        finally:
+            begun.set()
 
-    async def wire(self, pinned: Awaitable[None], container: Container, planned: Planned, avoid: frozenset[tuple[str, int]]) -> Collection[str]:
-        """Links, rules and names, while the runtime makes the container; then the addresses from outside, which the links must be there for.
+    async def wire(
+        self, pinned: Awaitable[None], begun: asyncio.Event, container: Container, planned: Planned, avoid: frozenset[tuple[str, int]]
+    ) -> Collection[str]:
+        """Links, rules, names and files, while the runtime makes the container; then the addresses from outside, which the links must be there for.
 
-        The sandboxes whose files have to be written anew.
+        The sandboxes whose files have to be written anew. Nothing of it is needed before the runtime works, and it takes longer: until it does,
+        every thread that works here would keep it from being started.
         """
         with stage("plan"):
             steps = planned()
+        await begun.wait()
         await pinned
         try:
             with stage("network"):
-                await self.networking.loop.apply(steps)
+                await both(self.networking.loop.apply(steps), self.write_files(container))
         except BridgeFull:
             raise
         except StepFailed as error:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sanbashi.daemon.files import follow, write_files, write_those_unless_edited
-from sanbashi.errors import Unavailable
+from sanbashi.daemon.files import NAMES, follow, write_files, write_those_unless_edited
+from sanbashi.errors import SanbashiError, Unavailable
 from sanbashi.network.model import EndpointWish
 
 from .town import World, a_container, daemon, settle_town
@@ -128,6 +128,33 @@ def test_a_folder_that_cannot_be_written_fails_the_start_and_undoes_it(tmp_path:
             town.check()
             folder.unlink()
             await town.lifecycle.start("web")
+            town.check()
+
+    asyncio.run(work())
+
+
+def test_the_runtime_finds_all_files_and_one_that_was_lost_is_no_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            await settle_town(town)
+            folder = town.core.container_dir(town.container("web").id)
+            found: list[dict[str, int]] = []
+            boundary = town.world.boundary
+
+            def look(what: str, *failure: SanbashiError) -> None:
+                if what == "create":
+                    found.append({name: (folder / name).stat().st_ino for name in NAMES})
+                boundary(what, *failure)
+
+            monkeypatch.setattr(town.world, "boundary", look)
+            for lost in ((), ("resolv.conf",), NAMES):
+                for name in lost:
+                    (folder / name).unlink()
+                await town.lifecycle.start("web")
+                assert found[-1] == {name: (folder / name).stat().st_ino for name in NAMES}, "what was bound is what is written"
+                assert "127.0.0.11" in (folder / "resolv.conf").read_text()
+                assert town.container("web").config.hostname in (folder / "hosts").read_text()
+                await town.lifecycle.stop("web", 1)
             town.check()
 
     asyncio.run(work())

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Network, ip_network
@@ -144,9 +144,12 @@ class Processes:
     def hasten(self) -> None:
         pass
 
-    async def create(self, container: Container, namespace: str, files: Awaitable[None], pinned: Awaitable[None]) -> tuple[int, int]:
-        await files
+    async def create(
+        self, container: Container, namespace: str, place: Callable[[], None], pinned: Awaitable[None], begun: asyncio.Event
+    ) -> tuple[int, int]:
+        place()
         await pinned
+        begun.set()
         self.world.boundary("create", Failed("the runtime cannot create"))
         assert not namespace or ("namespace", container.sandbox_id) in self.world.kernel.items
         self.world.processes[container.id] = "created"
@@ -161,6 +164,10 @@ class Processes:
     async def destroy(self, container: Container) -> None:
         self.world.boundary("destroy")
         self.world.processes.pop(container.id, None)
+
+    async def bury(self, container: Container, begun: asyncio.Event) -> None:
+        begun.set()
+        await self.destroy(container)
 
     async def kill(self, container: Container, signal: int) -> None:
         if self.world.processes.pop(container.id, None):
