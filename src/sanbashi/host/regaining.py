@@ -43,8 +43,12 @@ def rename(netlink: Netlink, now: str, before: str) -> bool:
             raise
         # Kernels before 6.2 rename no link that is up.
         carry_out(netlink, rtnetlink.set_link(now, up=False))
-        carry_out(netlink, rtnetlink.rename(link.index, before))
-        carry_out(netlink, rtnetlink.set_link(before, up=True))
+        name = now
+        try:
+            carry_out(netlink, rtnetlink.rename(link.index, before))
+            name = before
+        finally:
+            carry_out(netlink, rtnetlink.set_link(name, up=True))
     return True
 
 
