@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace as with_fields
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..errors import Invalid, NotFound
 from ..images.model import Image, ImageConfig
 from ..network.model import EndpointWish
 from .capabilities import granted, normalised
-from .checks import check_config, check_health, check_host, check_modes, warnings
+from .checks import check_config, check_health, check_host, check_modes, joins, warnings
 from .facts import ContainerFacts
 from .model import Config, Container, HealthConfig, HostConfig, LogConfig, RestartPolicy
 from .mounts import mount_points
@@ -47,7 +48,7 @@ def container_of(
 ) -> tuple[Container, list[str]]:
     """The container, not yet anywhere, and Docker's warnings; Invalid with Docker's sentence for what cannot be.
 
-    `find` gives the container of a reference, for --volumes-from. Anonymous volumes among its mounts have no name yet.
+    `find` gives the container of a reference, for --volumes-from and container:NAME. Anonymous volumes among its mounts have no name yet.
     """
     facts = facts or ContainerFacts()
     more: dict[str, Any] = {"runtimes": runtimes, "default_runtime": default_runtime, "hostname": host_name}
@@ -60,7 +61,7 @@ def container_of(
     check_config(merged)
     check_host(host, facts)
     warned = warnings(config, host, facts)
-    host = settled(host, facts, default_log_driver)
+    host = settled(by_id(host, find), facts, default_log_driver)
     if not merged.hostname:
         merged = replace(merged, hostname=facts.hostname if host.network_mode == "host" else id[:SHORT])
     words = (*(merged.entrypoint or ()), *(merged.cmd or ()))
@@ -140,6 +141,18 @@ def merge_health(user: HealthConfig | None, image: Mapping[str, Any] | None) -> 
         start_period=user.start_period or base.start_period,
         start_interval=user.start_interval or base.start_interval,
     )
+
+
+def by_id(host: HostConfig, find: Callable[[str], Container]) -> HostConfig:
+    """The host half with container:NAME as container:ID: a renamed container is found again, one that took its name over is not. Who is not there
+    stays as written and is missed at start."""
+    modes = {"network_mode": host.network_mode, "pid_mode": host.pid_mode, "ipc_mode": host.ipc_mode}
+    found = {}
+    for field, mode in modes.items():
+        if joins(mode):
+            with suppress(NotFound, Invalid):
+                found[field] = f"container:{find(mode.partition(':')[2]).id}"
+    return replace(host, **found)
 
 
 def settled(host: HostConfig, facts: ContainerFacts, default_log_driver: str) -> HostConfig:

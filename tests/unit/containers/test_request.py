@@ -8,7 +8,7 @@ from sanbashi.containers.facts import ContainerFacts
 from sanbashi.containers.model import Config, Container, HealthConfig, HostConfig, LogConfig, RestartPolicy, Ulimit
 from sanbashi.containers.options import DeviceRequest
 from sanbashi.containers.request import container_of, merge
-from sanbashi.errors import Invalid, SanbashiError
+from sanbashi.errors import Invalid, NotFound, SanbashiError
 from sanbashi.images.model import Image, ImageConfig
 
 ID = "0123456789ab" + "c" * 52
@@ -30,6 +30,23 @@ def test_defaults_are_written_out_as_inspect_shows_them() -> None:
     assert "/proc/kcore" in (host.masked_paths or ())
     assert container.config.hostname == "0123456789ab"
     assert (container.path, container.args) == ("sh", ())
+
+
+def test_a_container_that_is_joined_is_kept_by_its_id_so_that_it_may_be_renamed() -> None:
+    base, _ = make()
+
+    def find(ref: str) -> Container:
+        if ref != "base":
+            raise NotFound(f"No such container: {ref}")
+        return base
+
+    def modes(of: str) -> tuple[str, ...]:
+        host = HostConfig(**dict.fromkeys(("network_mode", "pid_mode", "ipc_mode"), f"container:{of}"))
+        made = container_of(Config(cmd=("sh",)), host, (), None, id="1" * 64, name="joiner", created="", facts=FACTS, find=find)[0].host_config
+        return made.network_mode, made.pid_mode, made.ipc_mode
+
+    assert modes("base") == (f"container:{ID}",) * 3
+    assert modes("nobody") == ("container:nobody",) * 3  # is missed at start, not before
 
 
 def test_on_the_host_network_the_name_is_the_hosts() -> None:
