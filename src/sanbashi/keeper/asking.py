@@ -123,11 +123,11 @@ class Ask:
             # What cannot be read is no answer: it would win over those of others, and clients may stumble over it.
             read = wire.legible(reply, self.asked.question.end) if reply[4:6] != b"\0\0" else None
             if read is None:
-                self._failure = self._refusal(wire.SERVFAIL if wire.tells(reply) else reply[3] & 15)
+                self._failure = self._failed(reply)
             elif wire.tells(read):
                 self._answers[server] = read
             else:
-                self._failure = read
+                self._failure = self._failed(read) if read[3] & 15 == wire.REFUSED else read
         self._settle()
 
     def _settle(self) -> None:
@@ -180,6 +180,11 @@ class Ask:
 
     def _refusal(self, rcode: int) -> bytes:
         return wire.refusal(self.asked.data, rcode, self.asked.question.end)
+
+    def _failed(self, reply: bytes) -> bytes:
+        """That no answer was to be had. Docker's word for a refusal too: REFUSED is what we say of our own accord, and it would be taken for that."""
+        told = reply[3] & 15
+        return self._refusal(told if told in (wire.FORMERR, wire.NOTIMP) else wire.SERVFAIL)
 
     def _end(self, tried: Try) -> None:
         del self._tries[tried]

@@ -64,7 +64,10 @@ def hosts_file(
         hostname, name = (named or {}).get(target.container_id, ("", target.container_name))
         words = " ".join(dict.fromkeys(filter(None, (alias, hostname, name))))
         lines += [f"{address}\t{words}" for address in addresses(target)]
-    own = f"{sandbox.hostname}.{sandbox.domainname} {sandbox.hostname}" if sandbox.domainname else sandbox.hostname
+    # A full name may be given in --hostname, or in two parts: the full one stands first, its first label after it.
+    own = ".".join(filter(None, (sandbox.hostname, sandbox.domainname)))
+    label, dot, _ = own.partition(".")
+    own += f" {label}" if dot else ""
     lines += [f"{address}\t{own}" for endpoint in endpoints for address in addresses(endpoint)]
     return LOCALHOST4 + (LOCALHOST6 if ipv6 else "") + "".join(f"{line}\n" for line in lines)
 

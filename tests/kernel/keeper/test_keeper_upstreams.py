@@ -124,12 +124,14 @@ def test_a_server_that_fails_is_passed_over_at_once(world: Any, reply: Make, rco
     assert (world.ask(box, port, "example.com"), len(first.seen)) == ("NOERROR 192.0.2.2", 1)
 
 
-def test_when_all_fail_the_failure_is_told(world: Any, reply: Make) -> None:
+@pytest.mark.parametrize(("rcode", "told"), [(2, "SERVFAIL"), (4, "NOTIMP"), (5, "SERVFAIL")])
+def test_when_all_fail_the_failure_is_told_and_a_refusal_as_one(world: Any, reply: Make, rcode: int, told: str) -> None:
     box = world.sandbox("a")
-    world.server("", HOST, lambda data: [reply(data, rcode=5)])
+    world.server("", HOST, lambda data: [reply(data, rcode=rcode)])
     world.follow(HOST)
     port = world.resolver(box)
-    assert world.ask(box, port, "example.com") == "REFUSED"
+    assert world.ask(box, port, "example.com") == told
+    assert world.ask_tcp(box, port, "example.com") == told
     world.follow("not-an-address")
     other = world.resolver(world.sandbox("b"), upstreams=("192.0.2.77",))  # no route from there
     assert world.ask("b", other, "example.com") == "SERVFAIL"

@@ -51,6 +51,16 @@ def test_a_network_with_names_as_recorded() -> None:
     assert files(state, "c") == want
 
 
+@pytest.mark.parametrize(
+    ("hostname", "domainname", "names"),
+    [("h1", "", "h1"), ("h1", "ex.org", "h1.ex.org h1"), ("h1.ex.org", "", "h1.ex.org h1"), ("h1.ex", "org", "h1.ex.org h1")],
+)
+def test_a_full_name_may_be_given_as_the_hostname(hostname: str, domainname: str, names: str) -> None:
+    state = run(fresh(), "c", "bridge")
+    sandbox = replace(state.sandboxes[sandbox_of("c")], hostname=hostname, domainname=domainname)
+    assert hosts_of(state, sandbox).splitlines()[-1] == f"172.17.0.2\t{names}"
+
+
 def test_none_as_recorded() -> None:
     state, _ = join(open_container(fresh(), "c", mode="none"), "c", "none")
     assert files(state, "c") == recorded("docker run --rm --net none ubuntu cat /etc/resolv.conf /etc/hosts")
