@@ -144,19 +144,25 @@ def default_bridge(
         requests.append(SubnetRequest(subnet=fixed_cidr_v6))
     elif facts.ipv6 and old is not None and old.subnet6 is not None:
         requests.append(SubnetRequest(subnet=old.subnet6.subnet, gateway=old.subnet6.gateway))
-    for i, request in enumerate(requests):
-        named = {DEFAULT_GATEWAY[g.version]: g for g in default_gateways if request.subnet is not None and g in request.subnet}
-        requests[i] = replace(request, auxiliary=named)
     versions = (4, 6) if facts.ipv6 else (4,)
     choices = subnets_for(state, requests, versions, facts)
     ordered = sorted(choices, key=lambda c: c[0].subnet.version)
+    gateways = {g.version: g for g in default_gateways}
+    for choice, _ in ordered:
+        if (wrong := gateways.get(choice.subnet.version)) is not None and wrong not in choice.subnet:
+            option = "--default-gateway" if wrong.version == 4 else "--default-gateway-v6"
+            raise Failed(f"{option} {wrong} is no address of {choice.subnet}, the default network", hint="--bip and --bip6 choose its subnets")
     return Network(
         id=id,
         name="bridge",
         driver="bridge",
         created=created,
         enable_ipv6=facts.ipv6,
-        subnets=tuple(make_subnet(c.subnet, r, gateway=True) for c, r in ordered),
+        subnets=tuple(
+            make_subnet(c.subnet, replace(r, auxiliary={DEFAULT_GATEWAY[v]: gateways[v]} if v in gateways else {}), gateway=True)
+            for c, r in ordered
+            for v in (c.subnet.version,)
+        ),
         options={
             PREFIX + "bridge.default_bridge": "true",
             PREFIX + "bridge.enable_icc": "true" if facts.icc else "false",

@@ -291,6 +291,15 @@ def test_the_default_bridge_s_ipv6_address_and_gateway() -> None:
     assert [str(s.gateway) for s in commands.find_network(state, "bridge").subnets] == ["172.17.0.1", "fd00:9::5"]
 
 
+def test_the_default_gateways_are_those_of_subnets_that_nobody_asked_for_too() -> None:
+    joined = endpoint(run(fresh(default_gateways=(ip_address("172.17.0.9"),)), "c", "bridge"), "c", "bridge")
+    assert (str(joined.ipv4), str(joined.gateway4)) == ("172.17.0.2/16", "172.17.0.9")
+    with pytest.raises(Failed, match=r"--default-gateway 10\.0\.0\.9 is no address of"):
+        fresh(default_gateways=(ip_address("10.0.0.9"),))
+    with pytest.raises(Failed, match="--default-gateway-v6 fd01::9 is no address of fd"):
+        fresh(replace(FACTS, ipv6=True), default_gateways=(ip_address("fd01::9"),))
+
+
 def test_where_another_engine_holds_docker0_or_its_subnet() -> None:
     with pytest.raises(Failed) as caught:
         fresh(replace(FACTS, links_present=frozenset({"docker0"})))
