@@ -182,3 +182,16 @@ def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
     time.sleep(0.3)
     latest = engine.call("GET", "/sanbashi/firewall")[1]
     assert latest["Repairs"] == count, latest["LatestRepairs"]
+
+
+def test_a_network_made_where_new_links_do_not_forward(clean: Engine) -> None:
+    """What the kernel gives new links counts for all but bridges of ours."""
+    setting = "net.ipv4.conf.default.forwarding"
+    clean.shell(f"sysctl -qw {setting}=0")
+    try:
+        clean.cli("network", "create", "app")
+    finally:
+        clean.shell(f"sysctl -qw {setting}=1")
+    clean.cli("run", "-d", "--name", "echo", "--network", "app", "-p", "8080:80", "busybox", "sh", "-c", ECHO)
+    ask = f"exec 3<>/dev/tcp/{HOST}/8080; echo hello >&3; head -1 <&3"
+    until(lambda: clean.machine.outside.run(["timeout", "0.5", "bash", "-c", ask], check=False).stdout == "hello\n")
