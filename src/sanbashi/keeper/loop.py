@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 READ, WRITE, HUNG = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
+ENDED = select.EPOLLRDHUP  # a stream's other end sends no more, though what it sent may still wait to be read
 
 Handler = Callable[[int], None]
 

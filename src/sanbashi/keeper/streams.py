@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from socket import SocketType
 from typing import Protocol as TypingProtocol
 
 from sanbashi.network.picture import Forwarder
 
 from .holding import BACKLOG, FAMILIES, listen
-from .loop import HUNG, READ, WRITE, Loop, Timer
+from .loop import ENDED, HUNG, READ, WRITE, Loop, Timer
 
 CHUNK = 65536  # bytes under way in one direction
 CONNECT_PATIENCE = 10.0  # seconds
 BREATH = 0.1  # seconds without accepting when there are no descriptors left
 MAX_CONNECTIONS = 1024  # of one forwarder; more wait in the backlog
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends a reset
+NONBLOCKING = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+AT_ONCE, MORE = socket.MSG_DONTWAIT, socket.MSG_DONTWAIT | socket.MSG_MORE
 BUFFER, NOTHING = memoryview(bytearray(CHUNK)), memoryview(b"")  # one buffer for all: what is not passed on at once is copied
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -32,7 +35,7 @@ class Side:
 
     __slots__ = ("finished", "pending", "shut", "socket")
 
-    def __init__(self, ended: socket.socket) -> None:
+    def __init__(self, ended: SocketType) -> None:
         self.socket = ended
         self.pending: memoryview = NOTHING
         self.finished = False  # it sent its last byte
@@ -44,7 +47,7 @@ class Connection:
 
     __slots__ = ("_client", "_listener", "_loop", "_target", "_timer")
 
-    def __init__(self, loop: Loop, listener: Peer, client: socket.socket, target: socket.socket, *, connected: bool) -> None:
+    def __init__(self, loop: Loop, listener: Peer, client: SocketType, target: SocketType, *, connected: bool) -> None:
         self._loop, self._listener = loop, listener
         self._client, self._target = Side(client), Side(target)
         self._timer: Timer | None = None
@@ -69,8 +72,8 @@ class Connection:
         self._begin()
 
     def _begin(self) -> None:
-        self._loop.watch(self._client.socket.fileno(), READ, self._from_client)
-        self._loop.watch(self._target.socket.fileno(), READ, self._from_target)
+        self._loop.watch(self._client.socket.fileno(), READ | ENDED, self._from_client)
+        self._loop.watch(self._target.socket.fileno(), READ | ENDED, self._from_target)
 
     def _from_client(self, events: int) -> None:
         self._move(self._client, self._target, events)
@@ -82,14 +85,18 @@ class Connection:
         """Something happened on `side`: read from it for the other, or write to it what the other sent."""
         try:
             if events & WRITE and other.pending:
-                other.pending = other.pending[side.socket.send(other.pending) :]
+                other.pending = other.pending[side.socket.send(other.pending, AT_ONCE) :]
             if events & (READ | HUNG) and not side.pending and not side.finished:
-                size = side.socket.recv_into(BUFFER)
-                if not size:
+                size = side.socket.recv_into(BUFFER, CHUNK, AT_ONCE)
+                if size and size < CHUNK and events & (ENDED | HUNG) == ENDED:
+                    # The end was told before we read, so it is here or right behind: urgent data cuts a read short. Not so after a reset.
+                    more = side.socket.recv_into(BUFFER[size:], 0, AT_ONCE)
+                    size, side.finished = size + more, not more
+                elif not size:
                     side.finished = True
-                elif rest := self._rest(other.socket, size):
+                if size and (rest := self._rest(other.socket, size, MORE if side.finished else AT_ONCE)):
                     side.pending = rest
-                elif not events & WRITE:
+                elif not side.finished and not events & WRITE:
                     return  # the usual: all is passed on, and nothing else has changed
             self._close_halves()
         except BlockingIOError:
@@ -103,10 +110,10 @@ class Connection:
             self._interest()
 
     @staticmethod
-    def _rest(to: socket.socket, size: int) -> memoryview:
-        """Send so many bytes of the buffer; what the other end does not take."""
+    def _rest(to: SocketType, size: int, flags: int) -> memoryview:
+        """Send so many bytes of the buffer; what the other end does not take. With MORE they leave with the end that is told next."""
         try:
-            sent = to.send(BUFFER[:size])
+            sent = to.send(BUFFER[:size], flags)
         except BlockingIOError:
             sent = 0
         return memoryview(bytes(BUFFER[sent:size])) if sent < size else NOTHING
@@ -123,7 +130,7 @@ class Connection:
 
     def _interest(self) -> None:
         for side, other in ((self._client, self._target), (self._target, self._client)):
-            reading = READ if not side.pending and not side.finished else 0
+            reading = READ | ENDED if not side.pending and not side.finished else 0
             self._loop.want(side.socket.fileno(), reading | (WRITE if other.pending else 0))
 
     def abort(self) -> None:
@@ -149,6 +156,7 @@ class StreamForwarder:
         self._connections: set[Connection] = set()
         self._timer: Timer | None = None
         self._target = (str(item.target), item.target_port)
+        self._family, self._from = FAMILIES[item.target.version], FAMILIES[item.address.version]
         self._heed(listener, READ)
 
     def _heed(self, listener: socket.socket, mask: int) -> None:
@@ -189,16 +197,17 @@ class StreamForwarder:
     def _take(self) -> bool:
         """Accept one connection; False where none waits."""
         try:
-            client, _ = self._listener.accept()
+            # What socket.accept calls; half of its time, for that makes enums, and a socket that has yet to be told not to block.
+            descriptor, _ = self._listener._accept()  # type: ignore[attr-defined]
         except BlockingIOError:
             return False
         except OSError as error:
             if error.errno in NO_ROOM:
                 self._pause()
             return True  # anything else concerns the one connection that is already gone, accept(2)
-        client.setblocking(False)
+        client = SocketType(self._from, NONBLOCKING, 0, descriptor)
         try:
-            target = socket.socket(FAMILIES[self._item.target.version], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            target = SocketType(self._family, NONBLOCKING)
         except OSError:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
             client.close()

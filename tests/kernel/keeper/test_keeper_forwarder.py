@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import random
+import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -74,6 +78,92 @@ def test_the_target_may_close_first(world: Any, eventually: Eventually) -> None:
             tcp.close()
             assert accepted.makefile("rb").read() == b"and you"
             accepted.close()
+        eventually(lambda: descriptors(world) == before)
+
+
+def send_and_end(sender: socket.socket, data: bytes) -> None:
+    sender.sendall(data)
+    sender.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def asleep(world: Any) -> Iterator[None]:
+    """The keeper does nothing meanwhile, so that it finds what happened all at once."""
+    os.kill(world.client.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(world.client.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 300_000])
+def test_what_comes_with_the_end_arrives_whole(world: Any, eventually: Eventually, size: int) -> None:
+    """Either way: all that is sent and the end of it are there when the forwarder looks, and the other half still speaks after it."""
+    data = random.Random(size).randbytes(size)
+    with target() as listener:
+        forward(world)
+        before = descriptors(world)
+        for speaks_first in ("client", "target"):
+            with client() as tcp, listener.accept()[0] as accepted:
+                accepted.settimeout(5)
+                first, second = (tcp, accepted) if speaks_first == "client" else (accepted, tcp)
+                first.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+                sender = threading.Thread(target=send_and_end, args=(first, data))
+                with asleep(world):
+                    sender.start()
+                    if size <= 65537:  # more may not fit before somebody reads
+                        sender.join()
+                assert second.makefile("rb").read() == data
+                sender.join()
+                send_and_end(second, b"and you")
+                assert first.makefile("rb").read() == b"and you"
+        eventually(lambda: descriptors(world) == before)
+
+
+def test_the_end_behind_urgent_data_is_not_taken_for_the_end_before_it(world: Any) -> None:
+    """A read stops at the urgent mark, although the end has been told and the buffer has room."""
+    with target() as listener:
+        forward(world)
+        with client() as tcp, listener.accept()[0] as accepted:
+            with asleep(world):
+                tcp.sendall(b"before")
+                tcp.send(b"!", socket.MSG_OOB)
+                tcp.sendall(b"behind")
+                tcp.shutdown(socket.SHUT_WR)
+            accepted.settimeout(5)
+            assert accepted.makefile("rb").read() == b"beforebehind"
+
+
+def test_an_end_to_one_who_does_not_read_comes_after_all_that_was_sent(world: Any) -> None:
+    """More than all buffers hold, then the end, while the client is deaf; it hears all of it later, and what it says meanwhile arrives."""
+    data = random.Random(1).randbytes(24 << 20)
+    with target() as listener:
+        forward(world)
+        with client() as tcp, listener.accept()[0] as accepted:
+            accepted.settimeout(5)
+            sender = threading.Thread(target=send_and_end, args=(accepted, data))
+            sender.start()
+            tcp.sendall(b"meanwhile")
+            assert accepted.recv(9, socket.MSG_WAITALL) == b"meanwhile"
+            assert world.rests()
+            assert tcp.makefile("rb").read() == data
+            sender.join()
+
+
+def test_what_was_sent_before_a_reset_arrives_before_it(world: Any, eventually: Eventually) -> None:
+    with target() as listener:
+        forward(world)
+        before = descriptors(world)
+        with client() as tcp, listener.accept()[0] as accepted:
+            tcp.sendall(b"hello")  # once it is here the forwarder knows that it is connected
+            assert accepted.recv(100) == b"hello"
+            with asleep(world):
+                accepted.sendall(b"half")
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                accepted.close()
+            assert tcp.recv(100) == b"half"
+            with pytest.raises(ConnectionResetError):
+                tcp.recv(100)
         eventually(lambda: descriptors(world) == before)
 
 
