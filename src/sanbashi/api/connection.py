@@ -8,7 +8,6 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +16,7 @@ import h11
 from ..errors import Forbidden, Invalid
 from .messages import MAXIMUM, RAW_STREAM, Answer, Hijacked, Request, Response, Streamed, version_text
 from .origin import check_origin
+from .plain import Plain, plain_request, usual_headers, writable, written
 from .raw import PIECE, RECHECK, Raw, hung_up, taken
 from .status import answer as answer_to
 from .status import failure
@@ -68,7 +68,8 @@ class Connection:
         self.reader.closed = self.client_closed
         try:
             while await self.serve_one() and not self.last:
-                self.http.start_next_cycle()
+                if self.http.our_state is h11.DONE:  # a plain request passes it by
+                    self.http.start_next_cycle()
         except (Gone, ConnectionError, TimeoutError):
             pass
         except h11.LocalProtocolError:
@@ -116,6 +117,12 @@ class Connection:
             given = await self.serve(request)
         except (Forbidden, Invalid) as error:  # of the request's own head
             given = answer_to(error)
+        if isinstance(head, Plain):
+            if isinstance(given, Response) and writable(given.headers):
+                await self.respond_plainly(given, head.method)
+                return True
+            self.http.receive_data(head.data)  # an answer that lasts, or has strange headers, is h11's
+            self.http.next_event()
         withheld = self.http.they_are_waiting_for_100_continue  # a body that was never asked for is not to be waited for
         if isinstance(given, Hijacked):
             if not withheld and await self.skip_body():
@@ -129,7 +136,7 @@ class Connection:
             await self.respond(given, head.method)
         return not withheld and await self.skip_body() and self.http.their_state is h11.DONE and self.http.our_state is h11.DONE
 
-    async def head(self) -> h11.Request | None:
+    async def head(self) -> h11.Request | Plain | None:
         """The next request's head, None at the end of the connection."""
         limit = asyncio.get_running_loop().time() + IDLE
         started = False
@@ -141,20 +148,25 @@ class Connection:
                 return None
             async with asyncio.timeout_at(limit):
                 data = await self.reader.read(PIECE)
+            if not started and not self.http.trailing_data[0] and (plain := plain_request(data)) is not None:
+                return plain
             self.http.receive_data(data)
             if not started:
                 started, limit = True, asyncio.get_running_loop().time() + HEAD_TIME
 
-    def request_of(self, head: h11.Request) -> Request:
+    def request_of(self, head: h11.Request | Plain) -> Request:
         """The request with its body still to come."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+        if isinstance(head, Plain):
+            headers, body = head.headers, head.body()
+        else:
+            headers, body = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}, self.body()
         self.upgrade = headers.get("upgrade", "").lower() in ("tcp", "websocket")
         if self.socket.family != socket.AF_UNIX:
             check_origin(headers)
         path, _, query = head.target.decode("latin-1").partition("?")
         if "://" in path:  # the absolute form, as through a proxy
             path = "/" + path.split("://", 1)[1].partition("/")[2]
-        return Request(head.method.decode("latin-1"), path, query, headers, self.body())
+        return Request(head.method.decode("latin-1"), path, query, headers, body)
 
     async def body(self) -> AsyncIterator[bytes]:
         """The body as it comes; Gone where the client stops half way."""
@@ -185,15 +197,15 @@ class Connection:
     # -- an answer
 
     def headers(self, content_type: str, more: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str]]:
-        return [
-            ("Api-Version", version_text(MAXIMUM)),
-            *([("Content-Type", content_type)] if content_type else []),
-            ("Date", formatdate(usegmt=True)),
-            ("Docker-Experimental", "false"),
-            ("Ostype", "linux"),
-            ("Server", self.server_name),
-            *more,
-        ]
+        return usual_headers(self.server_name, content_type, more)
+
+    async def respond_plainly(self, given: Response, method: bytes) -> None:
+        """As respond(), to a plain request."""
+        bodiless = given.status in (204, 304)
+        length = [] if bodiless else [("Content-Length", str(len(given.body)))]
+        body = b"" if bodiless or method == b"HEAD" else given.body
+        self.writer.write(written(given.status, self.headers(given.content_type if given.body else "", (*given.headers, *length)), body))
+        await self.writer.drain()
 
     async def respond(self, given: Response, method: bytes) -> None:
         """A complete answer; a HEAD request gets its head only."""

@@ -36,8 +36,11 @@ def network_json(state: State, network: Network, version: Version, *, listed: bo
     }
     if not listed:
         document["Containers"] = members(state, network)
-        if stopped := stopped_members(state, network):
+        stopped, created = absent_members(state, network)
+        if stopped:
             document["SanbashiStopped"] = stopped
+        if created:
+            document["SanbashiCreated"] = created
         if version >= (1, 52):
             document["Status"] = {"IPAM": {"Subnets": {str(s.subnet): usage(state, network, s) for s in held_subnets(network)}}}
     elif version < (1, 28):
@@ -78,17 +81,26 @@ def members(state: State, network: Network) -> dict[str, Any]:
     return found
 
 
-def stopped_members(state: State, network: Network) -> dict[str, Any]:
-    """Ours: containers that do not run and will join this network when they do, with the addresses that they had; by container id."""
-    found = {}
+def absent_members(state: State, network: Network) -> tuple[dict[str, Any], list[str]]:
+    """Ours: containers that do not run and will join this network when they do.
+
+    By container id, with the addresses that they had; and the names of those that never ran, of which there is no more to tell: clients that print
+    a thousand of them feel every word.
+    """
+    stopped: dict[str, Any] = {}
+    created: list[str] = []
     running: Mapping[str, str] = state.network.network_endpoints.get(network.id, {})
     for container in sorted(state.containers.values(), key=lambda c: c.id):
         wished = any(w.network_id == network.id or (not w.network_id and name == network.name) for name, w in container.networks)
-        if wished and container.id not in running:
-            last = next(((four, six) for id_, four, six in container.last_addresses if id_ == network.id), ("", ""))
-            addresses = zip(("LastIPv4Address", "LastIPv6Address"), last, strict=True)  # one that it never had is left out
-            found[container.id] = {"Name": container.name, "Status": container.state.status, **{key: had for key, had in addresses if had}}
-    return found
+        if not wished or container.id in running:
+            continue
+        last = next(((four, six) for id_, four, six in container.last_addresses if id_ == network.id), ("", ""))
+        addresses = {key: had for key, had in zip(("LastIPv4Address", "LastIPv6Address"), last, strict=True) if had}
+        if container.state.status == "created" and not addresses:
+            created.append(container.name)
+        else:
+            stopped[container.id] = {"Name": container.name, "Status": container.state.status, **addresses}
+    return stopped, sorted(created)
 
 
 def usage(state: State, network: Network, subnet: Subnet) -> dict[str, int]:

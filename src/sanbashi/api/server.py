@@ -20,9 +20,12 @@ from urllib.parse import urlsplit
 from ..daemon.config import DaemonConfig
 from ..errors import Invalid
 from .connection import Connection, Gone, Reader
+from .door import Door
 from .messages import Answer, Request
+from .plain import usual_headers, written
 from .raw import PIECE
 from .router import Router
+from .routes.system import PONG
 from .status import answer
 from .tls import Tunnel, server_context
 
@@ -44,7 +47,7 @@ class Server:
     engine: Engine
     name: str = "Sanbashi"
     router: Router = field(default_factory=Router)
-    listening: list[asyncio.AbstractServer] = field(default_factory=list)
+    listening: list[asyncio.AbstractServer | Door] = field(default_factory=list)
     made: list[Path] = field(default_factory=list)  # socket files that are ours to remove
     connections: dict[Connection, None] = field(default_factory=dict)  # oldest first
     tunnels: set[asyncio.Task[None]] = field(default_factory=set)
@@ -60,10 +63,18 @@ class Server:
 
     async def listen(self, sock: socket.socket) -> None:
         """Serve on a listening socket."""
+        if sock.family == socket.AF_UNIX:
+            door = Door(sock, self.adopt, self.ping)
+            door.open(BACKLOG)
+            self.listening.append(door)
+            return
         sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-        self.listening.append(await create(self.protocol, sock=sock, backlog=BACKLOG))
+        self.listening.append(await asyncio.get_running_loop().create_server(self.protocol, sock=sock, backlog=BACKLOG))
+
+    def ping(self, whole: bool) -> bytes:
+        """The answer to a ping; not `whole`: its head alone."""
+        length = ("Content-Length", str(len(PONG.body)))
+        return written(PONG.status, usual_headers(self.name, PONG.content_type, (*PONG.headers, length)), PONG.body if whole else b"")
 
     async def listen_tls(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         """Serve on a listening socket, behind TLS."""
@@ -84,12 +95,14 @@ class Server:
 
         self.listening.append(await asyncio.start_server(tunnelled, sock=sock, backlog=BACKLOG))
 
-    async def adopt(self, sock: socket.socket) -> object:
-        """Serve a connection that stands already."""
-        return await asyncio.get_running_loop().connect_accepted_socket(self.protocol, sock)
+    async def adopt(self, sock: socket.socket, early: bytes = b"") -> object:
+        """Serve a connection that stands already, and has sent this."""
+        return await asyncio.get_running_loop().connect_accepted_socket(lambda: self.protocol(early), sock)
 
-    def protocol(self) -> asyncio.Protocol:
+    def protocol(self, early: bytes = b"") -> asyncio.Protocol:
         reader = Reader(limit=PIECE)
+        if early:
+            reader.feed_data(early)
         return asyncio.StreamReaderProtocol(reader, self.connected)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from urllib.parse import quote
 
@@ -10,11 +11,39 @@ import msgspec
 import pytest
 
 from sanbashi.api.container_rows import Rows
-from sanbashi.containers.model import Container, HostPort
+from sanbashi.containers.model import Container, ContainerState, ExecConfig, HostPort
 from sanbashi.errors import Invalid, NotSupported, Unauthorized
 from sanbashi.network.model import NetworkRequest
 
-from .conftest import APP, BRIDGE, CREATED, DB, IMAGE, WEB, Client, sample_state
+from .conftest import APP, BRIDGE, CREATED, DB, IMAGE, STARTED, WEB, Client, FakeExec, sample_state
+
+
+def test_what_is_kept_follows_the_state(run):
+    """Answers are kept as bytes: by version, and until anything changes."""
+
+    async def scenario(client: Client) -> None:
+        async def seen() -> list[tuple[list[str], list[str], str]]:
+            asked = [(f"/v{v}/networks", f"/v{v}/containers/db/json") for v in ("1.24", "1.50", "1.56", "1.50")]
+            listed, one = zip(*[[(await client.ask("GET", target)).json for target in pair] for pair in asked], strict=True)
+            return [(sorted(n[0]), sorted(n["Name"] for n in n), c["State"]["Status"]) for n, c in zip(listed, one, strict=True)]
+
+        old, new, newest, again = await seen()
+        assert "Containers" in old[0] and "Containers" not in new[0]
+        assert new == again == newest and new[1:] == (["app", "bridge"], "created")
+        state = client.engine.state
+        db = msgspec.structs.replace(state.containers[DB], state=ContainerState(status="exited", started_at=STARTED))
+        other = replace(state.network.networks[APP], id="0" * 64, name="other")
+        network = replace(state.network, networks=state.network.networks.set(other.id, other))
+        client.engine.state = replace(state, network=network).with_container(db)
+        assert all(found[1:] == (["app", "bridge", "other"], "exited") for found in await seen())
+        assert len((await client.ask("GET", "/networks?filters=%7B%22name%22:%5B%22other%22%5D%7D")).json) == 1
+        assert len((await client.ask("GET", "/networks")).json) == 3
+        client.engine.execs.known["9" * 64] = FakeExec("9" * 64, DB, ExecConfig(cmd=("true",)))
+        assert (await client.ask("GET", "/containers/db/json")).json["ExecIDs"] == ["9" * 64]
+        client.engine.execs.known.clear()
+        assert (await client.ask("GET", "/containers/db/json")).json["ExecIDs"] is None
+
+    run(scenario)
 
 
 def test_inspect_in_docker_s_shape(run):
@@ -282,6 +311,13 @@ def test_networks(run):
             WEB: {"Name": "web", "EndpointID": "2" * 64, "MacAddress": "3e:7c:95:f9:c3:04", "IPv4Address": "172.18.0.2/16", "IPv6Address": ""}
         }
         assert "Status" not in app
+        assert app["SanbashiCreated"] == ["db"] and "SanbashiStopped" not in app  # of one that never ran there is its name to tell
+        db = client.engine.find_container("db")
+        ran = msgspec.structs.replace(db, state=ContainerState(status="exited", started_at=STARTED), last_addresses=((APP, "172.18.0.3/16", ""),))
+        client.engine.state = client.engine.state.with_container(ran)
+        app = (await client.ask("GET", "/v1.50/networks/app")).json
+        assert app["SanbashiStopped"] == {DB: {"Name": "db", "Status": "exited", "LastIPv4Address": "172.18.0.3/16"}}
+        assert "SanbashiCreated" not in app
         new = (await client.ask("GET", "/v1.52/networks/app")).json
         assert new["Status"] == {"IPAM": {"Subnets": {"172.18.0.0/16": {"IPsInUse": 5, "DynamicIPsAvailable": 65531}}}}
         assert (await client.ask("GET", "/networks/nosuch")).json == {"message": "network nosuch not found"}

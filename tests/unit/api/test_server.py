@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sanbashi.api import connection, raw, server
+from sanbashi.api import connection, door, raw, server
 from sanbashi.containers.model import ExecConfig
 from sanbashi.daemon.config import DaemonConfig
 from sanbashi.errors import Failed, Forbidden, Invalid, NotFound
@@ -181,13 +181,14 @@ def test_half_open_and_idle_connections_end(run, monkeypatch):
         assert await reader.read() == b""
         writer.close()
         monkeypatch.setattr(connection, "IDLE", 0.01)
+        monkeypatch.setattr(door, "PATIENCE", 0.01)
         reader, writer = await client.open()
         assert await reader.read() == b""
         writer.close()
         monkeypatch.setattr(connection, "IDLE", 600)
         monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
-        readers = [(await client.open())[0]]
-        for _ in range(2):
+        readers = []
+        for _ in range(3):
             reader, writer = await client.open()
             await client.ask_on(reader, writer, "GET", "/_ping")
             readers.append(reader)

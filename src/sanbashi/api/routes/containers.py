@@ -67,9 +67,16 @@ async def inspect(engine: Engine, request: Request) -> Answer:
     container = engine.find_container(request["id"])
     sizes = await sizes_of(engine, container) if request.flag("size") else None
     execs = [e.id for e in engine.execs.known.values() if e.container_id == container.id and e.is_running]
-    document = container_json(engine.state, engine.config, container, request.version, execs=execs, sizes=sizes)
-    # Docker makes the answers for older clients from maps, so theirs are sorted; inspect prints them as they come.
-    return json_response(document, in_order=request.version >= (1, 52))
+    state, version = engine.state, request.version
+
+    def rendered() -> bytes:
+        document = container_json(state, engine.config, container, version, execs=execs, sizes=sizes)
+        # Docker makes the answers for older clients from maps, so theirs are sorted; inspect prints them as they come.
+        return json_response(document, in_order=version >= (1, 52)).body
+
+    if sizes is not None or execs:
+        return Response(200, rendered())
+    return Response(200, engine.answers.answer(state, ("container", container.id, version), rendered))
 
 
 async def start(engine: Engine, request: Request) -> Answer:

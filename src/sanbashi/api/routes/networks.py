@@ -33,7 +33,11 @@ async def listing(engine: Engine, request: Request) -> Answer:
         return bool(state.network.network_endpoints.get(network.id))
 
     matches = network_matcher(parse_filters(request.text("filters"), NETWORKS), in_use)
-    return json_response([network_json(state, n, request.version, listed=True) for n in state.network.networks.values() if matches(n)])
+
+    def listed() -> bytes:
+        return json_response([network_json(state, n, request.version, listed=True) for n in state.network.networks.values() if matches(n)]).body
+
+    return Response(200, listed() if request.text("filters") else engine.answers.answer(state, ("networks", request.version), listed))
 
 
 async def inspect(engine: Engine, request: Request) -> Answer:

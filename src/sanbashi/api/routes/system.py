@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 # RFC 7464 has a record separator before each text.
 JSON_LINES, JSON_NEWLINES, JSON_SEQUENCE = "application/jsonl", "application/x-ndjson", "application/json-seq"
 PING = (("Builder-Version", "1"), ("Cache-Control", "no-cache, no-store, must-revalidate"), ("Pragma", "no-cache"), ("Swarm", "inactive"))
+PONG = Response(200, b"OK", "text/plain; charset=utf-8", PING)
 
 
 async def ping(engine: Engine, request: Request) -> Answer:
     """Every client's first question; the answer's headers say which version to speak."""
-    return Response(200, b"OK", "text/plain; charset=utf-8", PING)
+    return PONG
 
 
 async def version(engine: Engine, request: Request) -> Answer:
