@@ -13,6 +13,11 @@ class SanbashiError(Exception):
         self.message = message
         self.hint = hint
 
+    def frame(self, prefix: str) -> None:
+        """Put `prefix` before the sentence; class and hint stay."""
+        self.message = f"{prefix}{self.message}"
+        self.args = (self.message,)
+
 
 class NotModified(SanbashiError):
     """The object is already in the state that was asked for (304)."""

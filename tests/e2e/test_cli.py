@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from demo.terminal import PROMPT, Terminal
+from tests.e2e.verbs import ROWS, SET_UP
 from tests.harness import Done, Engine, docker_clis, sanbashi_cli
 
 pytestmark = pytest.mark.root
@@ -179,3 +180,54 @@ def test_events(run: Run, clean: Engine) -> None:
     said = run("events", "--since", since, "--until", until, "--format", "{{.Type}} {{.Action}}").stdout.splitlines()
     wanted = ["container create", "network connect", "container start", "network disconnect", "container die", "container destroy"]
     assert [line for line in said if line in wanted] == wanted
+
+
+def as_docker(text: str) -> str:
+    """Our sentences under Docker's name; what Docker's CLI logs of its own threads is chance."""
+    text = re.sub(r"(?m)^time=.*\n", "", text)
+    return text.replace("the Sanbashi daemon", "the Docker daemon").replace("Is sanbashid running?", "Is the docker daemon running?")
+
+
+@pytest.mark.parametrize("name", [name for name in CLIS if not name.startswith("docker-20.")])
+def test_verbs(name: str, clean: Engine) -> None:
+    """Every row in order, on one set of containers; all that differ are told together."""
+    where = {**clean.variables(), "D": CLIS[name]}
+    clean.machine.run(SET_UP, environment=where)
+    here = f"{clean.machine.scratch}/tmp/verbs"
+    idle = clean.call("GET", "/containers/idle/json")[1]["Id"]
+    different = []
+    for command, status, out, err in ROWS:
+        done = clean.machine.run(f"cd {here}; $D {command}", check=False, environment=where)
+        found = Done(done.exit, done.stdout, as_docker(done.stderr))
+        wanted = Done(status, out.replace("IDLE", idle), err.replace("IDLE", idle).replace("HERE", here))
+        if found != wanted:
+            different.append((command, found, wanted))
+    assert not different, "\n".join(f"{command}\n  {found}\n  {wanted}" for command, found, wanted in different)
+    kept = clean.machine.run(f"cd {here}; cat file; test -c device; test -L link; cat out/within; ls *.part", check=False).stdout
+    assert kept == "f\nx\n"
+
+
+def test_a_restart_is_told_as_a_stop_too(clean: Engine) -> None:
+    clean.cli("run", "-d", "--name", "again", "--stop-signal", "KILL", "busybox", "sleep", "1000")
+    since = clean.machine.run(["date", "+%s.%N"]).stdout.strip()
+    clean.cli("restart", "again")
+    clean.cli("exec", "again", "true")
+    until = clean.machine.run(["date", "+%s.%N"]).stdout.strip()
+    told = clean.cli("events", "--since", since, "--until", until, "--filter", "container=again", "--format", "{{.Action}}").stdout
+    assert told.splitlines()[:5] == ["kill", "die", "stop", "start", "restart"]
+    assert {"exec_create: true ", "exec_start: true "} <= set(told.splitlines())
+
+
+def test_a_full_output_is_one_sentence(clean: Engine) -> None:
+    """/dev/full takes nothing."""
+    ours = clean.machine.run("$D network ls >/dev/full", check=False, environment={**clean.variables(), "D": sanbashi_cli()})
+    assert ours == Done(1, "", "write /dev/stdout: no space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [(["context", "ls"], "-H or SANBASHI_HOST"), (["-c", "x", "ps"], "-H or SANBASHI_HOST"), (["swarm", "init"], "there is no swarm")],
+)
+def test_what_is_absent_says_so_and_what_to_do(words: list[str], hint: str, clean: Engine) -> None:
+    done = clean.cli(*words, program=sanbashi_cli(), check=False)
+    assert done.exit == 1 and "is not supported\n" in done.stderr and hint in done.stderr.splitlines()[1]

@@ -47,10 +47,18 @@ def answer(words: list[str]) -> int:
         return run(words)
     except Failure as failure:
         if failure.message:
-            from sanbashi.cli.output import err
-
-            err(failure.text() + "\n")
+            tell(failure.text() + "\n")
         return failure.status
+
+
+def tell(text: str) -> None:
+    """A sentence on standard error, where that can still be written to; the exit status says the rest."""
+    from sanbashi.cli.output import err
+
+    try:  # noqa: SIM105 - contextlib costs an import
+        err(text)
+    except Failure:
+        pass
 
 
 def run(words: list[str]) -> int:
@@ -150,7 +158,7 @@ def unknown(path: str, word: str, known: list[str], *, group: bool) -> Failure:
     from sanbashi.cli.verbs import LATER
 
     if not group and word in LATER:
-        return Failure(f"{PROGRAM}: {path} {word} is not supported\n\nRun '{path} --help' for more information")
+        return Failure(f"{PROGRAM}: {path} {word} is not supported", hint=LATER[word])
     like = nearest(word, known)
     hint = f"\ndid you mean {like}?" if like else ""
     usage = f"Usage:  {path}\n\n" if group else ""
@@ -191,7 +199,9 @@ def global_options(words: list[str]) -> tuple[str, list[str], bool]:
         out(f"Sanbashi version {VERSION}\n")
         return "", [], True
     if given.changed("context"):
-        raise Failure("--context is not supported", hint="name the daemon with -H or SANBASHI_HOST")
+        from sanbashi.cli.verbs import LATER
+
+        raise Failure("--context is not supported", hint=LATER["context"])
     for name in TLS_FLAGS:
         if given.changed(name):
             _tls[name] = given.values[name]

@@ -2,11 +2,14 @@
 
 import posix
 
+from sanbashi.cli.failure import Failure
+
 STDIN, STDOUT, STDERR = 0, 1, 2
+STREAMS = {STDOUT: "/dev/stdout", STDERR: "/dev/stderr"}
 
 
 def write(fd: int, data: bytes | memoryview) -> None:
-    """All of the bytes; waits where the descriptor is non-blocking and full."""
+    """All of the bytes; waits where the descriptor is non-blocking and full, Failure where nothing more can be written."""
     view = memoryview(data)
     while view:
         try:
@@ -15,6 +18,8 @@ def write(fd: int, data: bytes | memoryview) -> None:
             from select import select
 
             select([], [fd], [])
+        except OSError as problem:
+            raise Failure(f"write {STREAMS.get(fd, 'output file')}: {(problem.strerror or '').lower()}") from None
 
 
 def out(text: str) -> None:

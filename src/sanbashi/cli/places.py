@@ -40,8 +40,10 @@ def arrange(source: Place, target: Place) -> tuple[str, str]:
         return target.path, name
     if target.exists and source.is_directory:
         raise Failure("cannot copy directory")
-    if not target.exists and not source.is_directory and target.path.endswith(("/", "/.")):
+    if not target.exists and not source.is_directory and (target.path.endswith(("/", "/.")) or not target.path):
         raise Failure("no such directory")
+    if not target.path:  # `cp DIRECTORY CONTAINER:` copies what is in it
+        return "/", "."
     return target.split()
 
 
@@ -51,6 +53,11 @@ def split_argument(text: str) -> tuple[str, str]:
     if text.startswith("/") or not colon or container.startswith("."):
         return "", text
     return container, path
+
+
+def whole_path(path: str) -> str:
+    """A path of this machine from its root on."""
+    return posixpath.join(os.getcwd(), path)
 
 
 def local_source(path: str, *, follow: bool) -> Place:
@@ -65,13 +72,13 @@ def local_source(path: str, *, follow: bool) -> Place:
         head, tail = posixpath.split(posixpath.normpath(path))
         real, rebase = posixpath.join(os.path.realpath(head or "."), tail), ""
     if not os.path.lexists(real.removesuffix("/.") or "/"):
-        raise Failure(f"lstat {path}: no such file or directory")
+        raise Failure(f"lstat {posixpath.normpath(whole_path(path))}: no such file or directory")
     return Place(real, exists=True, is_directory=os.path.isdir(real) and not os.path.islink(real), rebase=rebase)
 
 
 def local_target(path: str) -> Place:
     """A path to copy to here; a link is followed."""
-    whole = posixpath.join(os.getcwd(), path)
+    whole = whole_path(path)
     if not os.path.isdir(posixpath.dirname(posixpath.normpath(whole)) or "/"):
         raise Failure(f'invalid output path: directory "{posixpath.dirname(posixpath.normpath(whole))}" does not exist')
     if os.path.lexists(whole.rstrip("/") or "/"):

@@ -86,6 +86,7 @@ SHAPES = {
         InitBinary ContainerdCommit:system.Commit RuncCommit:system.Commit InitCommit:system.Commit SecurityOptions:[]s ProductLicense?
         DefaultAddressPools?:[]system.NetworkAddressPool FirewallBackend?:*system.FirewallInfo CDISpecDirs:[]s DiscoveredDevices?:[]any
         Containerd?:any Warnings:[]s ServerErrors?:[]s ClientInfo?:*system.clientInfo ClientErrors?:[]s""",
+    "system.sparseInfo": "ClientInfo:*system.clientInfo",
     "system.PluginsInfo": "Volume:[]s Network:[]s Authorization:[]s Log:[]s",
     "system.Commit": "ID",
     "system.NetworkAddressPool": "Base Size:i",

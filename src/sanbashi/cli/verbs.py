@@ -8,7 +8,7 @@ GLOBAL = """
 -H, --host list  Daemon socket to connect to
 -l, --log-level string  Set the logging level ("debug", "info", "warn", "error", "fatal") (default "info")
 -v, --version  Print version information and quit
-~--context string  Name of the context
+~-c, --context string  Name of the context
     --tls  Use TLS; implied by --tlsverify
     --tlscacert string  Trust certs signed only by this CA (default "~/.docker/ca.pem")
     --tlscert string  Path to TLS certificate file (default "~/.docker/cert.pem")
@@ -130,6 +130,20 @@ OTHER: dict[str, Verb] = (
 )  # fmt: skip
 TOP: dict[str, Verb] = COMMON | OTHER
 
-LATER = frozenset(("buildx", "checkpoint", "compose", "config", "context")) | frozenset(
-    ("manifest", "node", "plugin", "secret", "service", "stack", "swarm", "trust")
-)
+_SWARM = "there is no swarm: sanbashi is one machine's engine"
+# What docker has and we have not: what to do instead.
+LATER = {
+    "buildx": "sanbashi build builds, without BuildKit",
+    "checkpoint": "sanbashi pause and unpause hold a container in memory; nothing writes it to disk",
+    "compose": "run docker-compose or docker compose with DOCKER_HOST set to sanbashi's socket",
+    "config": _SWARM,
+    "context": "name the daemon with -H or SANBASHI_HOST",
+    "manifest": "sanbashi image inspect shows an image's platform; lists of manifests are pulled, not made",
+    "node": _SWARM,
+    "plugin": "drivers of networks and volumes are part of sanbashid",
+    "secret": _SWARM,
+    "service": _SWARM,
+    "stack": _SWARM,
+    "swarm": _SWARM,
+    "trust": "name an image by its digest, name@sha256:..., to be sure of what it is",
+}

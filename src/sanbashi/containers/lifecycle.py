@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..errors import Conflict, Invalid, NotModified
 from .model import Container
-from .names import check_name
+from .names import ALLOWED, refused_name
 
 
 def check_start(container: Container) -> None:
@@ -20,11 +20,10 @@ def check_start(container: Container) -> None:
         raise Conflict("container is marked for removal and cannot be started")
 
 
-def check_running(container: Container, verb: str = "kill") -> None:
-    """Conflict where it does not run. `verb` kill: Docker's `kill` names itself, the others do not."""
+def check_running(container: Container) -> None:
+    """Conflict where it does not run."""
     if not container.state.running:
-        prefix = f"cannot {verb} container: {container.id}: " if verb == "kill" else ""
-        raise Conflict(f"{prefix}container {container.id} is not running")
+        raise Conflict(f"container {container.id} is not running")
 
 
 def check_exec(container: Container) -> None:
@@ -69,10 +68,11 @@ def check_rename(container: Container, name: str, names: Mapping[str, str]) -> s
         raise Invalid("Neither old nor new names may be empty")
     if name == container.name:
         raise Invalid("Renaming a container with the same name as its current name")
-    check_name(name)
+    if ALLOWED.fullmatch(name) is None:
+        raise Invalid(f"Error when allocating new name: {refused_name(f'/{name}')}")
     if name in names:
         raise Conflict(
-            f'Conflict. The container name "/{name}" is already in use by container "{names[name]}". '
+            f'Error when allocating new name: Conflict. The container name "/{name}" is already in use by container "{names[name]}". '
             "You have to remove (or rename) that container to be able to reuse that name."
         )
     return name

@@ -37,7 +37,12 @@ class Chance(Protocol):
 def check_name(name: str) -> None:
     """Invalid in Docker's words where a container must not be called so."""
     if ALLOWED.fullmatch(name) is None:
-        raise Invalid(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+        raise Invalid(refused_name(name))
+
+
+def refused_name(name: str) -> str:
+    """Docker's sentence for a name that is none."""
+    return f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
 
 
 def random_name(taken: Callable[[str], bool], random: Chance) -> str:

@@ -44,7 +44,7 @@ def updated(container: Container, wish: HostConfig, policy: RestartPolicy | None
     for wrong, sentence in conflicts:
         if wrong:
             raise Conflict(f"Cannot update container {container.id}: Conflicting options: {sentence}")
-    if facts.swap_limit and wish.memory > host.memory_swap and not wish.memory_swap:
+    if facts.swap_limit and wish.memory and wish.memory > host.memory_swap and not wish.memory_swap:
         raise Conflict(
             f"Cannot update container {container.id}: Memory limit should be smaller than already set memoryswap limit, "
             "update the memoryswap at the same time"

@@ -22,6 +22,12 @@ from .stages import stage, stages
 KEPT = 1000  # ended execs that inspect still knows
 
 
+def told(what: str, config: ExecConfig) -> str:
+    """An event's action with the command, as Docker writes it: a space after its first word, with nothing behind it too."""
+    first, *rest = config.cmd or ("",)
+    return f"{what}: {first} {' '.join(rest)}"
+
+
 @dataclass
 class ExecState:
     """One exec: what was asked for and where it stands; `exit_code` None until it has ended."""
@@ -63,7 +69,7 @@ class Execs:
         if len(self.known) >= KEPT:
             self.forget_ended()
         self.known[entry.id] = entry
-        self.core.tell_container(f"exec_create: {' '.join(config.cmd)}", container, execID=entry.id)
+        self.core.tell_container(told("exec_create", config), container, execID=entry.id)
         return entry.id
 
     def forget_ended(self) -> None:
@@ -114,7 +120,7 @@ class Execs:
             entry.exit_code = error.exit_code if isinstance(error, CannotRun | RuntimeFailed) else NOT_EXECUTABLE
             raise
         entry.running, entry.pid = running, running.pid
-        self.core.tell_container(f"exec_start: {' '.join(config.cmd or ())}", container, execID=entry.id)
+        self.core.tell_container(told("exec_start", config), container, execID=entry.id)
         running.ended.add_done_callback(lambda ended: self.ended(entry, container, ended.result()))
         return running.attachment
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ..containers import lifecycle as moves
 from ..containers.model import Container
-from ..errors import SanbashiError
+from ..errors import Failed, SanbashiError
 from ..host.crash import crash_point
 from ..network.commands import rename_container
 from .content import Content
@@ -67,10 +67,13 @@ class Lifecycle:
             await self.starting.bring_up(msgspec.structs.replace(container, stopped_by_user=False, restart_count=0))
 
     async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
-        """`restart`: stop where it runs, then start."""
+        """`restart`: stop where it runs, then start; Failed for whatever goes wrong, as Docker has it."""
         container = self.core.find_container(ref)
         with self.networking.leasing.attended(container.id):
-            await self.restart_whole(container, timeout, signal)
+            try:
+                await self.restart_whole(container, timeout, signal)
+            except SanbashiError as problem:
+                raise Failed(f"Cannot restart container {ref}: {problem.message}", hint=problem.hint) from problem
 
     @whole
     async def restart_whole(self, container: Container, timeout: int | None, signal: str) -> None:
@@ -78,7 +81,7 @@ class Lifecycle:
             auto_remove = container.host_config.auto_remove
             if auto_remove:
                 await self.core.put(msgspec.structs.replace(container, host_config=msgspec.structs.replace(container.host_config, auto_remove=False)))
-            await self.stopping.stop_running(self.core.find_container(container.id), timeout, signal)
+            await self.stopping.stop_and_tell(self.core.find_container(container.id), timeout, signal)
         async with self.core.locked(container.id):
             current = self.core.find_container(container.id)
             if not current.state.running:

@@ -10,7 +10,7 @@ import msgspec
 from ..containers import lifecycle as moves
 from ..containers.model import Container
 from ..containers.signals import signal_number
-from ..errors import NotModified
+from ..errors import Failed, NotModified, SanbashiError
 from .core import Core, whole
 from .exits import Exits
 from .process import Process
@@ -31,10 +31,17 @@ class Stopping:
 
     @whole
     async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
-        """`stop`: the stop signal, then after `timeout` seconds SIGKILL; NotModified where it does not run."""
+        """`stop`: the stop signal, then after `timeout` seconds SIGKILL; NotModified where it does not run, Failed for what goes wrong then."""
         container = self.core.find_container(ref)
         if not container.state.running:
             raise NotModified("container already stopped")
+        try:
+            await self.stop_and_tell(container, timeout, signal)
+        except SanbashiError as problem:
+            raise Failed(f"cannot stop container: {ref}: {problem.message}", hint=problem.hint) from problem
+
+    async def stop_and_tell(self, container: Container, timeout: int | None, signal: str) -> None:
+        """Stop what runs, with the event `stop`; a restart has it too."""
         await self.stop_running(container, timeout, signal)
         self.core.tell_container("stop", container)
 
@@ -82,9 +89,16 @@ class Stopping:
     @whole
     async def kill(self, ref: str, signal: str = "KILL") -> None:
         """`kill`: any signal; SIGKILL and the stop signal keep the restart policy from acting."""
-        container = self.core.find_container(ref)
+        try:
+            await self.kill_running(ref, signal)
+        except SanbashiError as problem:
+            problem.frame(f"cannot kill container: {ref}: ")
+            raise
+
+    async def kill_running(self, ref: str, signal: str) -> None:
         number = signal_number(signal or "KILL")
-        moves.check_running(container, "kill")
+        container = self.core.find_container(ref)
+        moves.check_running(container)
         if container.state.status == "restarting":
             await self.stop_running(container, 0, "")
             return

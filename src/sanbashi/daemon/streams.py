@@ -140,7 +140,7 @@ class Streams:
         process = await asyncio.create_subprocess_exec("ps", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
         out, err = await process.communicate()
         if process.returncode:
-            raise Failed(f"ps: {err.decode(errors='replace').strip()}")
+            raise Failed(f"ps: {err.decode(errors='replace').partition(chr(10))[0] or f'exit status {process.returncode}'}")
         self.core.tell_container("top", container)
         lines = out.decode(errors="replace").splitlines()
         titles = lines[0].split()

@@ -172,7 +172,7 @@ def test_moves() -> None:
         lifecycle.check_start(container("running"))
     with pytest.raises(Conflict, match="cannot start a paused container, try unpause instead"):
         lifecycle.check_start(container("paused"))
-    with pytest.raises(Conflict, match=f"cannot kill container: {'c' * 64}: container {'c' * 64} is not running"):
+    with pytest.raises(Conflict, match=f"^container {'c' * 64} is not running"):
         lifecycle.check_running(container("exited"))
     with pytest.raises(Conflict) as refused:
         lifecycle.check_remove(container("running"), "web", force=False)
@@ -181,7 +181,7 @@ def test_moves() -> None:
     with pytest.raises(Conflict, match="is not paused"):
         lifecycle.check_freeze(container("running"), frozen=False)
     assert lifecycle.check_rename(container("exited"), "/new", {}) == "new"
-    with pytest.raises(Conflict, match='The container name "/new" is already in use by container "x"'):
+    with pytest.raises(Conflict, match=r'^Error when allocating new name: Conflict\. The container name "/new" is already in use by container "x"'):
         lifecycle.check_rename(container("exited"), "new", {"new": "x"})
 
 

@@ -31,6 +31,14 @@ def test_what_is_not_said_stays() -> None:
     assert change(before, RestartPolicy(name="on-failure", maximum_retry_count=3)).restart_policy.maximum_retry_count == 3
 
 
+def test_swap_without_a_limit_stands_in_the_way_of_nothing_else() -> None:
+    unlimited = box(memory=64 << 20, memory_swap=-1)
+    assert change(unlimited, nano_cpus=10**9).nano_cpus == 10**9
+    assert change(unlimited, RestartPolicy(name="always")).restart_policy.name == "always"
+    with pytest.raises(Conflict, match="update the memoryswap at the same time"):
+        change(unlimited, memory=32 << 20)
+
+
 def test_what_contradicts_is_refused() -> None:
     with pytest.raises(Conflict, match="update the memoryswap at the same time"):
         change(box(memory=64 << 20, memory_swap=64 << 20), memory=128 << 20)

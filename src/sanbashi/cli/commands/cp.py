@@ -6,7 +6,7 @@ from sanbashi.cli.client import Daemon, named
 from sanbashi.cli.command import Call, Command
 from sanbashi.cli.failure import DaemonError, Failure
 from sanbashi.cli.output import STDERR, STDIN, STDOUT, err, is_terminal, write
-from sanbashi.cli.places import Place, arrange, local_source, local_target, split_argument
+from sanbashi.cli.places import Place, arrange, local_source, local_target, split_argument, whole_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def copy_out(call: Call, container: str, path: str, local: str) -> None:
         unpack(parts, directory, called, contents=contents)
     except OSError as problem:
         raise Failure(f"{problem.filename or directory}: {(problem.strerror or '').lower()}") from None
-    tell(call, parts.size, local)
+    tell(call, parts.size, whole_path(local))
 
 
 def copy_in(call: Call, local: str, container: str, path: str) -> None:
@@ -122,7 +122,8 @@ def copy_in(call: Call, local: str, container: str, path: str) -> None:
 
 def container_target(daemon: Daemon, container: str, path: str) -> Place:
     """What the destination is now; a link is followed, and what is not there is made by the copy."""
-    path = path or "/"
+    if not path:
+        return Place("")
     try:
         found = look(daemon, container, path)
         if found["mode"] & LINK:

@@ -1,7 +1,5 @@
 """diff, export, commit."""
 
-import posix
-
 from sanbashi.cli.client import named
 from sanbashi.cli.command import Call, Command
 from sanbashi.cli.failure import Failure
@@ -12,29 +10,27 @@ KINDS = "CAD"  # changed, added, deleted, as the API numbers them
 
 def diff(call: Call) -> None:
     """A line for each path that differs from the image."""
+    if not call.args[0]:
+        raise Failure("Container name cannot be empty")
     found = call.daemon.get(f"/containers/{named('container', call.args[0])}/changes") or []
     out("".join(f"{KINDS[each['Kind']]} {each['Path']}\n" for each in found))
 
 
 def export(call: Call) -> None:
     """Writes a container's file system as a tar archive; a file appears under its name only when it is whole."""
-    from sanbashi.cli.commands.transfer import opened
-
     path = call.given.text("output")
     if not path and is_terminal(STDOUT):
         raise Failure("cowardly refusing to save to a terminal. Use the -o flag or redirect")
-    response = call.daemon.request("GET", f"/containers/{named('container', call.args[0])}/export")
-    target = opened(f"{path}.part", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC) if path else STDOUT
-    try:
-        for data in response.parts():
-            write(target, data)
-    except Failure:
-        if path:
-            posix.unlink(f"{path}.part")
-        raise
     if path:
-        posix.close(target)
-        posix.rename(f"{path}.part", path)
+        from sanbashi.cli.newfile import check_target, write_new
+
+        check_target(path, "failed to export container")
+    response = call.daemon.request("GET", f"/containers/{named('container', call.args[0])}/export")
+    if path:
+        write_new(path, response.parts())
+        return
+    for data in response.parts():
+        write(STDOUT, data)
 
 
 def commit(call: Call) -> None:

@@ -2,7 +2,7 @@
 
 from sanbashi.cli.command import FORMAT, Call, Command
 from sanbashi.cli.commands.version import client_version
-from sanbashi.cli.failure import Failure
+from sanbashi.cli.failure import Failure, join_failures
 from sanbashi.cli.output import err, out
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ def info(call: Call) -> None:
     form = call.given.text("format")
     client = {"Debug": False, **client_version(call.daemon.version), "Plugins": [], "Warnings": None}
     if form:
-        out(by_template(form, call, client))
+        by_template(form, call, client)
         return
     lines = ["Client: Sanbashi", f" Version:    {client['Version']}", f" Context:    {client['Context']}", " Debug Mode: false", "", "Server:"]
     try:
@@ -28,8 +28,8 @@ def info(call: Call) -> None:
         err(f"{warning}\n")
 
 
-def by_template(form: str, call: Call, client: "dict[str, Any]") -> str:
-    """The answer by template."""
+def by_template(form: str, call: Call, client: "dict[str, Any]") -> None:
+    """The answer by template; the daemon is not asked for what we know ourselves, and where it is away the rest is empty."""
     from sanbashi.cli.gotemplate.template import Template, TemplateError
     from sanbashi.cli.shapes import typed
 
@@ -37,11 +37,24 @@ def by_template(form: str, call: Call, client: "dict[str, Any]") -> str:
         template = Template("{{json .}}" if form == "json" else form)
     except TemplateError as problem:
         raise Failure(f"template parsing error: {problem}", 64) from None
+    if any(after[:1].isalpha() for after in form.split(".")[1:]):  # `{{json .}}` is for everything
+        try:
+            out(template.run(typed("system.sparseInfo", {"ClientInfo": client})) + "\n")
+            return
+        except TemplateError:
+            pass  # it asks for more
+    found: dict[str, Any] = {}
+    failures: list[Failure] = []
     try:
-        return template.run(typed("system.dockerInfo", call.daemon.get("/info") | {"ClientInfo": client})) + "\n"
+        found = call.daemon.get("/info")
+    except Failure as problem:
+        failures.append(problem)
+    try:
+        out(template.run(typed("system.dockerInfo", found | {"ClientInfo": client})) + "\n")
     except TemplateError as problem:
         out("\n")
-        raise Failure(str(problem)) from None
+        failures.append(Failure(str(problem)))
+    join_failures(failures)
 
 
 def yes(value: object) -> str:

@@ -1,5 +1,7 @@
 """inspect, and container, image, network and volume inspect."""
 
+import posix
+
 from sanbashi.cli.client import Daemon, named
 from sanbashi.cli.command import FORMAT, Call, Command
 from sanbashi.cli.failure import DaemonError, Failure
@@ -104,13 +106,27 @@ def one_kind(kind: str) -> "Callable[[Call], None]":
     return inspect
 
 
+SYSTEMS = "aix android darwin dragonfly freebsd hurd illumos ios js linux netbsd openbsd plan9 solaris wasip1 windows zos"
+ARCHITECTURES = "386 amd64 arm arm64 armbe loong64 mips mips64 mips64le mipsle ppc ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm"
+
+
 def platform_text(text: str) -> str:
     """`linux/arm64/v8` as the API takes it."""
     from sanbashi.cli.gotemplate.encode import encode
 
     parts = text.split("/")
-    fields = dict(zip(("os", "architecture", "variant"), parts, strict=False)) if len(parts) > 1 else {"architecture": text, "os": "linux"}
-    return encode(fields)
+    if len(parts) == 1:
+        word = {"x86_64": "amd64", "aarch64": "arm64", "macos": "darwin"}.get(text.lower(), text.lower())
+        if word in SYSTEMS.split():
+            machine = posix.uname().machine
+            parts = [word, {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)]
+        elif word in ARCHITECTURES.split():
+            parts = ["linux", word]
+        else:
+            from sanbashi.cli.gotemplate.text import quote
+
+            raise Failure(f"invalid platform: {quote(text)}: unknown operating system or architecture: invalid argument")
+    return encode(dict(zip(("os", "architecture", "variant"), parts, strict=False)))
 
 
 def any_kind(call: Call) -> None:

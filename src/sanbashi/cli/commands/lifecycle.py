@@ -42,6 +42,8 @@ def each_container(call: Call, method: str, path: str, query: "dict[str, Any] | 
 def timeout_query(call: Call) -> "dict[str, Any]":
     """Signal and timeout of stop and restart."""
     given = call.given
+    if given.changed("time"):
+        out("Flag --time has been deprecated, use --timeout instead\n")
     if given.changed("time") and given.changed("timeout"):
         raise Failure("conflicting options: cannot specify both --timeout and --time")
     flag = "time" if given.changed("time") else "timeout"

@@ -16,7 +16,7 @@ def port(call: Call) -> None:
         return
     ports = call.daemon.get(f"/containers/{named('container', call.args[0])}/json")["NetworkSettings"].get("Ports") or {}
     lines: list[str] = []
-    if len(call.args) > 1:
+    if len(call.args) > 1 and call.args[1]:
         wanted, _, protocol = call.args[1].partition("/")
         if not (wanted.isdigit() and int(wanted) < 65536):
             from sanbashi.cli.gotemplate.text import quote

@@ -89,7 +89,7 @@ def stats(call: Call) -> None:
     form = given.text("format")
     form = TABLE if form in ("", "table") else form
     while True:
-        names = call.args or [each["Id"] for each in daemon.get("/containers/json", all=given.on("all"))]
+        names = list(dict.fromkeys(call.args)) or [each["Id"] for each in daemon.get("/containers/json", all=given.on("all"))]
         rows: list[StatsRow] = []
         for name in names:
             try:

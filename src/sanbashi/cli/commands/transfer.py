@@ -29,16 +29,19 @@ def pull(call: Call) -> None:
     out((f"{name.registry}/{name.path}" if given.on("all-tags") else name.whole()) + "\n")
 
 
-def parts_of(fd: int) -> "Iterator[bytes]":
-    """What a descriptor gives until its end."""
-    while data := posix.read(fd, 1 << 18):
-        yield data
+def parts_of(fd: int, path: str = "/dev/stdin") -> "Iterator[bytes]":
+    """What a descriptor gives until its end; Failure where it cannot be read, as a directory."""
+    try:
+        while data := posix.read(fd, 1 << 18):
+            yield data
+    except OSError as problem:
+        raise Failure(f"read {path}: {(problem.strerror or '').lower()}") from None
 
 
-def opened(path: str, flags: int = posix.O_RDONLY) -> int:
+def opened(path: str) -> int:
     """A descriptor of a file; Failure with Go's words."""
     try:
-        return posix.open(path, flags | posix.O_CLOEXEC, 0o600)
+        return posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as problem:
         raise Failure(f"open {path}: {(problem.strerror or '').lower()}") from None
 
@@ -61,7 +64,7 @@ def load(call: Call) -> None:
         source = STDIN
     query = {"quiet": "1" if given.on("quiet") or not is_terminal(STDOUT) else "0", **wanted_platform(call)}
     headers = {"Content-Type": "application/x-tar"}
-    response = call.daemon.request("POST", "/images/load", query, parts_of(source), headers)
+    response = call.daemon.request("POST", "/images/load", query, parts_of(source, given.text("input", "/dev/stdin")), headers)
     if "json" in response.headers.get("content-type", ""):
         from sanbashi.cli.progress import show_all
 
@@ -76,19 +79,15 @@ def save(call: Call) -> None:
     path = call.given.text("output")
     if not path and is_terminal(STDOUT):
         raise Failure("cowardly refusing to save to a terminal. Use the -o flag or redirect")
-    target = STDOUT
-    if path:
-        target = opened(f"{path}.part", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC)
-    try:
-        for data in call.daemon.request("GET", "/images/get", {"names": call.args, **wanted_platform(call)}).parts():
-            write(target, data)
-    except Failure:
-        if path:
-            posix.unlink(f"{path}.part")
-        raise
-    if path:
-        posix.close(target)
-        posix.rename(f"{path}.part", path)
+    query = {"names": call.args, **wanted_platform(call)}
+    if not path:
+        for data in call.daemon.request("GET", "/images/get", query).parts():
+            write(STDOUT, data)
+        return
+    from sanbashi.cli.newfile import check_target, write_new
+
+    check_target(path, "failed to save image")
+    write_new(path, call.daemon.request("GET", "/images/get", query).parts())
 
 
 def import_(call: Call) -> None:
@@ -97,7 +96,7 @@ def import_(call: Call) -> None:
 
     given, source = call.given, call.args[0]
     remote = source.startswith(("http://", "https://"))
-    body = None if remote else parts_of(STDIN if source == "-" else opened(source))
+    body = None if remote else (parts_of(STDIN) if source == "-" else parts_of(opened(source), source))
     query = {
         "fromSrc": source if remote else "-",
         "repo": call.args[1] if len(call.args) > 1 else "",
