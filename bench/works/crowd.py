@@ -7,7 +7,6 @@ the daemon costs, with all of them what one more start costs, how fast it answer
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
@@ -113,10 +112,7 @@ def crowded(world: World, size: Size) -> Figures:
     untrue = crowd.untrue()
     note(UNTRUE, len(untrue))
     crowd.clear()
-    left = {}
-    deadline = time.monotonic() + 10  # the engine sweeps after it has answered
-    while (left := engine.machine.left(before)) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    left = engine.machine.stays(before)
     note(LEFT, sum(len(rest) for rest in left.values()))
     if untrue or left:
         print(f"untrue: {untrue[:20]}\nleft: {left}")

@@ -49,7 +49,7 @@ def test_every_one_of_a_crowd_resolves_answers_and_publishes(host: Machine) -> N
         crowd.fill(CONTAINERS, ports=10)
         assert crowd.untrue() == []
         crowd.clear()
-        assert host.left(before) == {}
+        assert host.stays(before) == {}
 
 
 def test_the_questions_find_what_is_untrue(host: Machine) -> None:
@@ -82,7 +82,7 @@ def test_a_full_bridge_says_so(host: Machine) -> None:
         )
         assert said["message"].endswith(f"to bridge {bridge} failed: exchange full")
         assert said["hint"] == "the kernel gives a bridge 1023 ports: use another network"
-        assert host.left(before) == {}
+        assert host.stays(before) == {}
         crowd.start("elsewhere", "right", range(10001, 10002))
         host.run(["ip", "-batch", "-"], given="\n".join(f"link del f{n}a" for n in pairs))
         assert started.call("POST", "/containers/more/start")[0] == 204
@@ -104,7 +104,7 @@ def test_no_descriptor_left_for_a_port_says_so(host: Machine) -> None:
             )
             assert said["message"].endswith("/tcp: too many open files")
             assert "LimitNOFILE" in said["hint"]
-            assert host.left(before) == {}
+            assert host.stays(before) == {}
             crowd.fill(4, ports=5)
             assert crowd.untrue() == []
             poor.clear()
