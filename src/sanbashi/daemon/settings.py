@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ..errors import StepFailed
 from ..host.settings import BRIDGE_FILTERS, SettingWatch, route_localnet
 from ..host.watching import Noticed
 from .bridgefilter import BridgeFilter
@@ -28,8 +29,8 @@ class Settings:
         """Begin to watch."""
         try:
             self.watch = SettingWatch(self.written)
-        except OSError as error:
-            log.warning("settings that others change will not be noticed: %s", error.strerror)
+        except StepFailed as error:
+            log.warning("settings that others change will not be noticed: %s", error.stderr)
         self.follow()
 
     def close(self) -> None:

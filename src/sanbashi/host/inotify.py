@@ -59,7 +59,7 @@ class Closings:
         self._loop.add_reader(self._descriptor, self._read)
 
     def add(self, key: str, file: Path) -> None:
-        """Watch a file under a key that has none; OSError where it is not there, or where there are as many watches as the host lets us have."""
+        """Watch a file under a key that has none; StepFailed where it is not there, or where there are as many watches as the host lets us have."""
         watch = add(self._descriptor, file, IN_CLOSE_WRITE)
         self._keys[watch], self._watches[key] = key, watch
 

@@ -6,16 +6,16 @@ Who writes through another /proc, from within a pid namespace of its own, is not
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import errno
 import logging
 import os
 from collections.abc import Callable, Container, Iterable, Iterator
 
+from ..errors import StepFailed
 from . import sysctl
 from .counts import Counts
-from .inotify import EVENT, IN_CLOEXEC, IN_MODIFY, IN_NONBLOCK
-from .mounts import libc, refused
+from .inotify import IN_MODIFY, add, events, opened
+from .mounts import libc
 
 log = logging.getLogger("sanbashi.drift")
 
@@ -31,9 +31,7 @@ class SettingWatch:
         self._written = written
         self._counts = Counts()
         self._loop = asyncio.get_running_loop()
-        self._descriptor = libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC)
-        if self._descriptor < 0:
-            refused("watch settings")
+        self._descriptor = opened("watch settings")
         self._numbers: dict[str, int] = {}
         self._paths: dict[int, str] = {}
         self._loop.add_reader(self._descriptor, self._read)
@@ -48,10 +46,11 @@ class SettingWatch:
     def again(self, paths: Iterable[str]) -> None:
         """Watch these, which may have been made anew, too."""
         for path in paths:
-            number = libc.inotify_add_watch(self._descriptor, os.fsencode(sysctl.ROOT / path), ctypes.c_uint32(IN_MODIFY))
-            if number < 0:
-                if ctypes.get_errno() != errno.ENOENT:
-                    log.warning("changes of %s by others will not be noticed: %s", path, os.strerror(ctypes.get_errno()))
+            try:
+                number = add(self._descriptor, sysctl.ROOT / path, IN_MODIFY)
+            except StepFailed as error:
+                if error.errno != errno.ENOENT:
+                    log.warning("changes of %s by others will not be noticed: %s", path, error.stderr)
                 continue
             if self._numbers.get(path, number) != number:
                 self._forget(path)
@@ -63,11 +62,7 @@ class SettingWatch:
         libc.inotify_rm_watch(self._descriptor, number)  # refused where the setting has gone, and the watch with it
 
     def _read(self) -> None:
-        try:
-            block = os.read(self._descriptor, 65536)
-        except BlockingIOError:
-            return
-        found = dict.fromkeys(EVENT.unpack_from(block, offset)[0] for offset in range(0, len(block), EVENT.size))  # no names: these are no folders
+        found = dict.fromkeys(number for number, _, _ in events(self._descriptor))
         for path in [self._paths[number] for number in found if number in self._paths]:
             self._written(path, sysctl.read(path, self._counts))
 
