@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -205,6 +206,22 @@ def test_verbs(name: str, clean: Engine) -> None:
     assert not different, "\n".join(f"{command}\n  {found}\n  {wanted}" for command, found, wanted in different)
     kept = clean.machine.run(f"cd {here}; cat file; test -c device; test -L link; cat out/within; ls *.part", check=False).stdout
     assert kept == "f\nx\n"
+
+
+def test_a_signal_that_is_none_changes_nothing(clean: Engine) -> None:
+    """Neither that the container goes when it ends, nor that its policy starts it again."""
+    clean.cli("run", "-d", "--rm", "--name", "passing", "busybox", "sleep", "1000")
+    clean.cli("run", "-d", "--restart", "always", "--name", "lasting", "busybox", "sleep", "1000")
+    for verb, name in (("restart", "passing"), ("stop", "lasting")):
+        refused = clean.cli(verb, "-s", "NOSUCH", name, check=False)
+        assert refused.exit == 1 and "NOSUCH" in refused.stderr
+    assert clean.cli("inspect", "-f", "{{.HostConfig.AutoRemove}}", "passing").stdout == "true\n"
+    pid = clean.cli("inspect", "-f", "{{.State.Pid}}", "lasting").stdout.strip()
+    clean.machine.run(["kill", "-9", pid])
+    deadline = time.monotonic() + 20
+    while clean.cli("inspect", "-f", "{{.RestartCount}}", "lasting").stdout == "0\n" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert clean.cli("inspect", "-f", "{{.RestartCount}}", "lasting").stdout == "1\n"
 
 
 def test_a_restart_is_told_as_a_stop_too(clean: Engine) -> None:

@@ -25,7 +25,7 @@ from .removing import Removing
 from .restarts import Restarts
 from .stages import stage, stages
 from .starting import Starting
-from .stopping import Stopping
+from .stopping import Stopping, stop_signal
 
 log = logging.getLogger("sanbashi.containers")
 
@@ -78,6 +78,7 @@ class Lifecycle:
     @whole
     async def restart_whole(self, container: Container, timeout: int | None, signal: str) -> None:
         if container.state.running:
+            stop_signal(container, signal)
             auto_remove = container.host_config.auto_remove
             if auto_remove:
                 await self.core.put(msgspec.structs.replace(container, host_config=msgspec.structs.replace(container.host_config, auto_remove=False)))

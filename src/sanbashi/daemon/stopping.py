@@ -55,15 +55,14 @@ class Stopping:
                         msgspec.structs.replace(current, stopped_by_user=True, state=msgspec.structs.replace(current.state, status="exited"))
                     )
                     return
+        number = stop_signal(container, signal)  # before anything is changed
         gone = self.exits.wait(self.exits.stopped, container.id)
         if by_user:
             container = await self.mark_stopped(container.id)
         if not container.state.running:
             return
-        wanted = signal or container.config.stop_signal or "SIGTERM"
         if timeout is None:
             timeout = container.config.stop_timeout if container.config.stop_timeout is not None else STOP_TIMEOUT
-        number = signal_number(wanted)
         await self.send(container, number)
         if number == SIGKILL:
             await gone
@@ -102,9 +101,14 @@ class Stopping:
         if container.state.status == "restarting":
             await self.stop_running(container, 0, "")
             return
-        if number in (SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
+        if number in (SIGKILL, stop_signal(container, "")):
             await self.mark_stopped(container.id)
         gone = self.exits.wait(self.exits.stopped, container.id) if number == SIGKILL else None
         await self.send(container, number)
         if gone is not None:
             await asyncio.wait_for(gone, 10)
+
+
+def stop_signal(container: Container, wanted: str) -> int:
+    """The number of the signal that stops it: the one wanted, or its own. Invalid where there is none of that name."""
+    return signal_number(wanted or container.config.stop_signal or "SIGTERM")
