@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -31,6 +33,7 @@ def test_a_number_that_another_thread_snatches_is_not_taken_for_the_librarys(mon
     """A socket for links, or one of nfnetlink that is not the library's, has come there: its own has some other number, 1024 perhaps, with which it
     ends the whole process."""
     real = libnftables.library()
+    libnftables.keep_low()
     snatched: list[socket.socket] = []
 
     class Library:
@@ -43,16 +46,24 @@ def test_a_number_that_another_thread_snatches_is_not_taken_for_the_librarys(mon
             return real.nft_ctx_new(flags)
 
     monkeypatch.setattr(libnftables, "library", Library)
-    try:
+    with ExitStack() as opened:
+        for hole in below(max(libnftables.low)):  # earlier tests left them: the snatcher would get one of those, and not the number that is let go
+            opened.callback(os.close, hole)
         context, number = libnftables.new_context()
+        for each in snatched:
+            opened.callback(each.close)
         assert len(snatched) == 2 and number not in [each.fileno() for each in snatched]
         with libnftables.copy_of(number) as there:
             assert there.proto == NETFILTER
         real.nft_ctx_free(context)
         libnftables.keep_low()
-    finally:
-        for each in snatched:
-            each.close()
+
+
+def below(number: int) -> Iterator[int]:
+    """Every free descriptor below a number, opened."""
+    while (opened := os.open("/dev/null", os.O_RDONLY)) < number:
+        yield opened
+    os.close(opened)
 
 
 def test_numbers_that_were_snatched_are_made_up_for() -> None:
