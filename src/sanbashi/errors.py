@@ -19,6 +19,16 @@ class SanbashiError(Exception):
         self.args = (self.message,)
 
 
+def words(error: Exception) -> str:
+    """A failure as one sentence; of one that nobody foresaw only its kind, for its own words are not meant for users."""
+    return error.message if isinstance(error, SanbashiError) else f"internal error: {type(error).__name__}; the daemon's log has the details"
+
+
+def unforeseen(error: Exception) -> Exception | None:
+    """The error itself where it is none of ours, for the log to tell where it came from."""
+    return None if isinstance(error, SanbashiError) else error
+
+
 class NotModified(SanbashiError):
     """The object is already in the state that was asked for (304)."""
 

@@ -30,18 +30,18 @@ def status_of(error: errors.SanbashiError) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
-def answer(error: BaseException) -> Response:
+def answer(error: Exception) -> Response:
     """The answer to a failure. One that we do not understand is logged with its traceback and answered with one sentence."""
-    if isinstance(error, BaseExceptionGroup):
+    if isinstance(error, ExceptionGroup):
         return several(list(leaves(error)))
     if not isinstance(error, errors.SanbashiError):
         log.error("a request failed in a way that nobody foresaw", exc_info=error)
-        return failure(500, f"internal error: {type(error).__name__}; the daemon's log has the details")
+        return failure(500, errors.words(error))
     status = status_of(error)
     return Response(status) if status == 304 else failure(status, error.message, error.hint)
 
 
-def several(found: list[BaseException]) -> Response:
+def several(found: list[Exception]) -> Response:
     """The answer to failures that came together: the first one's status, every sentence."""
     strange = next((e for e in found if not isinstance(e, errors.SanbashiError)), None)
     known = [e for e in found if isinstance(e, errors.SanbashiError)]
@@ -50,10 +50,10 @@ def several(found: list[BaseException]) -> Response:
     return failure(status_of(known[0]), "\n".join(dict.fromkeys(e.message for e in known)), next((e.hint for e in known if e.hint), ""))
 
 
-def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+def leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
     """The failures in a group, however deep."""
     for error in group.exceptions:
-        yield from leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
+        yield from leaves(error) if isinstance(error, ExceptionGroup) else (error,)
 
 
 def failure(status: int, message: str, hint: str = "") -> Response:

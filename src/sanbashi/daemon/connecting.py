@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from ..containers.model import Container
-from ..errors import Failed, Invalid, NotFound, SanbashiError
+from ..errors import Failed, Invalid, NotFound
 from ..network import commands
 from ..network.model import Endpoint, EndpointWish, Network
 from .bridgefilter import BridgeFilter
@@ -74,7 +74,7 @@ class Connecting:
         """Get a new endpoint its lease, where it needs one; without one the container leaves again and is as it was."""
         try:
             stale = await self.leasing.acquire(after)
-        except SanbashiError:
+        except Exception:
             self.leasing.forget([endpoint.id])
             state = self.core.state.network
             back = commands.publish(commands.leave(state, endpoint.id), after.sandbox_id, self.core.network_facts)

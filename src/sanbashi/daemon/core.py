@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..containers.model import Container
-from ..errors import Invalid, NotFound, SanbashiError
+from ..errors import Invalid, NotFound, unforeseen, words
 from ..host.facts import HostFacts
 from ..host.keeper import KeeperClient
 from ..host.kernel import Kernel
@@ -117,14 +117,14 @@ class Core:
             # That something goes is written on a full disk too: it is the way out of that.
             urgent = any(change.value is None for change in changes.values())
             await self.store.commit([*owed.values(), *changes.values()], urgent=urgent)
-        except SanbashiError as error:
+        except Exception as error:
             # Where others have built on the change meanwhile it cannot be taken back: then it is a fact.
             back = None if fact else self.with_old(old, keys)
             if back is not None:
                 self.state = back
                 raise
             self.owed |= changes.keys()
-            log.error("not saved yet: %s", error.message)
+            log.error("not saved yet: %s", words(error), exc_info=unforeseen(error))
         else:
             self.owed -= owed.keys() | changes.keys()
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ..containers import lifecycle as moves
 from ..containers.model import Container
-from ..errors import Failed, SanbashiError
+from ..errors import Failed, SanbashiError, unforeseen, words
 from ..host.crash import crash_point
 from ..network.commands import rename_container
 from .content import Content
@@ -160,8 +160,8 @@ class Lifecycle:
             self.networking.leasing.abandoned.discard(container_id)
             try:
                 await self.starting.bring_up(msgspec.structs.replace(container, restart_count=container.restart_count + 1))
-            except SanbashiError as error:
-                log.warning("restarting %s: %s", container.name, error.message)
+            except Exception as error:  # nobody waits for it who could be told
+                log.warning("restarting %s: %s", container.name, words(error), exc_info=unforeseen(error))
 
     # -- remove, rename, wait
 
@@ -182,6 +182,9 @@ class Lifecycle:
                 current = self.core.state.containers.get(id_)
                 # Where somebody has started it meanwhile it must be stopped first.
                 if current is not None and not current.state.running:
+                    if current.sandbox_id:
+                        await self.starting.undo_start(current)
+                        current = self.core.find_container(id_)
                     await self.removing.remove_whole(current, volumes=volumes)
 
     @whole

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..containers.model import Container
-from ..errors import SanbashiError
+from ..errors import unforeseen, words
 from ..host.crash import crash_point
 from ..network.links import linking_to
 from ..network.model import NetworkFacts, NetworkState
@@ -115,10 +115,10 @@ class Loop:
         crash_point("reserved")
         try:
             await self.apply(self.steps(old.network, new, part))
-        except SanbashiError as error:
+        except Exception as error:  # what nobody foresaw takes the same way back
             back = core.with_old(old, keys)
             if back is None:
-                log.warning("%s; others hold by now what was given up, so the change stands", error.message)
+                log.warning("%s; others hold by now what was given up, so the change stands", words(error), exc_info=unforeseen(error))
                 await self.mend(part, self.picture(old.network, part), self.picture(new, part))
             else:
                 try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ..containers.model import Container
-from ..errors import Conflict, Failed, Invalid, NotFound, SanbashiError
+from ..errors import Conflict, Failed, Invalid, NotFound
 from ..host.crash import crash_point
 from ..network import commands
 from ..network.links import resolve_links
@@ -190,7 +190,7 @@ class Sandboxes:
         try:
             seen = await core.on_host(core.kernel.observe, have | want) if unsure else have
             await self.loop.apply(plan(seen, want))
-        except SanbashiError as error:
+        except Exception as error:  # whatever it was: once more, from what is there
             log.warning("taking down the network of %s: %s; looking at what is there", container.name, error)
             seen = await core.on_host(core.kernel.observe, have | want)
             await self.loop.apply(plan(seen, self.loop.picture(commands.close_sandbox(core.state.network, container.sandbox_id), part)))

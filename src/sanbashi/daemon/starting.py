@@ -10,7 +10,7 @@ import msgspec
 
 from ..containers.health import first_health
 from ..containers.model import Container, ContainerState
-from ..errors import Failed, SanbashiError, StepFailed
+from ..errors import Failed, SanbashiError, StepFailed, words
 from ..host.crash import crash_point
 from ..host.gathering import BridgeFull
 from ..host.taken import PortTaken
@@ -56,29 +56,32 @@ class Starting:
                     if attempt == PORT_ATTEMPTS - 1 or not taken.another:
                         raise taken.error from None
                     avoid |= {(taken.protocol, taken.port)}
-        except SanbashiError as error:
+        except Exception as error:  # also what nobody foresaw must leave nothing behind
             self.process.release(container.id)
             await self.note_failed_start(before, error)
             raise
         self.core.tell_container("start", container)
         self.health.begin(container)
 
-    async def note_failed_start(self, container: Container, error: SanbashiError) -> None:
+    async def note_failed_start(self, container: Container, error: Exception) -> None:
         """State.Error and the exit code of a start that failed."""
         code = getattr(error, "exit_code", 128)
-        state = msgspec.structs.replace(container.state, error=error.message, exit_code=code, pid=0, status=container.state.status)
+        state = msgspec.structs.replace(container.state, error=words(error), exit_code=code, pid=0, status=container.state.status)
         if state.status in ("running", "restarting"):
             state = msgspec.structs.replace(state, status="exited", finished_at=now())
-        if container.id in self.core.state.containers:
-            await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id="", monitor_pid=0), fact=True)
+        saved = self.core.state.containers.get(container.id)
+        if saved is not None:
+            # Where even the way back failed its sandbox is there still: the next start, or the removal, takes it away.
+            left = saved.sandbox_id if saved.sandbox_id in self.core.state.network.sandboxes else ""
+            await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id=left, monitor_pid=0), fact=True)
             self.exits.settle(self.exits.stopped, container.id, code)
-            if container.host_config.auto_remove:
+            if container.host_config.auto_remove and not left:
                 await self.removing.remove_whole(self.core.state.containers[container.id], volumes=True)
 
     async def bring_up_once(self, container: Container, avoid: frozenset[tuple[str, int]]) -> Container:
         core = self.core
         if container.sandbox_id:
-            # What a start left that could not be undone, because the disk was full, say.
+            # What a start left that could not be undone.
             await self.undo_start(container)
             container = msgspec.structs.replace(container, sandbox_id="")
         self.process.hasten()
@@ -100,9 +103,11 @@ class Starting:
             state = ContainerState(status="running", pid=pid, started_at=now(), finished_at=container.state.finished_at, health=health)
             with stage("confirm"):
                 confirmed = await core.put(msgspec.structs.replace(container, state=state, monitor_pid=monitor_pid, boot_id=core.boot_id))
-        except SanbashiError as error:
+        except Exception as error:
             told = self.explained(error, container)  # before the sandbox goes, with what was asked for
             await self.undo_start(container)
+            if told is error:
+                raise
             raise told from error
         crash_point("confirmed")
         return confirmed
@@ -183,10 +188,12 @@ class Starting:
 
     async def undo_start(self, container: Container) -> None:
         """Take away what a failed start left, in the reverse order."""
-        await self.process.destroy(container)
-        await self.networking.sandboxes.close(container, msgspec.structs.replace(container, sandbox_id=""), unsure=True)
+        try:
+            await self.process.destroy(container)
+        finally:
+            await self.networking.sandboxes.close(container, msgspec.structs.replace(container, sandbox_id=""), unsure=True)
 
-    def explained(self, error: SanbashiError, container: Container) -> SanbashiError:
+    def explained(self, error: Exception, container: Container) -> Exception:
         """A failure of the start in Docker's words: the network's get their prefix, the runtime's have their own."""
         if isinstance(error, PortTaken):
             protocol, port = error.item.protocol, error.item.port

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 
 import pytest
 from tests.fakes import is_rule
 
-from sanbashi.errors import NotModified, SanbashiError
+from sanbashi.containers.model import Container
+from sanbashi.errors import Failed, NotModified, SanbashiError
 from sanbashi.network.model import EndpointWish, NetworkRequest
+from sanbashi.network.picture import Item
+from sanbashi.network.plan import Remove, Step
 from sanbashi.network.updating import NetworkChange
 
 from .town import Crash, Daemon, World, daemon, without_failure
@@ -77,18 +80,26 @@ async def measure(world: World, command: Command, monkeypatch: pytest.MonkeyPatc
         return world.passed[before[0] :], [n for n, step in enumerate(taken) if not (n and is_rule(step) and is_rule(taken[n - 1]))]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_failure_at_any_step_leaves_everything_as_before(name: str, settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+UNFORESEEN = ZeroDivisionError("nobody foresaw this")
+
+
+@pytest.mark.parametrize(
+    ("name", "unforeseen"), [*((name, None) for name in COMMANDS), *((name, UNFORESEEN) for name in ("start", "connect", "port publish"))]
+)
+def test_a_failure_at_any_step_leaves_everything_as_before(
+    name: str, unforeseen: Exception | None, settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command, done = COMMANDS[name]
 
     async def work() -> None:
         boundaries, steps = await measure(settled.copy(tmp_path / "measured"), command, monkeypatch)
         world = settled.copy(tmp_path / "world")
+        world.unforeseen = world.kernel.unforeseen = unforeseen
         async with daemon(world, monkeypatch) as town:
             before, picture = town.state, world.kernel.picture
 
             async def fail(where: str) -> None:
-                with pytest.raises(SanbashiError):
+                with pytest.raises(type(unforeseen) if unforeseen else SanbashiError):
                     await command(town)
                 assert town.state.network == before.network, where
                 assert [without_failure(c) for c in town.state.containers.values()] == [without_failure(c) for c in before.containers.values()], where
@@ -107,6 +118,41 @@ def test_a_failure_at_any_step_leaves_everything_as_before(name: str, settled: W
             town.check()
 
     run(work)
+
+
+@pytest.mark.parametrize("then", ["start", "rm"])
+def test_a_start_whose_way_back_fails_too_is_undone_by_what_comes_next(
+    then: str, settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        world = settled.copy(tmp_path / "world")
+        async with daemon(world, monkeypatch) as town:
+            apply = world.kernel.apply
+
+            def refuse(steps: Sequence[Step]) -> tuple[Item, ...]:
+                if any(isinstance(step, Remove) for step in steps):
+                    raise UNFORESEEN
+                return apply(steps)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(world.kernel, "apply", refuse)
+                patch.setattr(town.processes, "start", failing)
+                with pytest.raises(ZeroDivisionError):
+                    await town.lifecycle.start("web")
+            web = town.container("web")
+            assert web.state.status == "created" and web.sandbox_id in town.state.network.sandboxes
+            assert web.state.error == "internal error: ZeroDivisionError; the daemon's log has the details"
+            command, done = (COMMANDS | ENDINGS)[then]
+            await command(town)
+            assert done(town)
+            town.check()
+
+    run(work)
+    assert "taking down the network of web" in caplog.text
+
+
+async def failing(container: Container) -> None:
+    raise Failed("the runtime cannot start")
 
 
 @pytest.mark.parametrize("name", ENDINGS)

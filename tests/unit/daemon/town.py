@@ -57,6 +57,7 @@ class Ground(FakeKernel):
         super().__init__(items=dict(items or {}))
         self.turn = threading.Lock()
         self.dead = False  # the daemon: none of its parts does anything any more
+        self.unforeseen: Exception | None = None
 
     def namespace(self, sandbox: str) -> Path:
         return Path("/netns") / sandbox[:12]
@@ -67,9 +68,9 @@ class Ground(FakeKernel):
                 raise Crash
             try:
                 return super().apply(steps)
-            except StepFailed:
+            except StepFailed as error:
                 self.fail_at = None
-                raise
+                raise self.unforeseen or error from None
             except Crash:
                 self.dead = True
                 raise
@@ -91,6 +92,7 @@ class World:
     trouble: int | None = None
     crash: bool = False
     full: int | None = None  # the number of the boundary from which on no commit succeeds
+    unforeseen: Exception | None = None  # what is raised in place of a failure that we understand
 
     def boundary(self, name: str, failure: SanbashiError | None = None) -> None:
         """Something is about to happen, or did; `failure` is how it may go wrong short of a crash."""
@@ -102,7 +104,7 @@ class World:
         if self.trouble == len(self.passed) - 1 and (self.crash or failure is not None):
             self.trouble = None
             self.kernel.dead = self.crash
-            raise Crash if self.crash else cast(SanbashiError, failure)
+            raise Crash if self.crash else self.unforeseen or cast(SanbashiError, failure)
 
     def crash_point(self, name: str) -> None:
         """In place of host.crash."""
