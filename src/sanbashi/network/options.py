@@ -28,6 +28,7 @@ NAME_SERVERS = "io.sanbashi.dns"
 Mode = Literal["nat", "nat-unprotected", "routed", "isolated"]
 MODES: Mapping[str, Mode] = {"nat": "nat", "nat-unprotected": "nat-unprotected", "routed": "routed", "isolated": "isolated"}
 DEFAULT_MTU = 1500
+DEFAULT_PREFIX = "eth"
 OwnRoute = tuple[IPNetwork, IPAddress]  # destination, gateway
 
 
@@ -45,7 +46,7 @@ class BridgeOptions:
     default_bridge: bool = False
     trusted: tuple[str, ...] = ()
     mtu: int = 0
-    prefix: str = "eth"
+    prefix: str = DEFAULT_PREFIX
     source4: IPv4Address | None = None
     source6: IPv6Address | None = None
     guard: bool = True
@@ -119,9 +120,13 @@ def address6(text: str) -> IPv6Address:
     return address
 
 
+def wished_bridge(text: str) -> str:
+    return interface(text) if text else ""
+
+
 def interface_prefix(text: str) -> str:
     interface(text + "0")
-    return text
+    return text or DEFAULT_PREFIX
 
 
 def own_routes(text: str) -> tuple[OwnRoute, ...]:
@@ -154,7 +159,7 @@ def bounded(key: str, low: int, high: int, kind: str) -> Callable[[str], int]:
 
 
 READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    PREFIX + "bridge.name": ("name", interface),
+    PREFIX + "bridge.name": ("name", wished_bridge),
     PREFIX + "bridge.enable_ip_masquerade": ("masquerade", boolean),
     PREFIX + "bridge.enable_icc": ("icc", boolean),
     PREFIX + "bridge.gateway_mode_ipv4": ("mode4", gateway_mode),

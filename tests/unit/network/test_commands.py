@@ -390,6 +390,14 @@ def test_twice_in_one_network() -> None:
         join(run(state, "k1", "cb"), "k1", "cb")
 
 
+def test_an_empty_name_or_prefix_is_none() -> None:
+    """As in Docker: ${VAR:-} of a compose file."""
+    state, network = create(fresh(), "a", options={"com.docker.network.bridge.name": "", "com.docker.network.container_iface_prefix": ""})
+    assert network.bridge == f"br-{network.id[:12]}"
+    _, joined = join(open_container(state, "x"), "x", "a")
+    assert joined.interface == "eth0"
+
+
 def test_interfaces_are_the_lowest_unused() -> None:
     state = fresh()
     for name, options in (("a", {}), ("b", {}), ("c", {"com.docker.network.container_iface_prefix": "net"}), ("d", {})):
