@@ -20,9 +20,8 @@ NETWORKS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "typ
 VOLUMES = frozenset({"dangling", "driver", "label", "name"})
 PRUNE = frozenset({"label", "label!", "until"})
 PRUNE_VOLUMES = frozenset({"all", "label", "label!"})
-EVENTS = frozenset(
-    {"config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service", "type", "volume"}
-)
+NAMED = ("config", "container", "daemon", "network", "node", "plugin", "secret", "service", "volume")  # of events: by id or name
+EVENTS = frozenset({*NAMED, "event", "image", "label", "scope", "type"})
 
 
 def parse_filters(text: str, allowed: Collection[str] | None = None) -> Filters:
@@ -143,14 +142,15 @@ def prune_matcher(filters: Filters, now: int, labels_of: Callable[[Any], Mapping
 
 
 def event_matcher(filters: Filters) -> Callable[[Event], bool]:
-    """`events --filter`: each kind of object is meant by id, the beginning of it, or name; an image also without its tag."""
+    """`events --filter`. An object is meant by the beginning of its id or name, whatever kind the filter names, as in Docker: `container=web` lets
+    through what happens to the network web_default too. An image is meant by its whole name, also without the tag, and by what runs from it."""
 
-    def names(event: Event, kind: str) -> Callable[[str], bool]:
-        subject, name = event.id, event.attributes.get("name", "")
-        if event.type != kind:
-            subject, name = event.attributes.get(kind, "") if kind in ("container", "image") else "", ""
-        stripped = {text.rsplit(":", 1)[0] for text in (subject, name)} if kind == "image" else set()
-        return lambda v: bool(v) and (v in (subject, name) or v in stripped or (kind != "image" and len(v) >= 3 and subject.startswith(v)))
+    def begins(event: Event) -> Callable[[str], bool]:
+        return lambda v: event.id.startswith(v) or event.attributes.get("name", "").startswith(v)
+
+    def from_image(event: Event) -> Callable[[str], bool]:
+        names = {event.id, event.attributes.get("name" if event.type == "image" else "image", "")}
+        return (names | {text.rsplit(":", 1)[0] for text in names}).__contains__
 
     def matches(event: Event) -> bool:
         action = event.action.split(":", 1)[0]
@@ -159,12 +159,8 @@ def event_matcher(filters: Filters) -> Callable[[Event], bool]:
             and among(filters, "type", lambda v: v == event.type)
             and among(filters, "scope", lambda v: v == "local")
             and labelled(event.attributes, filters.get("label", ()))
-            and all(
-                among(filters, kind, names(event, kind))
-                for kind in ("container", "image", "network", "volume", "daemon", "plugin")
-                if kind in filters
-            )
-            and not any(kind in filters for kind in ("config", "node", "secret", "service"))
+            and among(filters, "image", from_image(event))
+            and all(among(filters, kind, begins(event)) for kind in NAMED)
         )
 
     return matches
