@@ -65,6 +65,33 @@ def test_a_renamed_container_answers_to_its_new_name(clean: Engine) -> None:
     assert clean.cli("exec", "after", "hostname").stdout == "host1\n"
 
 
+def test_a_link_on_the_default_bridge_follows_its_target(clean: Engine) -> None:
+    """By whatever name it goes, as in Docker: over a restart, a rename of either end and a share of the target's network."""
+    clean.cli("run", "-d", "--name", "db", *SLEEP)
+    clean.cli("run", "-d", "--name", "beside", "--network", "container:db", *SLEEP)
+    clean.cli("run", "-d", "--name", "app", "--link", "db:store", "--link", "beside", *SLEEP)
+
+    def links() -> tuple[list[str], list[str]]:
+        """As inspect shows them, and the names that the hosts file has for the target's address."""
+        address = clean.call("GET", "/containers/db1/json")[1]["NetworkSettings"]["IPAddress"]
+        holder = clean.call("GET", "/containers/app1/json")[1]
+        lines = [line.split() for line in clean.cli("exec", "app1", "cat", "/etc/hosts").stdout.splitlines()]
+        return holder["HostConfig"]["Links"], sorted({line[1] for line in lines if line[0] == address})
+
+    clean.cli("rename", "db", "db1")
+    clean.cli("rename", "app", "app1")
+    clean.cli("restart", "-t", "0", "app1")
+    assert links() == (["/db1:/app1/store", "/db1:/app1/beside"], ["beside", "store"])
+    assert clean.cli("inspect", "-f", "{{.Name}}", "app1/store").stdout == "/db1\n"
+    # The other container that is called as the target was is not meant.
+    clean.cli("run", "-d", "--name", "db", *SLEEP)
+    clean.cli("restart", "-t", "0", "app1")
+    assert links()[0] == ["/db1:/app1/store", "/db1:/app1/beside"]
+    clean.cli("rm", "--link", "app1/beside")
+    assert links() == (["/db1:/app1/store"], ["store"])
+    assert clean.call("GET", "/containers/app1/beside/json")[0] == 404
+
+
 @contextmanager
 def name_server(command: Sequence[str]) -> Iterator[None]:
     """A name server that is started so, for as long as the block lasts."""

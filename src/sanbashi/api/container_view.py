@@ -10,6 +10,8 @@ import msgspec
 from ..containers.model import Container, ContainerState, Health, HostConfig, MountPoint
 from ..daemon.config import DaemonConfig
 from ..daemon.state import State
+from ..network.links import parse_link
+from ..network.model import PREDEFINED
 from .endpoint_view import endpoints_of, networks_json, ports_json
 from .messages import Version
 from .network_view import sorted_map
@@ -56,7 +58,7 @@ def container_json(
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": execs or None,
-        "HostConfig": host_config_json(container.host_config),
+        "HostConfig": {**host_config_json(container.host_config), "Links": links_json(state, container)},
         "GraphDriver": {"Data": None, "Name": "overlayfs"},
         **(sizes or {}),
         "Mounts": [mount_json(m) for m in container.mounts],
@@ -106,6 +108,17 @@ def host_config_json(host: HostConfig) -> dict[str, Any]:
     if "Mounts" in document:
         document["Mounts"] = [filled(mount) for mount in document["Mounts"]]
     return document
+
+
+def links_json(state: State, container: Container) -> list[str] | None:
+    """Links on the default bridge, as Docker shows them: both containers by their names of today. Those on other networks stand with the networks."""
+    host, known = container.host_config, dict(container.linked)
+    shown = []
+    for name, alias in map(parse_link, (host.links or ()) if host.network_mode in (*PREDEFINED, "default", "") else ()):
+        target = state.containers.get(known.get(alias, "")) or state.containers.get(state.container_names.get(name, ""))
+        if target is not None:
+            shown.append(f"/{target.name}:/{container.name}/{alias}")
+    return shown or None
 
 
 def filled(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -260,6 +260,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     args: tuple[str, ...] = ()
     networks: tuple[tuple[str, EndpointWish], ...] = ()
+    linked: tuple[tuple[str, str], ...] = ()  # (alias, container id) of its --link on the default bridge
     state: ContainerState = ContainerState()
     mounts: tuple[MountPoint, ...] = ()
     sandbox_id: str = ""

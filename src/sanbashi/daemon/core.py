@@ -168,7 +168,7 @@ class Core:
     # -- finding
 
     def find_container(self, ref: str) -> Container:
-        """By full id, name or unique prefix of the id; NotFound and Invalid in Docker's words."""
+        """By full id, name, unique prefix of the id or the name that a link gives it; NotFound and Invalid in Docker's words."""
         state = self.state
         found = state.containers.get(ref)
         if found is None and (id_ := state.container_names.get(ref.removeprefix("/"))) is not None:
@@ -178,6 +178,7 @@ class Core:
             if len(matches) > 1:
                 raise Invalid(f"Multiple IDs found with provided prefix: {ref}")
             found = matches[0] if matches else None
+        found = found or state.linked(ref)
         if found is None:
             raise NotFound(f"No such container: {ref}")
         return found

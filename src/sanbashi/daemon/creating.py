@@ -27,9 +27,9 @@ from ..volumes.options import local_mount
 from .config import DaemonConfig
 from .core import Core, both, new_id, now, whole
 from .images import Images
-from .linking import check_links
 from .networking import Networking
 from .stages import stage, stages
+from .targets import link_targets
 from .volumes import Volumes
 
 Wishes = tuple[tuple[str, EndpointWish], ...]
@@ -73,8 +73,7 @@ class Creating:
             default_log_driver=core.config.log_driver,
         )
         self.check_wishes(container)
-        check_links(core, container)
-        container = self.with_images(container)
+        container = self.with_images(msgspec.structs.replace(container, linked=link_targets(core, container)))
         # Nothing was awaited since the images were found: from here on none of them goes.
         content = self.images.content
         try:

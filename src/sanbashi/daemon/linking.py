@@ -9,10 +9,9 @@ import msgspec
 
 from ..containers.links import link_words
 from ..containers.model import Container
-from ..errors import Conflict, Invalid, NotFound
+from ..errors import Conflict, NotFound
 from ..network.indexes import with_sandbox
 from ..network.links import linked_endpoints, parse_link
-from ..network.model import PREDEFINED
 from ..network.ports import exposed_ports
 from .core import Core, whole
 from .files import refresh_files
@@ -44,7 +43,8 @@ class Linking:
             rest = tuple(word for word in host.links or () if parse_link(word)[1] != alias)
             if len(rest) == len(host.links or ()):
                 raise NotFound(f"No such link: {ref}")
-            after = msgspec.structs.replace(container, host_config=msgspec.structs.replace(host, links=rest or None))
+            linked = tuple(link for link in container.linked if link[0] != alias)
+            after = msgspec.structs.replace(container, host_config=msgspec.structs.replace(host, links=rest or None), linked=linked)
             sandbox = core.state.network.sandboxes.get(container.sandbox_id)
             if sandbox is None:
                 await core.put(after)
@@ -53,25 +53,6 @@ class Linking:
             new = with_sandbox(core.state.network, kept)
             await self.networking.loop.change(new, touched(new, sandbox.id), after)
             await refresh_files(self.core, sandbox.id)
-
-
-def check_links(core: Core, container: Container) -> None:
-    """Invalid where a link of the default bridge leads nowhere; on a network of the user's a link is an alias, and looked at when it is used."""
-    host = container.host_config
-    if host.network_mode not in (*PREDEFINED, "default", ""):
-        return
-    for word in host.links or ():
-        ref = parse_link(word)[0]
-        while True:
-            try:
-                target = core.find_container(ref)
-            except NotFound as error:
-                raise Invalid(f"could not get container for {ref}: {error.message}") from error
-            if not target.host_config.network_mode.startswith("container:"):
-                break
-            ref = target.host_config.network_mode.partition(":")[2]
-        if target.host_config.network_mode == "host":
-            raise Invalid("conflicting options: host type networking can't be used with links. This would result in undefined behavior")
 
 
 def words_of(core: Core, container: Container) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ..containers.model import Container
-from ..errors import Conflict, Failed, Invalid, NotFound
+from ..errors import Conflict, Failed, NotFound
 from ..host.crash import crash_point
 from ..network import commands
 from ..network.links import resolve_links
@@ -24,6 +24,7 @@ from .files import refresh_files
 from .leasing import Leasing
 from .loop import Loop, Slice, touched
 from .remembered import last_lease, preferring, remembering
+from .targets import link_targets
 
 log = logging.getLogger("sanbashi.network")
 
@@ -94,13 +95,6 @@ class Sandboxes:
             remembered=last_lease(state, container, network),
         )
 
-    def container_id_of(self, ref: str) -> str:
-        """The id of the container that a link names."""
-        try:
-            return self.core.find_container(ref).id
-        except NotFound as error:
-            raise Invalid(f"could not get container for {ref}: {error.message}") from error
-
     def container_id_or_name(self, ref: str) -> str:
         """The id of the container that a link on a network names; the name where nobody has it yet: the link holds as soon as somebody has."""
         try:
@@ -110,10 +104,7 @@ class Sandboxes:
 
     def host_links(self, container: Container) -> tuple[tuple[str, str], ...]:
         """--link on the default bridge, resolved to container ids."""
-        host = container.host_config
-        if not host.links or not any(name == "bridge" for name, _ in container.networks):
-            return ()
-        return resolve_links(host.links, self.container_id_of)
+        return link_targets(self.core, container) if any(name == "bridge" for name, _ in container.networks) else ()
 
     def extra_hosts(self, words: Iterable[str]) -> Iterable[tuple[str, str]]:
         """--add-host words, host-gateway resolved to the daemon's setting or the default bridge's address."""

@@ -31,6 +31,12 @@ class State:
             names = names.delete(old.name)
         return replace(self, containers=self.containers.set(container.id, container), container_names=names.set(container.name, container.id))
 
+    def linked(self, ref: str) -> Container | None:
+        """The container that a link on the default bridge leads to, by the name that the link gives it: CONTAINER/ALIAS."""
+        name, _, alias = ref.removeprefix("/").rpartition("/")
+        holder = self.containers.get(self.container_names.get(name, ""))
+        return self.containers.get(dict(holder.linked).get(alias, "")) if holder is not None else None
+
     def without_container(self, container_id: str) -> State:
         """The state without this container."""
         old = self.containers.get(container_id)
