@@ -326,6 +326,22 @@ def test_a_command_that_cannot_run(world: Run, command: str, cause: str, code: i
     world(work)
 
 
+@pytest.mark.parametrize(
+    ("place", "why"), [("/etc/passwd", "not a directory"), ("/etc/passwd/x", "not a directory"), ("/no", "no such file or directory")]
+)
+def test_an_exec_in_a_place_that_is_no_directory(world: Run, place: str, why: str) -> None:
+    async def work(w: World) -> None:
+        async with w.running("sleep", "60") as other:
+            with pytest.raises(CannotRun) as failed:
+                await w.execute(other, "sh", working_dir=place)
+            assert f'unable to start container process: chdir to cwd ("{place}") set in config.json failed: {why}: unknown' in failed.value.message
+            assert failed.value.exit_code == 127
+            with pytest.raises(RuntimeFailed, match="exec failed: Cwd must be an absolute path: unknown"):
+                await w.execute(other, "sh", working_dir="etc")
+
+    world(work)
+
+
 LINGERING = """#!{python}
 import os, sys, time
 os.read(int(os.environ["_OCI_STARTPIPE"]), 1)

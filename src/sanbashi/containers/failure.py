@@ -43,6 +43,10 @@ class RuntimeFailed(Failed):
         self.exit_code = exit_code
 
 
+CHDIR = r"chdir(?: to cwd)? [`(\"']+(.+?)[`)\"']+.*"
+# What Docker puts behind whatever ends so: it thinks of mounts alone.
+NO_DIRECTORY = "not a directory"
+MOUNTING = ": Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type"
 # (what a runtime said, Docker's cause, exit code); {0} is the first group, or the command that was asked for where the runtime names none.
 SAID: tuple[tuple[re.Pattern[str], str, int], ...] = (
     (re.compile(r"executable file [`'\"]([^/`'\"]*)[`'\"] not found"), 'exec: "{0}": executable file not found in $PATH', NOT_FOUND),
@@ -57,11 +61,9 @@ SAID: tuple[tuple[re.Pattern[str], str, int], ...] = (
     (re.compile(r"the path [`'\"](.+?)[`'\"] exists but it is not executable"), 'exec: "{0}": permission denied', NOT_EXECUTABLE),
     (re.compile(r"exec container process [`'\"](.+?)[`'\"]: Permission denied"), 'exec: "{0}": permission denied', NOT_EXECUTABLE),
     (re.compile(r"exec container process [`'\"](.+?)[`'\"]: No such file"), 'exec: "{0}": no such file or directory', NOT_FOUND),
-    (
-        re.compile(r"chdir(?: to cwd)? [`(\"']+(.+?)[`)\"']+.*: [Nn]o such file"),
-        'chdir to cwd ("{0}") set in config.json failed: no such file or directory',
-        127,
-    ),
+    (re.compile(rf"{CHDIR}: [Nn]o such file"), 'chdir to cwd ("{0}") set in config.json failed: no such file or directory', NOT_FOUND),
+    (re.compile(rf"{CHDIR}: [Nn]ot a directory"), 'chdir to cwd ("{0}") set in config.json failed: not a directory', NOT_FOUND),
+    (re.compile(rf"{CHDIR}: [Pp]ermission denied"), 'chdir to cwd ("{0}") set in config.json failed: permission denied', NOT_EXECUTABLE),
 )
 RLIMIT = re.compile(r"setrlimit|error setting rlimit", re.IGNORECASE)
 
@@ -72,7 +74,8 @@ def failure(phase: Phase, runtime: str, said: str, command: str) -> CannotRun | 
     for pattern, cause, exit_code in SAID:
         match = pattern.search(said)
         if match is not None:
-            return CannotRun(f"{PREFIX[phase]}{CAUSE[phase]}{cause.format(match[1] if pattern.groups else command)}: unknown", exit_code)
+            behind = MOUNTING if cause.endswith(NO_DIRECTORY) else ""
+            return CannotRun(f"{PREFIX[phase]}{CAUSE[phase]}{cause.format(match[1] if pattern.groups else command)}: unknown{behind}", exit_code)
     own = said if said.startswith(runtime) else f"{runtime} {phase} failed: {said or 'it said nothing'}"
     hint = "the daemon may not raise hard limits: it lacks CAP_SYS_RESOURCE; ask for a lower --ulimit" if RLIMIT.search(said) else ""
     return RuntimeFailed(f"{PREFIX[phase]}{own}: unknown", hint=hint)

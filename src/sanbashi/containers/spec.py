@@ -11,6 +11,7 @@ from . import seccomp
 from .capabilities import granted
 from .environment import environment
 from .facts import ContainerFacts, Device
+from .failure import PREFIX, RuntimeFailed
 from .model import Container, ExecConfig, HostConfig, MountPoint
 from .mounts import CREATE_SOURCE, depth, tmpfs_options
 from .resources import Numbers, resources
@@ -123,8 +124,11 @@ def apparmor(host: HostConfig, security: Security, facts: ContainerFacts) -> dic
 
 
 def exec_process(container: Container, config: ExecConfig, user: User, facts: ContainerFacts) -> dict[str, Any]:
-    """The process object of an exec in a running container; `user` is who it shall be."""
+    """The process object of an exec in a running container; `user` is who it shall be. RuntimeFailed, in runc's words, for a place that is none."""
     host = container.host_config
+    place = config.working_dir or container.config.working_dir or "/"
+    if not place.startswith("/"):
+        raise RuntimeFailed(f"{PREFIX['exec']}exec failed: Cwd must be an absolute path: unknown")
     security = parse_security(host.security_opt)
     given = environment(container.config.env or (), hostname=container.config.hostname, terminal=config.tty, home=user.home)
     named = {word.partition("=")[0]: word for word in given} | {word.partition("=")[0]: word for word in config.env or () if "=" in word}
@@ -137,7 +141,7 @@ def exec_process(container: Container, config: ExecConfig, user: User, facts: Co
         "user": identity(user),
         "args": list(config.cmd or ()),
         "env": list(named.values()),
-        "cwd": config.working_dir or container.config.working_dir or "/",
+        "cwd": place,
         "capabilities": capability_sets(privileged, user, facts),
         "noNewPrivileges": security.no_new_privileges,
         **apparmor(host, security, facts),

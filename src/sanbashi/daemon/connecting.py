@@ -21,6 +21,8 @@ from .sandboxes import Sandboxes, find_or_none
 
 log = logging.getLogger("sanbashi.network")
 
+SHARING = "container sharing network namespace with another container or host cannot be connected to any other network"
+
 
 @dataclass
 class Connecting:
@@ -45,6 +47,8 @@ class Connecting:
             container = core.find_container(container.id)
             check_there(container)
             running = container.state.running
+            if running:
+                check_sharing(container)
             await self.sandboxes.settled(network_ref)
             network = find_or_none(core, network_ref, required=running)
             name = network.name if network else network_ref
@@ -58,6 +62,13 @@ class Connecting:
             after = msgspec.structs.replace(container, networks=(*((n, w) for n, w in container.networks if n != name), (name, wish)))
             if not running or not container.sandbox_id or network is None:
                 await core.put(after)
+                if shares(container):
+                    log.warning(
+                        "%s uses the network of %s: that it is connected to %s has no effect",
+                        container.name,
+                        container.host_config.network_mode,
+                        name,
+                    )
             else:
                 self.bridge_filter.look()
                 new, endpoint = self.sandboxes.join(core.state.network, container.sandbox_id, container, network, wish)
@@ -110,6 +121,8 @@ class Connecting:
                 after = forgetting(after, network.id)
             members = core.state.network.network_endpoints.get(network.id) if network is not None else None
             endpoint_id = members.get(container.id) if members is not None else None
+            if running and shares(container):
+                raise Failed(f"container {container.id} is not connected to network {name}")
             if network is None or endpoint_id is None:
                 await core.put(after)
             else:
@@ -132,13 +145,24 @@ class Connecting:
         raise NotFound(f"endpoint {name} not found")
 
 
+def shares(container: Container) -> bool:
+    """Whether it uses another container's network: it runs with no wish of its own, and stopped it may have any, as in Docker."""
+    return container.host_config.network_mode.startswith("container:")
+
+
+def check_sharing(container: Container) -> None:
+    """Docker's refusal of one that runs, whatever network is meant."""
+    if shares(container):
+        raise Invalid(SHARING)
+
+
 def check_connect(container: Container, name: str, network: Network | None) -> None:
     """Docker's refusals."""
     mode = container.host_config.network_mode
     if network is not None and network.driver == "host" and mode != "host":
         raise Invalid("cannot connect container to host network - container must be created in host network mode")
-    if mode.startswith("container:") or mode == "host":
-        raise Invalid("container sharing network namespace with another container or host cannot be connected to any other network")
+    if mode == "host":
+        raise Invalid(SHARING)
     others = {n for n, _ in container.networks if n != name}
     if ("none" in others and name != "none") or (name == "none" and others):
         raise Invalid("container cannot be connected to multiple networks with one of the networks in private (none) mode")

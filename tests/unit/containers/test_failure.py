@@ -9,6 +9,7 @@ from sanbashi.host.runtime import message
 
 CREATE = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
 INIT = CREATE + "unable to start container process: error during container init: "
+MOUNTING = ": Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type"
 EXEC = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 
@@ -60,6 +61,23 @@ def test_a_command_that_cannot_run(runtime: str, said: str, command: str, senten
     assert isinstance(created, CannotRun) and isinstance(executed, CannotRun)
     assert (created.message, created.exit_code) == (f"{INIT}{sentence}: unknown", code)
     assert (executed.message, executed.exit_code) == (f"{EXEC}{sentence}: unknown", code)
+
+
+@pytest.mark.parametrize(
+    ("said", "why", "behind", "code"),
+    [
+        ("chdir `/there`: No such file or directory", "no such file or directory", "", 127),
+        ('exec failed: chdir to cwd ("/there") set in config.json failed: no such file or directory', "no such file or directory", "", 127),
+        ("chdir `/there`: Not a directory", "not a directory", MOUNTING, 127),
+        ('exec failed: chdir to cwd ("/there") set in config.json failed: not a directory', "not a directory", MOUNTING, 127),
+        ("chdir `/there`: Permission denied", "permission denied", "", 126),
+    ],
+)
+def test_a_directory_that_cannot_be_worked_in(said: str, why: str, behind: str, code: int) -> None:
+    """Sentences as Docker 20.10.24 gave them for `exec -w`; the exit codes are of newer ones, that one had 126 for all."""
+    error = failure("exec", "runc", said, "pwd")
+    assert isinstance(error, CannotRun)
+    assert (error.message, error.exit_code) == (f'{EXEC}chdir to cwd ("/there") set in config.json failed: {why}: unknown{behind}', code)
 
 
 def test_anything_else_is_the_runtimes_own_failure() -> None:
