@@ -86,6 +86,7 @@ class Lifecycle:
         async with self.core.locked(container.id):
             current = self.core.find_container(container.id)
             if not current.state.running:
+                moves.check_start(current)
                 await self.starting.bring_up(msgspec.structs.replace(current, stopped_by_user=False, host_config=container.host_config))
         self.core.tell_container("restart", container)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..containers.model import Container
-from ..errors import Conflict, NotFound
+from ..errors import Conflict, Failed, NotFound
 from ..host.volume_mounts import size_of
 from ..network.model import PREDEFINED, Network
 from ..volumes.model import Volume
@@ -17,6 +18,8 @@ from .core import Core
 from .lifecycle import Lifecycle
 from .networking import Networking
 from .volumes import Volumes
+
+log = logging.getLogger("sanbashi.pruning")
 
 T = TypeVar("T")
 
@@ -61,6 +64,9 @@ class Pruning:
                 try:
                     await self.lifecycle.remove(container.id)
                 except (Conflict, NotFound):  # started or removed by somebody meanwhile
+                    continue
+                except Failed as error:  # one that cannot go keeps no other, as in Docker
+                    log.warning("pruning %s: %s", container.name, error.message)
                     continue
                 removed.append(container.id)
             return removed, freed

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ..containers.model import Container
-from ..errors import SanbashiError, Unavailable
+from ..errors import SanbashiError, Unavailable, words
 from ..host.crash import crash_point
 from ..host.deleting import delete
 from ..host.volume_mounts import remove_volume
@@ -33,16 +33,27 @@ class Removing:
     content: Content
 
     async def remove_whole(self, container: Container, *, volumes: bool) -> None:
-        """Remove a stopped container with all its files."""
-        await self.clear_away(await self.take_out(container, volumes=volumes))
+        """Remove a stopped container with all its files; where one cannot go the container stays, dead, and this may be tried again, as in Docker."""
+        try:
+            await self.take_out(container, volumes=volumes, whole=True)
+        except Exception as error:
+            await self.note_failed(container.id, error)
+            raise
+
+    async def note_failed(self, container_id: str, error: Exception) -> None:
+        """That its removal failed, and why."""
+        current = self.core.state.containers.get(container_id)
+        if current is not None:
+            state = msgspec.structs.replace(current.state, status="dead", dead=True, error=words(error))
+            await self.core.put(msgspec.structs.replace(current, state=state), fact=True)
 
     async def clear_away(self, remains: Path | None) -> None:
         """Delete what `take_out` has left, for which who waits for the removal need not wait; after a crash the next start does it."""
         if remains:
             await self.core.on_host(delete, remains)
 
-    async def take_out(self, container: Container, *, volumes: bool) -> Path | None:
-        """Remove a stopped container but for the deletion of the files that this gives.
+    async def take_out(self, container: Container, *, volumes: bool, whole: bool = False) -> Path | None:
+        """Remove a stopped container, unless `whole` but for the deletion of the files that this gives.
 
         Marked first, so that a crash half way is finished at the next start.
         """
@@ -51,7 +62,7 @@ class Removing:
         state = msgspec.structs.replace(container.state, status="removing")
         await core.put(msgspec.structs.replace(container, state=state), fact=True)
         crash_point("removing")
-        remains = await core.on_host(self.remove_files, container)
+        remains = await core.on_host(self.remove_files, container, whole)
         try:
             gone = [name for name in self.anonymous_volumes(container) if await self.has_removed(name)] if volumes else []
             crash_point("files gone")
@@ -88,9 +99,12 @@ class Removing:
         used = {name for c in self.core.state.containers.values() if c.id != container.id for name in c.volume_names}
         return tuple(n for n in container.anonymous_volumes if n in self.core.state.volumes and n not in used)
 
-    def remove_files(self, container: Container) -> Path | None:
-        """All but what lies in its writable layer, which is set aside last: where something else cannot go, the next try finds it in its place."""
+    def remove_files(self, container: Container, whole: bool = False) -> Path | None:
+        """All but what lies in its writable layer, which goes last: where something else cannot go, the next try finds it in its place."""
         self.core.snapshots.unmount(container.id)
         delete(self.core.container_dir(container.id))
         delete(self.core.bundle_dir(container.id))
+        if whole:
+            self.core.snapshots.remove(container.id)
+            return None
         return self.core.snapshots.set_aside(container.id)

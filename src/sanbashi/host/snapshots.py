@@ -151,10 +151,13 @@ class Snapshots:
             log.info("unmounted %s, which a daemon's death had left where the runtimes start", place)
 
     def remove(self, container_id: str) -> None:
-        """Unmount and delete the container's writable directory; gone already is well."""
-        doomed = self.set_aside(container_id)
-        if doomed is not None:
-            delete(doomed)
+        """Unmount and delete the container's writable directory; gone already is well. What it stands on is named in it until all else has gone."""
+        self.unmount(container_id)
+        own = self.root / container_id
+        for part in own.iterdir() if own.exists() else ():
+            if part.is_dir():
+                delete(part)
+        delete(own)
 
     def set_aside(self, container_id: str) -> Path | None:
         """Unmount the container's writable directory and put it where nobody looks, to be deleted: by the caller, or by the next `sweep`."""

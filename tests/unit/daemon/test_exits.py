@@ -54,7 +54,7 @@ def test_a_removal_that_finds_the_disk_full_is_made_when_there_is_room(tmp_path:
             await town.lifecycle.start("web")
             web, failures = town.container("web"), [OSError(errno.ENOSPC, "no room"), OSError(errno.EROFS, "no writes")]
 
-            def remove_files(_: Container) -> None:
+            def remove_files(_: Container, whole: bool = False) -> None:
                 if failures:
                     raise failures.pop()
 
@@ -138,3 +138,34 @@ def test_a_removal_that_fails_half_way_leaves_the_layer_in_its_place(tmp_path: P
     folder.unlink()
     removing.remove_files(a_container("web", "bridge"))
     assert did == ["unmounted"] * 2 + ["set aside"]
+
+
+def test_a_removal_that_fails_leaves_a_dead_container_whose_removal_may_be_repeated(
+    settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(container: Container, whole: bool) -> None:
+        assert whole
+        raise Failed("unable to remove filesystem: unlinkat /f: operation not permitted")
+
+    async def work() -> None:
+        async with daemon(settled.copy(tmp_path / "world"), monkeypatch) as town:
+            with monkeypatch.context() as patch:
+                patch.setattr(town.lifecycle.removing, "remove_files", refuse)
+                for name, force in (("web", False), ("db", True), ("web", True)):
+                    with pytest.raises(Failed, match="unlinkat /f"):
+                        await town.lifecycle.remove(name, force=force)
+                    state = town.container(name).state
+                    assert (state.status, state.dead, "unlinkat /f" in state.error) == ("dead", True, True)
+                    for verb in (town.lifecycle.start, town.lifecycle.restart):
+                        with pytest.raises(SanbashiError, match="marked for removal and cannot be started"):
+                            await verb(name)
+            town.check()
+        # The next daemon does not know how much of it was to go: it leaves that to whoever asked.
+        async with daemon(town.world, monkeypatch) as town:
+            assert [town.container(name).state.status for name in ("web", "db")] == ["dead", "dead"]
+            await town.lifecycle.remove("web")
+            await town.lifecycle.remove("db")
+            assert {c.name for c in town.state.containers.values()} == {"runner"}
+            town.check()
+
+    asyncio.run(work())
