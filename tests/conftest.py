@@ -64,7 +64,7 @@ def clean(running: Engine) -> Iterator[Engine]:
     yield running
     running.clear()
     # Links go when the engine's broom has swept, and a closed connection may still be on its way out.
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while ((left := running.machine.left(before)) or running.descriptors() > descriptors + 4) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left, f"left behind: {left}"

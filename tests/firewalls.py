@@ -136,7 +136,7 @@ class Firewalld(Firewall):
                 stderr=said,
             )
             try:
-                deadline = time.monotonic() + 60
+                deadline = time.monotonic() + 120
                 while self.shell("firewall-cmd --state", check=False).exit:
                     assert process.poll() is None and time.monotonic() < deadline, log.read_text()
                 yield

@@ -186,7 +186,7 @@ class Machine(Space):
         fresh = {kind: {t for t in now[kind] - before[kind] if not any(re.search(a, t) for a in allowed)} for kind in now}
         return {kind: rest for kind, rest in fresh.items() if rest}
 
-    def stays(self, before: Mapping[str, set[str]], patience: float = 10.0) -> dict[str, set[str]]:
+    def stays(self, before: Mapping[str, set[str]], patience: float = 30.0) -> dict[str, set[str]]:
         """What is left when the engine has swept, which it does after it has answered: as soon as nothing is, or after that many seconds."""
         deadline = time.monotonic() + patience
         while (rest := self.left(before)) and time.monotonic() < deadline:

@@ -124,9 +124,9 @@ def running(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
     """A process that listens on a port of 127.0.0.1, for as long as the block lasts."""
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while True:
-                with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 1):
+                with contextlib.suppress(ConnectionRefusedError, TimeoutError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{command[0]} does not listen on port {port}: {log.read_text()}")

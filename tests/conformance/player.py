@@ -121,7 +121,7 @@ def play(engine: Engine, recording: str, cli: str, *, exact: bool) -> Iterator[D
         # Both spellings, so that a command in a substitution runs the same program.
         line = f'docker() {{ "{cli}" "$@"; }}; export -f docker; {case.command}'
         try:
-            done = engine.shell(line, check=False, timeout=60)
+            done = engine.shell(line, check=False, timeout=120)
             code, output = done.exit, done.stdout + "\n" + done.stderr
         except subprocess.TimeoutExpired:
             code, output = -1, "timed out"

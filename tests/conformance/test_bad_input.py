@@ -25,7 +25,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not i
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 EXAMPLES = 6  # of good and of bad input, for each operation
-PATIENCE = 5.0  # seconds for an answer's head; what streams without an end is left after it
+PATIENCE = 30.0  # seconds for an answer's head; what streams without an end is left after it
 # What facts.md lists with 500 (Docker's sentences for ordinary mistakes), and what a registry that is not there gives.
 SERVER_ERRORS = re.compile(
     r"port is already allocated|address already in use|all ports are allocated|no available IPv[46] addresses|joining network namespace of container"
@@ -99,7 +99,7 @@ def ask(engine: Engine, method: str, target: str, body: bytes | None, kind: str)
     with contextlib.closing(connection):
         connection.request(method, target, body, {"Content-Type": kind} if kind else {})
         answer = connection.getresponse()
-        connection.sock.settimeout(0.3)
+        connection.sock.settimeout(0.3 if answer.status < 500 else PATIENCE)
         said = b""
         with contextlib.suppress(TimeoutError, http.client.IncompleteRead):
             said = answer.read(4096)
@@ -171,7 +171,7 @@ def test_any_shape(clean: Engine) -> None:
 
 def wait_for(what: Callable[[], bool]) -> None:
     """Until something is so; an assertion where it does not come."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -247,7 +247,7 @@ def test_a_thousand_connections(clean: Engine, how: str) -> None:
     assert clean.call("GET", "/containers/json")[0] == 200
     for sock in held:
         sock.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while clean.descriptors() > before + 4 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert clean.descriptors() <= before + 4

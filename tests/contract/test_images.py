@@ -199,7 +199,7 @@ def test_a_load_that_nobody_sends_any_more_ends(service: Service) -> None:
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 60)
 
     asyncio.run(leave())
     assert not list((service.images.content.layers.root / "tmp").iterdir())
@@ -221,7 +221,7 @@ def test_a_pull_killed_at_any_moment_leaves_a_store_that_works(tmp_path: Path, a
     faulty.add("1", *(layer({f"dir{n}/file{m}": os.urandom(2000) for m in range(200)}) for n in range(4)))
     with serve(faulty) as host:
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), f"{host}/team/web:1"], cwd=Path(__file__).parents[2])
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not faulty.requests and time.monotonic() < deadline:
             time.sleep(0.002)
         time.sleep(after)

@@ -304,7 +304,7 @@ def test_a_pull_that_nobody_waits_for_stops(service: Service, faulty: Faulty, ho
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 60)
 
     asyncio.run(leave())
 

@@ -42,7 +42,7 @@ from sanbashi.host.surroundings import probe_surroundings
 pytestmark = pytest.mark.root
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 PARENT = f"/sanbashi-test-{os.getpid()}"
-SOON = 10.0  # seconds after which something that should happen has not
+SOON = 60.0  # seconds after which something that should happen has not
 APPLETS = (
     "sh",
     "cat",
@@ -97,7 +97,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, busybox: Path) -> Iter
                 assert libc.unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
                 mount("none", Path("/"), flags=MS_PRIVATE | MS_REC)
                 share(tmp_path)
-                asyncio.run(asyncio.wait_for(within(request.param, tmp_path, busybox, work), 60))
+                asyncio.run(asyncio.wait_for(within(request.param, tmp_path, busybox, work), 240))
             except BaseException as error:
                 failed.append(error)
 

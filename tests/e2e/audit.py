@@ -76,7 +76,7 @@ def audit(engine: Engine) -> list[str]:
     return wrong
 
 
-def settled(engine: Engine, patience: float = 3) -> list[str]:
+def settled(engine: Engine, patience: float = 15) -> list[str]:
     """What is still wrong when the engine has had some seconds to finish what it began."""
     deadline = time.monotonic() + patience
     while (wrong := audit(engine)) and time.monotonic() < deadline:

@@ -191,7 +191,7 @@ def test_a_client_that_leaves_ends_its_build(clean: Engine) -> None:
         "set -m; printf 'FROM busybox\\nRUN echo up; sleep 1000\\n' | DOCKER_BUILDKIT=0 docker build --no-cache - > $TMPDIR/said 2>&1 & "
         "until grep -q '^up' $TMPDIR/said; do sleep 0.05; done; kill -INT %1; "
         'until ! pgrep -x buildah > /dev/null; do sleep 0.05; done; until [ -z "$(ip -br link | grep veth)" ]; do sleep 0.05; done',
-        timeout=30,
+        timeout=120,
     )
 
 
@@ -209,7 +209,7 @@ def test_push_and_login(clean: Engine) -> None:
     own = {"DOCKER_CONFIG": str(machine.scratch / "settings"), **clean.variables()}
     server = machine.popen(["bash", "-c", f"echo $$ > {machine.scratch}/registry.pid; exec docker-registry serve {machine.scratch}/registry.json"])
     try:
-        machine.run("until curl -s 127.0.0.1:5055 >/dev/null; do sleep 0.05; done", timeout=20)
+        machine.run("until curl -s 127.0.0.1:5055 >/dev/null; do sleep 0.05; done", timeout=120)
         clean.cli("tag", "busybox", "127.0.0.1:5055/team/box:1")
         refused = machine.run("docker push 127.0.0.1:5055/team/box:1", check=False, environment=own)
         assert refused.exit == 1 and "no basic auth credentials" in refused.stderr

@@ -100,13 +100,13 @@ def test_terminal(clean: Engine, cli: str) -> None:
     clean.cli("run", "-d", "--name", "screen", "ubuntu", "sleep", "100")
     terminal = Terminal(where.command([cli, "exec", "-it", "screen", "bash"]), where.variables(clean.variables()))
     try:
-        output, prompted = terminal.read(20)
+        output, prompted = terminal.read(60)
         assert prompted and PROMPT.search(output), output
         terminal.type("tty; test -t 0 && echo interactive")
         # An older CLI tells the size late, and bash then writes its prompt once more.
-        assert any("interactive" in terminal.read(10)[0] for _ in range(2))
+        assert any("interactive" in terminal.read(30)[0] for _ in range(2))
         terminal.type("exit 5")
-        terminal.read(10, prompt=False)
+        terminal.read(30, prompt=False)
         assert terminal.wait() == 5
     finally:
         terminal.close()
@@ -118,7 +118,7 @@ def test_detach_and_attach(clean: Engine, cli: str) -> None:
     try:
         assert terminal.read(30)[1]
         terminal.send(b"\x10\x11")  # ctrl-p ctrl-q
-        terminal.read(10, prompt=False)
+        terminal.read(30, prompt=False)
         assert terminal.wait() == 0
     finally:
         terminal.close()
@@ -126,9 +126,9 @@ def test_detach_and_attach(clean: Engine, cli: str) -> None:
     terminal = Terminal(where.command([cli, "attach", "aside"]), where.variables(clean.variables()))
     try:
         terminal.type("echo back again")
-        assert "back again" in terminal.read(10)[0]
+        assert "back again" in terminal.read(30)[0]
         terminal.type("exit")
-        terminal.read(10, prompt=False)
+        terminal.read(30, prompt=False)
         assert terminal.wait() == 0
     finally:
         terminal.close()
@@ -218,7 +218,7 @@ def test_a_signal_that_is_none_changes_nothing(clean: Engine) -> None:
     assert clean.cli("inspect", "-f", "{{.HostConfig.AutoRemove}}", "passing").stdout == "true\n"
     pid = clean.cli("inspect", "-f", "{{.State.Pid}}", "lasting").stdout.strip()
     clean.machine.run(["kill", "-9", pid])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while clean.cli("inspect", "-f", "{{.RestartCount}}", "lasting").stdout == "0\n" and time.monotonic() < deadline:
         time.sleep(0.1)
     assert clean.cli("inspect", "-f", "{{.RestartCount}}", "lasting").stdout == "1\n"

@@ -36,7 +36,7 @@ class Shell:
         self.terminal.send(f"{prepare}; echo rea''dy\n".encode())
         self.until(re.compile(r"^ready", re.MULTILINE))
 
-    def until(self, wanted: re.Pattern[str], patience: float = 20) -> str:
+    def until(self, wanted: re.Pattern[str], patience: float = 60) -> str:
         """What stands on the screen once `wanted` is on it, or when patience ends."""
         came, deadline = b"", time.monotonic() + patience
         while not wanted.search(seen := plain(came.decode(errors="replace"))) and (left := deadline - time.monotonic()) > 0:

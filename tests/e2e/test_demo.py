@@ -45,7 +45,7 @@ def test_a_wrong_expectation_is_a_cross(tmp_path: Path, wrong: bool, status: int
     file = tmp_path / "chapter.toml"
     file.write_text(altered, encoding="utf-8")
     process = demo("--chapter", str(file), "--only", "6.1")
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=280)
     assert process.returncode == status, said
     assert said.count("✗") == int(wrong)
     assert ("✗ none is there" if wrong else "✓ none is there") in said
@@ -54,7 +54,7 @@ def test_a_wrong_expectation_is_a_cross(tmp_path: Path, wrong: bool, status: int
 @pytest.mark.root
 def test_the_shell_beside_a_daemon_has_the_socket_where_the_documents_say_and_a_home_of_its_own() -> None:
     lines = 'docker -H unix:///run/sanbashi/sanbashi.sock network ls -q | wc -l; sanbashi network create mine; echo "home:$HOME:$(ls -A ~)"'
-    done = subprocess.run([sys.executable, "-m", "demo.run"], cwd=PROJECT, input=f"{lines}\n", text=True, capture_output=True, timeout=120)
+    done = subprocess.run([sys.executable, "-m", "demo.run"], cwd=PROJECT, input=f"{lines}\n", text=True, capture_output=True, timeout=280)
     assert re.search(r"^3\n[0-9a-f]{64}\nhome:/.*/home:$", done.stdout, re.MULTILINE), done
     assert os.environ["HOME"] not in re.findall("home:(.*):", done.stdout)
     assert not Path(done.stdout.rpartition("home:")[2].partition(":")[0]).exists()
@@ -82,7 +82,7 @@ def test_an_interrupted_demo_leaves_nothing() -> None:
         if "docker run" in line or "sanbashi run" in line:
             break
     os.kill(process.pid, signal.SIGINT)
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=180)
     assert process.returncode == 130, rest
     assert "interrupted" in rest
     assert traces() - before == set()

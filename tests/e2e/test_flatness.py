@@ -63,7 +63,7 @@ def mounts_around(on: Engine, name: str) -> int:
 
 def ipv6_routes(on: Engine) -> int:
     """What the kernel goes through when a link comes or goes. A new address has its two once nobody else was found to have it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while on.machine.run(["ip", "-6", "-o", "address", "show", "tentative"]).stdout:
         assert time.monotonic() < deadline, "an address that is still looked for"
         time.sleep(0.1)

@@ -73,7 +73,7 @@ def test_a_failed_start_leaves_the_wishes_as_they_were(clean: Engine) -> None:
     refused = clean.cli("start", "web", check=False)
     assert refused.exit == 1 and "Bind for 0.0.0.0:8080 failed: port is already allocated" in refused.stderr
     assert networks_of(clean, "web") == before and list(before) == ["one", "two"]
-    assert not clean.machine.left(standing)
+    assert not clean.machine.stays(standing)
     clean.cli("rm", "-f", "holder")
     clean.cli("start", "web")
     after = networks_of(clean, "web")

@@ -9,6 +9,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -42,6 +44,7 @@ def eventually(look: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE
     while not look():
         assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
 
 
 # -- what is used
@@ -181,30 +184,42 @@ def test_prune_and_what_is_used(run: Run, clean: Engine) -> None:
 # -- logs
 
 
+# The log of each half is half as large again as it may grow: wherever the daemon's looks fall, each half is put aside once. It goes on when told.
+TALK = "seq 1 20000; until [ -e /one ]; do sleep 0.1; done; seq 20001 40000; until [ -e /two ]; do sleep 0.1; done; echo end"
+TALKED = "".join(f"{n}\n" for n in range(1, 40001)) + "end\n"
+LIMITS = ("--log-opt", "max-size=700k", "--log-opt", "max-file=3")
+
+
+def logs_of(folder: Path) -> list[str]:
+    return sorted(p.name[64:] for p in folder.glob("*.log*"))
+
+
+def talked(clean: Engine, name: str, suffix: str = "") -> Path:
+    """The folder of a container's logs, when it has said all and both halves were put aside."""
+    folder = clean.root / "data/containers" / str(clean.call("GET", f"/containers/{name}/json")[1]["Id"])
+    for word, wanted in (("one", [".log", f".log.1{suffix}"]), ("two", [".log", f".log.1{suffix}", f".log.2{suffix}"])):
+        eventually(lambda wanted=wanted: logs_of(folder) == wanted)  # type: ignore[misc]
+        clean.cli("exec", name, "touch", f"/{word}")
+    return folder
+
+
 def test_logs_are_rotated_and_read_as_one(run: Run, clean: Engine) -> None:
-    script = "seq 1 20000; sleep 2; seq 20001 40000; sleep 2; echo end"
-    limits = ["--log-opt", "max-size=50k", "--log-opt", "max-file=3"]
-    run("run", "-d", "--name", "talks", *limits, "busybox", "sh", "-c", script)
-    whole = "".join(f"{n}\n" for n in range(1, 40001)) + "end\n"
-    assert run("logs", "-f", "talks").stdout == whole
-    folder = clean.root / "data/containers" / run("inspect", "-f", "{{.Id}}", "talks").stdout.strip()
-    assert sorted(p.name[64:] for p in folder.glob("*.log*")) == [".log", ".log.1", ".log.2"]
-    assert run("logs", "talks").stdout == whole and run("logs", "--tail", "25000", "talks").stdout == "".join(whole.splitlines(True)[-25000:])
+    run("run", "-d", "--name", "talks", *LIMITS, "busybox", "sh", "-c", TALK)
+    with ThreadPoolExecutor(1) as beside:
+        following = beside.submit(run, "logs", "-f", "talks")
+        folder = talked(clean, "talks")
+        assert following.result().stdout == TALKED
+    assert logs_of(folder) == [".log", ".log.1", ".log.2"]
+    assert run("logs", "talks").stdout == TALKED and run("logs", "--tail", "25000", "talks").stdout == "".join(TALKED.splitlines(True)[-25000:])
     assert run("create", "--log-opt", "max-file=0", "busybox", check=False).stderr.startswith("Error response from daemon: max-file cannot be less")
 
 
 def test_logs_that_were_put_aside_are_packed(clean: Engine) -> None:
-    script = "seq 1 20000; sleep 2; seq 20001 40000; until [ -e /go ]; do sleep 0.1; done; echo end"
-    limits = ["--log-opt", "max-size=50k", "--log-opt", "max-file=3", "--log-opt", "compress=true"]
-    made = clean.cli("run", "-d", "--name", "packs", *limits, "busybox", "sh", "-c", script)
+    made = clean.cli("run", "-d", "--name", "packs", *LIMITS, "--log-opt", "compress=true", "busybox", "sh", "-c", TALK)
     assert made.stderr == ""
-    folder = clean.root / "data/containers" / made.stdout.strip()
-    while sorted(p.name[64:] for p in folder.glob("*.log*")) != [".log", ".log.1.gz", ".log.2.gz"]:
-        time.sleep(0.1)  # to the test's own deadline
-    clean.cli("exec", "packs", "touch", "/go")
-    whole = "".join(f"{n}\n" for n in range(1, 40001)) + "end\n"
-    assert clean.cli("logs", "-f", "packs").stdout == whole
-    assert clean.cli("logs", "--tail", "25000", "packs").stdout == "".join(whole.splitlines(True)[-25000:])
+    folder = talked(clean, "packs", ".gz")
+    assert clean.cli("logs", "-f", "packs").stdout == TALKED
+    assert clean.cli("logs", "--tail", "25000", "packs").stdout == "".join(TALKED.splitlines(True)[-25000:])
     clean.cli("start", "packs")
     clean.cli("rm", "-f", "packs")
     assert not folder.exists()

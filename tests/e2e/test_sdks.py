@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.harness import PROJECT, Done, Engine
@@ -38,7 +40,7 @@ from testcontainers.core.waiting_utils import wait_for_logs
 
 with DockerContainer("httpd:2.4").with_exposed_ports(80) as web:
     url = f"http://{web.get_container_host_ip()}:{web.get_exposed_port(80)}/"
-    for _ in range(50):
+    for _ in range(300):
         try:
             page = urllib.request.urlopen(url).read()
             break
@@ -52,7 +54,7 @@ with Network() as network:
     box = DockerContainer("busybox").with_command("sh -c 'echo ready; sleep 1000'").with_env("A", "b")
     box = box.with_network(network).with_network_aliases("box")
     with box as one, DockerContainer("busybox").with_command("sleep 1000").with_network(network) as two:
-        wait_for_logs(one, "ready", timeout=10)
+        wait_for_logs(one, "ready", timeout=60)
         assert one.exec(["sh", "-c", "echo $A"]).output == b"b\\n"
         code, out = two.exec(["nslookup", "-type=a", "box"])
         assert code == 0, out
@@ -70,6 +72,7 @@ def test_aiodocker(clean: Engine) -> None:
         async with aiodocker.Docker(url=f"unix://{clean.socket}") as docker:
             assert (await docker.version())["ApiVersion"]
             heard = docker.events.subscribe()
+            await until_it_hears(docker, heard)
             config = {"Image": "busybox", "Cmd": ["sh", "-c", "for i in 1 2 3; do echo line $i; done; sleep 1000"]}
             container = await docker.containers.create_or_replace(name="aio", config=config)
             await container.start()
@@ -102,11 +105,21 @@ def test_aiodocker(clean: Engine) -> None:
             await container.delete(force=True)
             actions = set()
             while ("container", "destroy") not in actions:
-                event = await asyncio.wait_for(heard.get(), 10)
+                event = await asyncio.wait_for(heard.get(), 60)
                 actions.add((event["Type"], event["Action"]))
             assert {("container", action) for action in ("create", "start", "die")} <= actions
 
     asyncio.run(use())
+
+
+async def until_it_hears(docker: Any, heard: Any) -> None:
+    """It subscribes in a task of its own, and says nothing when it has: until an event has come."""
+    for number in range(100):
+        await (await docker.volumes.create({"Name": f"mark{number}"})).delete()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(heard.get(), 0.5)
+            return
+    raise AssertionError("no event came")
 
 
 def archive(name: str, content: bytes) -> bytes:

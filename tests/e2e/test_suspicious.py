@@ -33,8 +33,8 @@ def listening(where: Machine, *ports: int) -> Iterator[None]:
 
 
 def wait_for_listener(where: Engine, container: str) -> None:
-    """Until somebody in a container listens on TCP: it is started before its program has come so far."""
-    where.cli("exec", container, "sh", "-c", "until grep -qE '^ *[0-9]+: .* 0A ' /proc/net/tcp /proc/net/tcp6; do sleep 0.05; done")
+    """Until the program of a container listens on TCP port 80: it is started before that. The resolver listens there too, on another port."""
+    where.cli("exec", container, "sh", "-c", "until grep -qE '^ *[0-9]+: [0-9A-F]+:0050 .* 0A ' /proc/net/tcp /proc/net/tcp6; do sleep 0.05; done")
 
 
 def test_another_port_is_tried_where_one_of_a_range_is_taken(clean: Engine) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.kernel.chain import Chain, facts
 from tests.kernel.town import OUT
-from tests.kernel.world import NOTHING, PATIENCE, UP4, UP6, KernelAt, World, checksum, family, new_world
+from tests.kernel.world import ANSWERED, NOTHING, PATIENCE, UP4, UP6, KernelAt, World, checksum, family, new_world
 
 from sanbashi.host.keeper import KeeperClient
 
@@ -142,15 +142,15 @@ class Site:
         address = (("127.0.0.1", "::1") if loopback else self.outer)[cell.family == 6]
         return address, outer_port(cell.kind, cell.exposure)
 
-    def ask(self, who: str, protocol: str, address: str, port: int) -> str:
+    def ask(self, who: str, protocol: str, address: str, port: int, wait: float = ANSWERED) -> str:
         if protocol == "icmp":
-            return self.world.inside(who, lambda: ping(address))
-        return self.world.ask(who, protocol, address, port)
+            return self.world.inside(who, lambda: ping(address, wait))
+        return self.world.ask(who, protocol, address, port, wait=wait)
 
     def outcome(self, cell: Cell) -> Outcome:
         address, port = self.target(cell)
         mine = self.name(cell.kind, 1)
-        answer = self.ask(self.asker(cell), cell.protocol, address, port)
+        answer = self.ask(self.asker(cell), cell.protocol, address, port, ANSWERED if right(cell) else PATIENCE)
         return Outcome(cell, answer == "echo" if cell.protocol == "icmp" else answer.split(" ")[0] == f"{mine}:{INNER[cell.exposure]}", answer, False)
 
     def batch(self, asked: Sequence[Cell]) -> list[Outcome]:
@@ -238,7 +238,7 @@ def asked_of(site: Site, kinds: Iterable[str]) -> Iterator[Outcome]:
 # -- icmp
 
 
-def ping(address: str, wait: float = PATIENCE) -> str:
+def ping(address: str, wait: float) -> str:
     """Send an echo request from the calling thread's namespace; "echo" where it comes back from there."""
     four = ":" not in address
     ident = int.from_bytes(os.urandom(2), "big")

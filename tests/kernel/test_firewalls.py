@@ -33,13 +33,13 @@ def other(request: pytest.FixtureRequest, place: tuple[Machine, str]) -> Firewal
 
 def gets_out(made: Engine, container: str) -> bool:
     """Whether a new connection of a container reaches a neighbour's listener."""
-    listen = made.machine.outside.popen(["timeout", "5", "busybox", "nc", "-l", "-p", "9000", "-e", "echo", "hello"])
+    listen = made.machine.outside.popen(["timeout", "90", "busybox", "nc", "-l", "-p", "9000", "-e", "echo", "hello"])
     try:
         until(lambda: ":9000 " in made.machine.outside.run("ss -Hltn").stdout)
         return "hello" in made.cli("exec", container, "sh", "-c", f"timeout 1 nc {NEIGHBOUR} 9000 </dev/null", check=False).stdout
     finally:
         made.machine.outside.run(f"exec 3<>/dev/tcp/{NEIGHBOUR}/9000; cat <&3", check=False)
-        listen.wait(30)
+        listen.wait(100)
 
 
 def warnings(made: Engine) -> list[str]:
@@ -68,7 +68,7 @@ def test_what_is_kept_out_is_named_and_mended_by_the_command_that_is_named(place
 
         def come_to(*expected: bool) -> None:
             """The machine may be busy: what is reached is asked for until it is as it should be."""
-            until(lambda: reached() == list(expected), 30.0, f"{expected}")
+            until(lambda: reached() == list(expected), 120.0, f"{expected}")
 
         come_to(True, True, True, True)
         ours, repairs = where.run(OURS).stdout, made.call("GET", "/sanbashi/firewall")[1]["Repairs"]
@@ -119,7 +119,7 @@ def test_our_one_rule_outlives_reloads(place: tuple[Machine, str], other: Firewa
                     other.shell(line)
                     until(lambda: accepts(where) == list(other.chains), what=f"the rule after {line}")
                     assert asked(where, HOST, 8080) and asked(where, third, 80)
-                    until(lambda: gets_out(made, "echo") and gets_out(made, "second"), 30.0, "the way out")
+                    until(lambda: gets_out(made, "echo") and gets_out(made, "second"), 120.0, "the way out")
             failed, windows = sum(not answered for _, answered in seen["fresh"]), closed_windows(seen["fresh"])
             with capsys.disabled():
                 print(f"\n{other.reloads}: {failed} of {len(seen['fresh'])} fresh connections refused, {max(windows, default=0):.2f} s at most")

@@ -61,10 +61,13 @@ def test_a_networks_policy_changes_under_its_containers(clean: Engine) -> None:
     clean.cli("run", "-d", "--name", "echo", "--network", "app", "-p", "8080:80", "busybox", "sh", "-c", ECHO)
     address, began = clean.address("echo", "app"), clean.call("GET", "/containers/echo/json")[1]["State"]["StartedAt"]
 
-    def seen() -> tuple[str, bool, bool, bool]:
-        """As whom the container is seen outside; whether its published and its other port, and the host's port, are reached."""
-        source = clean.cli("exec", "echo", "sh", "-c", f"timeout 2 nc {NEIGHBOUR} 9100 </dev/null", check=False).stdout
-        return source, asked(where, address, 80, 0.5), asked(where, address, 81, 0.5), asked(where, HOST, 8080, 0.5)
+    def seen(wanted: tuple[str, bool, bool, bool]) -> tuple[str, bool, bool, bool]:
+        """As whom the container is seen outside; whether its published and its other port, and the host's port, are reached, as is wanted."""
+        source = clean.cli("exec", "echo", "sh", "-c", f"timeout 20 nc {NEIGHBOUR} 9100 </dev/null", check=False).stdout
+        first, second, third = (
+            asked(where, *at, 15.0 if is_open else 0.5) for at, is_open in zip(((address, 80), (address, 81), (HOST, 8080)), wanted[1:], strict=True)
+        )
+        return source, first, second, third
 
     usual = (HOST, False, False, True)
     changes: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, bool, bool, bool]], ...] = (
@@ -76,12 +79,12 @@ def test_a_networks_policy_changes_under_its_containers(clean: Engine) -> None:
         (("-o", BRIDGE + "host_binding_ipv4=127.0.0.1"), ("--opt-rm", BRIDGE + "host_binding_ipv4"), (HOST, False, False, False)),
     )
     with program(where, "-c", WHO):
-        until(lambda: seen() == usual)
+        until(lambda: seen(usual) == usual)
         for there, back, found in changes:
             update(clean, *there)
-            assert seen() == found, there
+            assert seen(found) == found, there
             update(clean, *back)
-            assert seen() == usual, back
+            assert seen(usual) == usual, back
     assert clean.call("GET", "/containers/echo/json")[1]["State"]["StartedAt"] == began
     where.run("ip addr del 198.51.100.77/24 dev eth0")
 
@@ -156,23 +159,25 @@ def test_an_administrators_chains_run_before_ours_and_survive(clean: Engine) -> 
     clean.cli("run", "-d", "--name", "echo", "--network", "app", "-p", "8080:80", "-p", "8081:80", "busybox", "sh", "-c", ECHO)
     address = clean.address("echo", "app")
 
-    def reached() -> list[bool]:
-        return [asked(where, *at, 0.5) for at in ((HOST, 8080), (HOST, 8081), (address, 81), (address, 80))]
+    def reached(*wanted: bool) -> bool:
+        """Whether the published ports, a port that is not and one that is published, both of the container's own, are reached as is wanted."""
+        places = ((HOST, 8080), (HOST, 8081), (address, 81), (address, 80))
+        return [asked(where, *at, 15.0 if is_open else 0.5) for at, is_open in zip(places, wanted, strict=True)] == list(wanted)
 
-    until(lambda: reached() == [True, True, False, False])
+    until(lambda: reached(True, True, False, False))
     where.run(["nft", "-f", "-"], given=OWN)
     try:
         theirs = where.run("nft -s list table inet mine; nft -s list table ip filter").stdout
-        assert reached() == [True, False, True, False]
+        assert reached(True, False, True, False)
         clean.cli("run", "-d", "--name", "other", "--network", "app", "-p", "8082:80", *SLEEP)
         clean.cli("rm", "-f", "other")
         update(clean, "--icc", "false")
         where.run("nft 'delete table inet sanbashi; delete table bridge sanbashi'")
-        until(lambda: reached() == [True, False, True, False], what="our tables beside theirs")
+        until(lambda: reached(True, False, True, False), what="our tables beside theirs")
         clean.end()
         clean.start()
-        assert reached() == [True, False, True, False]
+        assert reached(True, False, True, False)
         assert where.run("nft -s list table inet mine; nft -s list table ip filter").stdout == theirs
     finally:
         where.run("nft 'delete table inet mine; delete table ip filter'")
-    until(lambda: reached() == [True, True, False, False])
+    until(lambda: reached(True, True, False, False))

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.kernel.chain import Chain, facts
-from tests.kernel.world import NB4, NB6, UP4, UP4B, UP6, KernelAt, World, new_world
+from tests.kernel.world import ANSWERED, NB4, NB6, NOTHING, PATIENCE, UP4, UP4B, UP6, KernelAt, World, new_world
 
 from sanbashi.host.keeper import KeeperClient
 
 BRIDGE = "com.docker.network.bridge."
 # Words of a client that was kept out; which of them it is depends on where the packet was stopped.
-OUT = ("no answer", "refused", "No route to host", "Network is unreachable", "Permission denied")
+OUT = (NOTHING, "refused", "No route to host", "Network is unreachable", "Permission denied")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Question:
     address: str
     port: int
     right: str | tuple[str, ...]
+
+    @property
+    def wait(self) -> float:
+        """How long to wait for an answer: as long as it takes, unless none is right."""
+        return PATIENCE if NOTHING in self.right else ANSWERED
 
     def __str__(self) -> str:
         return f"{self.protocol} {self.who} -> {self.address} port {self.port}"
@@ -67,7 +72,7 @@ class Town:
     def mistakes(self, *asked: Question | Refusal) -> list[str]:
         """What was answered otherwise than is right; everything is asked at once."""
         questions = [q for a in asked for q in ((a.question, a.control) if isinstance(a, Refusal) else (a,))]
-        answers = self.world.together(*((lambda q=q: self.world.ask(q.who, q.protocol, q.address, q.port)) for q in questions))
+        answers = self.world.together(*((lambda q=q: self.world.ask(q.who, q.protocol, q.address, q.port, wait=q.wait)) for q in questions))
         wrong = []
         for question, answer in zip(questions, answers, strict=True):
             right = question.right if isinstance(question.right, tuple) else (question.right,)

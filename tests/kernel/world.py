@@ -32,7 +32,8 @@ T = TypeVar("T")
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 1 << 18
-PATIENCE = 0.7  # seconds a client waits; what is dropped takes as long
+PATIENCE = 0.7  # seconds a client waits for what must not come; what is dropped takes as long
+ANSWERED = 20.0  # and for what must come, however busy the machine is
 NOTHING = "no answer"
 
 UP4, UP4B, UP6 = "192.0.2.1", "192.0.2.10", "2001:db8::1"  # the host, towards the neighbour
@@ -109,7 +110,7 @@ def family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def ask(protocol: str, address: str, port: int, *, source: tuple[str, int] | None = None, wait: float = PATIENCE) -> str:
+def ask(protocol: str, address: str, port: int, *, source: tuple[str, int] | None = None, wait: float = ANSWERED) -> str:
     """Send a question; the answer names who answered and whom it saw asking."""
     with socket.socket(family(address), socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM) as client:
         client.settimeout(wait)
@@ -259,8 +260,12 @@ class World:
     pool: ThreadPoolExecutor
 
     def ask(self, who: str, protocol: str, address: str, port: int, **options: Any) -> str:
-        """Ask from a place; several threads may ask from one place at a time."""
+        """Ask from a place what must be answered; several threads may ask from one place at a time."""
         return self.inside(who, lambda: ask(protocol, address, port, **options))
+
+    def ask_in_vain(self, who: str, protocol: str, address: str, port: int) -> str:
+        """Ask what must not be answered."""
+        return self.ask(who, protocol, address, port, wait=PATIENCE)
 
     def inside(self, who: str, work: Callable[[], T]) -> T:
         """The result of `work` in a place's namespace, on a thread of its own."""
@@ -313,7 +318,7 @@ def new_world(root: Path, *, br_netfilter: bool) -> Iterator[World]:
             place.end()
 
 
-def eventually(true: Callable[[], bool], within: float = 5.0) -> None:
+def eventually(true: Callable[[], bool], within: float = 30.0) -> None:
     """Wait for something that must become true."""
     end = time.monotonic() + within
     while not true():

@@ -21,7 +21,7 @@ async def cancelled(task: asyncio.Task[Any], answer: Callable[[], object], turns
     for _ in range(turns):
         await asyncio.sleep(0)
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=5)
+    done, _ = await asyncio.wait([task], timeout=30)
     return bool(done) and task.cancelled()
 
 

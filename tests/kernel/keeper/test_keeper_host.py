@@ -32,7 +32,7 @@ def ask(query: Query, name: str, kind: str = "A", item: HostResolver = HERE, *, 
     family = socket.AF_INET if item.address.version == 4 else socket.AF_INET6
     data = query(name, kind)
     with socket.socket(family, transport) as asking:
-        asking.settimeout(5)
+        asking.settimeout(15)
         try:
             asking.connect((str(item.address), item.port))
             asking.send(len(data).to_bytes(2, "big") + data if transport == socket.SOCK_STREAM else data)
@@ -112,7 +112,7 @@ def test_it_is_there_again_when_the_keeper_was_killed(world: Any, app: list[Item
     world.client.change((), [*app, HERE])
     with socket.create_connection(("127.0.0.83", 53)):  # it lingers on the port
         os.kill(world.client.pid, signal.SIGKILL)
-        assert world.lost.wait(5)
+        assert world.lost.wait(30)
         assert world.client.ensure() == ()
         assert ask(query, "web02.sanbashi.internal") == "NOERROR 10.0.0.3"
 

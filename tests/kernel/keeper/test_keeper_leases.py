@@ -14,7 +14,7 @@ import pytest
 from tests.dhcpserver import options_of, reply
 
 from sanbashi.dhcp.client import PROBE_WAIT, RELUCTANT
-from sanbashi.keeper import leases
+from sanbashi.keeper import leases, namespaces
 from sanbashi.keeper.leases import Leases
 from sanbashi.keeper.loop import Loop
 from sanbashi.network.picture import Leasing
@@ -42,6 +42,9 @@ class Lan:
         self.loop = Loop()
         self.loop.now = lambda: self.now  # type: ignore[method-assign, assignment]
         monkeypatch.setattr(leases, "clock", lambda: self.now)
+        # Where the keeper comes home to is found once in a process, and ours has been, or will be, elsewhere.
+        self.home: list[int] = []
+        monkeypatch.setattr(namespaces, "_home", self.home)
         self.lines: list[str] = []
         self.leases = Leases(self.loop, self.lines.append)
         self.wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(EVERYTHING))
@@ -49,7 +52,7 @@ class Lan:
 
     def until(self, wanted: Callable[[bytes], bool], meanwhile: Callable[[], object] = lambda: None) -> bytes:
         """The next frame on the wire that is so."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             meanwhile()
             self.loop.turn(0.01)
@@ -86,6 +89,8 @@ class Lan:
     def close(self) -> None:
         self.leases.close()
         self.wire.close()
+        for descriptor in self.home:
+            os.close(descriptor)
 
 
 @pytest.fixture

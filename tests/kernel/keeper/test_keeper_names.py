@@ -135,7 +135,7 @@ def test_a_crowd_of_questions_that_waited(world: Any, app: list[Item], query: Qu
         gone.close()
         os.kill(world.client.pid, signal.SIGCONT)
         for asker, left in zip(askers, wanted, strict=True):
-            asker.settimeout(5)
+            asker.settimeout(15)
             while left:
                 reply = asker.recv(65535)
                 identity = int.from_bytes(reply[:2], "big")

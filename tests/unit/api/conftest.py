@@ -400,7 +400,7 @@ class Client:
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
-                http.receive_data(await asyncio.wait_for(reader.read(65536), 10))
+                http.receive_data(await asyncio.wait_for(reader.read(65536), 60))
             elif isinstance(event, h11.Response):
                 status, found = event.status_code, {k.decode(): v.decode() for k, v in event.headers}
             elif isinstance(event, h11.Data):
@@ -427,14 +427,14 @@ def run(tmp_path: Path) -> Callable[[Scenario], None]:
         path = tmp_path / "s.sock"
         await server.listen(unix_socket(path, "0"))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await scenario(Client(path, server.engine, server))  # type: ignore[arg-type]
         finally:
             await server.close()
         assert not server.connections
         left = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(20):
                 await asyncio.gather(*left, return_exceptions=True)
         assert not [t for t in left if not t.done()]
 

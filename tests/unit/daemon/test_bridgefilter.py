@@ -149,7 +149,7 @@ def test_tables_put_back_before_all_have_followed(follows: str, tmp_path: Path, 
                 town.check()
                 had = elements(world.kernel)
 
-    asyncio.run(asyncio.wait_for(work(), 30))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 async def nobody(_: BridgeFilter) -> None:

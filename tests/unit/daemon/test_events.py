@@ -27,7 +27,7 @@ def feed(*names: str) -> Events:
 
 
 def run(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), 10))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 async def actions(events: Events, **asked: object) -> list[str]:

@@ -116,7 +116,7 @@ def test_from_starting_to_healthy_to_unhealthy_and_back(tmp_path: Path, monkeypa
             assert probes.abandoned == [f"exec {n}" for n in range(1, 7)]
             town.check()
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_dockers_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_dockers_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             assert health(town).status == "unhealthy" and probes.slept == [30.0] * 4
             assert probes.asked[0].cmd == ("/bin/sh", "-c", "a | b")
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_the_start_period_probes_more_often_and_counts_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_the_start_period_probes_more_often_and_counts_no_failure(tmp_path: Path
             await probes.next(0)
             assert health(town).status == "healthy" and probes.slept == [5.0, 5.0, 5.0, 30.0]
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_a_probe_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_probe_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyP
             assert (entry.exit_code, entry.output) == (-1, "Health check exceeded timeout (0.001s): so far")
             assert probes.abandoned == ["exec 1"]
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_what_cannot_be_run_and_what_says_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_what_cannot_be_run_and_what_says_too_much(tmp_path: Path, monkeypatch: 
             assert (first.exit_code, first.output) == (-1, "no such program")
             assert second.output == "x" * 3000 + "\ufffd" + "y" * (LONGEST - 3001) + "..."
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_it_ends_with_the_run_and_begins_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_it_ends_with_the_run_and_begins_with_the_next(tmp_path: Path, monkeypat
             assert health(town).status == "healthy"
             town.check()
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_a_probe_under_way_when_the_container_stops_is_ended_and_not_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +201,7 @@ def test_a_probe_under_way_when_the_container_stops_is_ended_and_not_noted(tmp_p
                 await watch
             assert probes.abandoned == ["exec 1"] and not health(town).log
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_a_new_daemon_goes_on_watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ def test_a_new_daemon_goes_on_watching(tmp_path: Path, monkeypatch: pytest.Monke
             assert set(town.lifecycle.health.watches) == {town.container("web").id}
             town.lifecycle.health.close()
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 @pytest.mark.parametrize("check", [None, HealthConfig(test=("NONE",)), HealthConfig()])
@@ -225,7 +225,7 @@ def test_no_check_no_health(check: HealthConfig | None, tmp_path: Path, monkeypa
             await town.lifecycle.stop("web", 1)
             assert town.container("web").state.health is None
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_an_outcome_that_cannot_be_saved_ends_no_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,4 +239,4 @@ def test_an_outcome_that_cannot_be_saved_ends_no_watch(tmp_path: Path, monkeypat
             await probes.next(0)
             assert health(town).status == "healthy"
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))

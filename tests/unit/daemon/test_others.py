@@ -46,7 +46,7 @@ def test_what_is_learnt_during_a_look_at_the_host_is_kept(tmp_path: Path, monkey
 
             def look_again(facts: Any) -> Any:
                 loop.call_soon_threadsafe(looking.set)
-                assert learnt.wait(10)
+                assert learnt.wait(60)
                 return replace(facts, routes=((ip_network("10.9.0.0/16"), "eth0"),), resolv_conf="nameserver 10.9.0.1\n")
 
             monkeypatch.setattr(world.kernel, "look_again", look_again)
@@ -65,7 +65,7 @@ def test_what_is_learnt_during_a_look_at_the_host_is_kept(tmp_path: Path, monkey
             assert facts.br_netfilter6 and town.core.network_facts.br_netfilter6, "not what it was before"
             assert facts.resolv_conf and facts.routes == town.core.network_facts.avoid != ()
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 @pytest.mark.parametrize("first", [others.look_for_new_networks, others.look_at_others], ids=["two ask", "one asks while somebody looks"])
@@ -101,7 +101,7 @@ def test_a_chain_gets_our_rule_once(first: Callable[[Core], Awaitable[None]], tm
             assert rules == [drop.chain]
             assert core.judged == others.our_ways(core) and cast(Any, core.facts).foreign_drops == (replace(drop, passed=True),)
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_who_goes_down_leaves_no_rule_of_a_look_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_who_goes_down_leaves_no_rule_of_a_look_under_way(tmp_path: Path, monkey
 
             def accept(_: Any, drops: Iterable[ForeignDrop]) -> tuple[str, ...]:
                 loop.call_soon_threadsafe(putting.set)
-                assert put.wait(10)
+                assert put.wait(60)
                 rules.append(drop.chain)
                 return ()
 
@@ -142,4 +142,4 @@ def test_who_goes_down_leaves_no_rule_of_a_look_under_way(tmp_path: Path, monkey
             await closing
             assert taken.is_set() and rules == []
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))

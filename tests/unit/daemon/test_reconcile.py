@@ -26,7 +26,7 @@ from .town import Daemon, World, a_container, daemon, number
 
 
 def run(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 async def grown(town: Daemon) -> None:

@@ -185,11 +185,11 @@ def test_a_disk_that_stays_full_for_a_while_loses_nothing(name: str, settled: Wo
                 world.full = len(world.passed) + first
                 world.kernel.fail_at = None if step is None else len(world.kernel.taken) + step
                 with contextlib.suppress(SanbashiError):
-                    await asyncio.wait_for(command(town), 5)
+                    await asyncio.wait_for(command(town), 60)
                 world.full = None
                 if not done(town):
                     with contextlib.suppress(NotModified):
-                        await asyncio.wait_for(command(town), 5)
+                        await asyncio.wait_for(command(town), 60)
                     assert done(town), f"from commit {first} on"
                 await town.networking.create(NetworkRequest(name="next"))
                 town.check()

@@ -194,7 +194,7 @@ def test_what_looks_like_an_address_and_is_a_name_stays_a_name() -> None:
 
 
 def run(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), 10))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 class Opened:

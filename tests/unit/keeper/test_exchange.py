@@ -13,7 +13,7 @@ def test_each_question_is_answered_to_its_asker_with_its_id() -> None:
         server.bind(("127.0.0.1", 0))
         askers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
         for asker in askers:
-            asker.settimeout(5)
+            asker.settimeout(30)
             asker.connect(server.getsockname())
         for turn in range(3):  # a longer batch after a shorter one, and the other way round
             sent = [b"%02d" % number + b"x" * number * turn for number in range((5, MOST, 3)[turn])]
@@ -36,7 +36,7 @@ def test_what_is_short_long_or_gone_harms_nobody_else() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         server.bind(("127.0.0.1", 0))
         assert exchange.receive(server.fileno()) == []
-        asker.settimeout(5)
+        asker.settimeout(30)
         asker.connect(server.getsockname())
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
             gone.connect(server.getsockname())

@@ -42,7 +42,7 @@ class Town:
         self.answering = Answering(self.loop, self.asking, HostServers(self.asking, self.file))
         self.served = self.sandbox("a")
         self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.client.settimeout(5)
+        self.client.settimeout(30)
 
     def sandbox(self, name: str, **fields: tuple[str, ...]) -> Served:
         udp, tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
@@ -85,7 +85,7 @@ class Town:
         except BlockingIOError:
             return waits
         finally:
-            self.client.settimeout(5)
+            self.client.settimeout(30)
 
 
 @pytest.fixture
