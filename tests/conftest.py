@@ -11,9 +11,11 @@ import hypothesis
 import pytest
 from tests.harness import Engine, Kind, Machine, engine, machine, registry
 
-# In CI the same examples each time: a landing must not hang on a new one. New ones are looked for everywhere else. Shared machines have no deadlines.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
-hypothesis.settings.register_profile("here", deadline=None)
+# In CI the same examples each time: a landing must not hang on a new one. New ones are looked for everywhere else. Shared machines have no deadlines,
+# and how long the first examples take to be made says nothing there.
+UNTIMED = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=UNTIMED)
+hypothesis.settings.register_profile("here", deadline=None, suppress_health_check=UNTIMED)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 NEEDED = ("unshare", "nsenter", "ip", "nft", "tini", "slirp4netns", "docker-registry")

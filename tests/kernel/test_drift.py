@@ -178,8 +178,16 @@ def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
     engine.shell(f"ip route flush dev {bridge}; ip -6 route flush dev {bridge}")
     engine.start()
     until(answers, what="the route that went while nobody looked")
-    # Our own coming and going is nobody's drift.
-    count = engine.call("GET", "/sanbashi/firewall")[1]["Repairs"]
+    # Our own coming and going is nobody's drift. What was mended at the start may not be all counted yet.
+    counts = [-1]
+
+    def counted() -> bool:
+        counts.append(engine.call("GET", "/sanbashi/firewall")[1]["Repairs"])
+        time.sleep(0.5)
+        return counts[-1] == counts[-2]
+
+    until(counted)
+    count = counts[-1]
     engine.cli("restart", "-t0", "echo")
     engine.cli("network", "create", "other")
     engine.cli("network", "rm", "other")

@@ -162,7 +162,7 @@ ENTRIES = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(ENTRIES, min_size=1, max_size=8))
 def test_no_layer_reaches_outside(tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[bytes, str, str]]) -> None:
     place = tmp_path_factory.mktemp("hostile")

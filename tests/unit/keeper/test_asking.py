@@ -350,7 +350,7 @@ def test_too_many(table: Make) -> None:
     assert world.replies == [f"{wire.REFUSED} - at 0.00"]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_servers_do_each_question_has_one_answer_in_time_and_no_socket_stays(table: Make, data: st.DataObject) -> None:
     servers = "abc"[: data.draw(st.integers(1, 3))]
