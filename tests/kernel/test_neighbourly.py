@@ -129,8 +129,7 @@ def test_a_datagram_passes_the_policy_too(clean: Engine) -> None:
         until(lambda: asked_by_datagram(where, HOST, 8053), what="a datagram that is answered")
         where.run(["nft", "-f", "-"], given=POLICY)
         try:
-            time.sleep(0.7)
-            assert not any(asked_by_datagram(where, HOST, 8053) for _ in range(4))
+            until(lambda: not any(asked_by_datagram(where, HOST, 8053) for _ in range(4)), what="the policy")
             where.run(["nft", "add rule inet host input udp dport 8053 accept"])
             time.sleep(0.7)
             until(lambda: asked_by_datagram(where, HOST, 8053), what="an answered datagram")
