@@ -141,7 +141,7 @@ def ready(process: subprocess.Popen[str]) -> Iterator[None]:
     finally:
         if process.stdin is None:
             process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
 
 
 class Machine(Space):
@@ -233,7 +233,7 @@ def hold(stack: contextlib.ExitStack, unshare: Sequence[str], init: Sequence[str
         [*unshare, *init, "sh", "-c", "echo; exec cat >/dev/null"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
     assert holder.stdin is not None and holder.stdout is not None
-    stack.callback(holder.wait, 30)
+    stack.callback(holder.wait, 120)
     stack.callback(holder.stdout.close)
     stack.callback(holder.stdin.close)
     if holder.stdout.readline() != b"\n":
@@ -256,7 +256,7 @@ def relay(stack: contextlib.ExitStack, outside: Space) -> None:
     )
     os.close(tell)
     os.close(until)
-    stack.callback(process.wait, 30)
+    stack.callback(process.wait, 120)
     stack.callback(os.close, leave)
     with os.fdopen(ready, "rb") as said:
         if said.read(1) != b"1":
@@ -276,7 +276,7 @@ def forget_cgroups(made: Machine) -> None:
     ended = os.pidfd_open(made.pid)
     # All but init, which ends when its cat does: unshare grumbles where init itself is killed.
     made.run(["kill", "-KILL", "-1"], check=False)
-    select.select([ended], [], [], 10)
+    select.select([ended], [], [], 60)
     os.close(ended)
     remove_groups(ids)
 
@@ -305,7 +305,7 @@ class Engine:
         roots = [f"--host={self.url}", f"--data-root={self.root}/data", f"--exec-root={self.exec_root}", f"--pidfile={self.exec_root}/pid"]
         return [program, *roots, *self.options]
 
-    def start(self, *, timeout: float = 60, environment: Mapping[str, str] = {}) -> Engine:
+    def start(self, *, timeout: float = 120, environment: Mapping[str, str] = {}) -> Engine:
         """Start the daemon and wait until it says that it is ready; RuntimeError with the end of its log where it does not."""
         notify = self.machine.path("/run/notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, self.log.open("ab") as log:
@@ -343,7 +343,7 @@ class Engine:
     def tail(self, lines: int = 40) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def end(self, number: signal.Signals = signal.SIGTERM, *, timeout: float = 60) -> int:
+    def end(self, number: signal.Signals = signal.SIGTERM, *, timeout: float = 120) -> int:
         """Send the daemon a signal and wait for its end; its exit status, 0 where it had ended."""
         if self.process is None:
             return 0
@@ -455,7 +455,7 @@ def registry(where: Machine, flavour: str = "recordings") -> Iterator[str]:
         yield url
     finally:
         where.run(["kill", "-INT", (where.scratch / "registry").read_text().strip()], check=False)
-        process.wait(30)
+        process.wait(120)
         said.close()
 
 

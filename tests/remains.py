@@ -19,7 +19,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 # The control groups in which engines put those of their containers.
 PARENTS = ("docker", "sanbashi", "libpod_parent", "libpod", "machine.slice")
 OWNER, TURN = "owner", ".turn"
-PATIENCE = 10.0  # seconds that processes may take to end when they are thawed
+PATIENCE = 60.0  # seconds that processes may take to end when they are thawed
 
 
 @contextlib.contextmanager

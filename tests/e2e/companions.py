@@ -26,11 +26,11 @@ def answer_lines(answer: Callable[[str], str]) -> None:
 
 
 def talk(address: str, port: int) -> None:
-    with socket.create_connection((address, port), 10) as connection, connection.makefile("rw") as stream:
+    with socket.create_connection((address, port), 60) as connection, connection.makefile("rw") as stream:
         print("connected", flush=True)
 
         def through(word: str) -> str:
-            connection.settimeout(5)
+            connection.settimeout(60)
             stream.write(word + "\n")
             stream.flush()
             return stream.readline().strip()
@@ -41,7 +41,7 @@ def talk(address: str, port: int) -> None:
 def knock(address: str, port: int) -> None:
     def through(word: str) -> str:
         try:
-            with socket.create_connection((address, port), 5) as connection, connection.makefile("rw") as stream:
+            with socket.create_connection((address, port), 60) as connection, connection.makefile("rw") as stream:
                 stream.write(word + "\n")
                 stream.flush()
                 return stream.readline().strip()

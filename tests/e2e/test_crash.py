@@ -101,7 +101,7 @@ class Standing:
 
     def names_are_back(self) -> None:
         """Until a question that is asked from now on has been answered."""
-        before, deadline = self.asked(), time.monotonic() + 10
+        before, deadline = self.asked(), time.monotonic() + 60
         while (now := self.asked()).questions - before.questions == now.vain - before.vain:
             assert time.monotonic() < deadline, "names are not answered any more"
             time.sleep(0.02)
@@ -134,7 +134,7 @@ def standing(daemon: Engine) -> Iterator[Standing]:
     seen = daemon.call("GET", f"/containers/{made['Id']}/json")[1]
     pid = int(seen["State"]["Pid"])
     within = ["nsenter", "--target", str(pid), "--net"]
-    daemon.machine.run([*within, "bash", "-c", "for i in $(seq 100); do ss -ltn | grep -q ':7 ' && exit; sleep 0.05; done; exit 1"])
+    daemon.machine.run([*within, "bash", "-c", "for i in $(seq 1000); do ss -ltn | grep -q ':7 ' && exit; sleep 0.05; done; exit 1"])
     outside = daemon.machine.outside
     with (
         Companion(outside, "talk", "198.51.100.2", "7007") as client,

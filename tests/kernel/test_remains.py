@@ -26,7 +26,7 @@ def test_what_a_killed_run_has_left_is_swept_and_frozen_processes_end(tmp_path: 
         (group / ("freezer.state" if old else "cgroup.freeze")).write_text("FROZEN" if old else "1")
         process.kill()  # which a process frozen in v1 does not hear of
         with scratch_directory(tmp_path) as first, scratch_directory(tmp_path) as second:
-            assert process.wait(10) == -9
+            assert process.wait(60) == -9
             assert not group.exists()
             assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {first.name, second.name, "strange"}
         assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["strange"]
@@ -34,7 +34,7 @@ def test_what_a_killed_run_has_left_is_swept_and_frozen_processes_end(tmp_path: 
         if group.exists():
             (group / ("freezer.state" if old else "cgroup.freeze")).write_text("THAWED" if old else "0")
         process.kill()
-        process.wait(10)
+        process.wait(60)
         for directory in (group, group.parent):
             if directory.exists():
                 directory.rmdir()
