@@ -28,7 +28,7 @@ from tests.harness import Engine, Space
 NETWORKS = ("left", "right")
 FIRST_PORT = 10000
 AT_ONCE = 16
-PATIENCE = 60.0  # seconds for one answer; the machine may be busy
+PATIENCE = 30.0  # seconds for one answer; the machine may be busy
 ATF_PERM = 0x04  # linux/if_arp.h
 COMMAND = ["httpd", "-f", "-p", "80", "-h", "/etc"]
 
