@@ -172,6 +172,19 @@ def test_routes_of_a_networks_own_lead_through_a_container_on_it(clean: Engine) 
     assert "10.9." not in clean.cli("exec", "router", "ip", "route").stdout
 
 
+def test_two_networks_of_one_lan(clean: Engine) -> None:
+    """A range each, one gateway, no address twice; what one gives out counts in the other's status."""
+    for name, part in (("low", "10.6.0.64/26"), ("high", "10.6.0.128/26")):
+        of_lan = ("-d", "macvlan", "-o", "parent=eth0", "--subnet", "10.6.0.0/24", "--gateway", "10.6.0.1", "--ip-range", part)
+        clean.cli("network", "create", *of_lan, name)
+        clean.cli("run", "-d", "--name", f"in-{name}", "--network", name, *SLEEP)
+    clean.cli("exec", "in-low", "ping", "-c", "1", "-W", "5", "10.6.0.128")
+    refused = clean.cli("run", "--rm", "--network", "high", "--ip", "10.6.0.64", *SLEEP, check=False)
+    assert (refused.exit, "Address already in use" in refused.stderr) == (125, True)
+    status = [clean.call("GET", f"/v1.52/networks/{name}")[1]["Status"]["IPAM"]["Subnets"]["10.6.0.0/24"] for name in ("low", "high")]
+    assert status == [{"IPsInUse": 5, "DynamicIPsAvailable": 63}] * 2
+
+
 def test_a_name_that_another_kind_of_link_has_leaves_nothing(clean: Engine) -> None:
     refused = clean.cli("network", "create", "-o", "com.docker.network.bridge.name=eth0", "small", check=False)
     assert (refused.exit, refused.stderr.splitlines()[0]) == (1, "Error response from daemon: existing interface eth0 is not a bridge")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..daemon.state import State
-from ..network.indexes import held_subnets
+from ..network.indexes import fixed_addresses, held_subnets, own_addresses
 from ..network.model import IPAddress, Network, Subnet
 from .messages import Version
 
@@ -104,19 +104,20 @@ def absent_members(state: State, network: Network) -> tuple[dict[str, Any], list
 
 
 def usage(state: State, network: Network, subnet: Subnet) -> dict[str, int]:
-    """How many addresses of a subnet are taken, the network's own and the broadcast address among them, and how many can still be given out."""
-    taken: set[IPAddress] = set(subnet.auxiliary.values())
-    if subnet.gateway is not None:
-        taken.add(subnet.gateway)
+    """How many addresses of a subnet are taken, the network's own and the broadcast address among them, and how many can still be given out.
+
+    What other networks of the same subnet have of it is taken too.
+    """
+    taken: set[IPAddress] = set()
     if subnet.version == 6 or subnet.subnet.num_addresses > 2:
         taken.add(subnet.subnet.network_address)
     if subnet.version == 4 and subnet.subnet.num_addresses > 2:
         taken.add(subnet.subnet.broadcast_address)
-    for endpoint_id in state.network.network_endpoints.get(network.id, {}).values():
-        endpoint = state.network.endpoints[endpoint_id]
-        interface = endpoint.ipv4 if subnet.version == 4 else endpoint.ipv6
-        if interface is not None and interface.ip in subnet.subnet:
-            taken.add(interface.ip)
+    for id_ in state.network.subnet_networks.get(subnet.subnet, (network.id,)):
+        held = {address for address, _ in fixed_addresses(state.network.networks[id_])}
+        for endpoint_id in state.network.network_endpoints.get(id_, {}).values():
+            held.update(own_addresses(state.network.endpoints[endpoint_id]))
+        taken |= {address for address in held if address in subnet.subnet}
     pool = subnet.ip_range or subnet.subnet
     free = pool.num_addresses - sum(address in pool for address in taken)
     return {"IPsInUse": len(taken), "DynamicIPsAvailable": min(free, 2**64 - 1)}

@@ -10,6 +10,7 @@ import msgspec
 from ..containers.model import Container
 from ..network.leasing import has_leases
 from ..network.model import EndpointWish, Network, NetworkState
+from ..network.shared import holder_of
 
 
 def remembering(state: NetworkState, sandbox_id: str, container: Container) -> Container:
@@ -32,7 +33,7 @@ def preferring(state: NetworkState, container: Container, network: Network, wish
         if not word or subnet is None:
             continue
         address = ipaddress.ip_address(word)
-        if address not in (subnet.ip_range or subnet.subnet) or (network.id, address) in state.addresses:
+        if address not in (subnet.ip_range or subnet.subnet) or holder_of(state, network, address) is not None:
             continue
         if isinstance(address, ipaddress.IPv4Address):
             wish = wish if wish.ipv4 is not None else replace(wish, ipv4=address)

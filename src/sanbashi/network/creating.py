@@ -9,10 +9,12 @@ from ..errors import Conflict, Forbidden, Invalid, NotFound
 from . import leasing
 from .drivers import DRIVERS, Driver
 from .indexes import with_network
-from .ipam import check_subnets, make_subnet, overlap_warnings, problems_of_block, subnets_for
+from .ipam import Choice, check_subnets, make_subnet, overlap_warnings, problems_of_block, subnets_for
 from .model import PREDEFINED, IPNetwork, Network, NetworkFacts, NetworkRequest, NetworkState, Subnet, SubnetRequest
 from .options import ENABLE_IPV4, ENABLE_IPV6, INTERNAL, bridge_options, check_announcements, family_flag, option_flag
+from .parents import MODES as PARENTED
 from .parents import has_parent
+from .shared import check_shared
 
 SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
 IPAM_DRIVERS = ("default", "null", leasing.DHCP)
@@ -42,8 +44,7 @@ def subnet_reasons(state: NetworkState, request: NetworkRequest, facts: NetworkF
     request = settled(state, request, facts)
     if request.ipam_driver == leasing.DHCP:
         return ()
-    versions = versions_of(request)
-    return tuple(f"{choice.subnet}: {choice.because}" for choice, _ in subnets_for(state, used_subnets(request), versions, facts))
+    return tuple(f"{choice.subnet}: {choice.because}" for choice, _ in chosen_subnets(state, request, facts))
 
 
 def check_request(state: NetworkState, request: NetworkRequest) -> None:
@@ -188,12 +189,18 @@ def used_subnets(request: NetworkRequest) -> list[SubnetRequest]:
     return [s for s in request.subnets if s.subnet is None or s.subnet.version in versions]
 
 
+def chosen_subnets(state: NetworkState, request: NetworkRequest, facts: NetworkFacts) -> tuple[tuple[Choice, SubnetRequest], ...]:
+    """The subnets that a network is to have, each with what was asked for."""
+    on_parent = request.driver in PARENTED
+    return subnets_for(state, used_subnets(request), versions_of(request), facts, on_parent=on_parent)
+
+
 # -- made
 
 
 def make_network(state: NetworkState, request: NetworkRequest, facts: NetworkFacts, *, id: str, created: str) -> tuple[Network, tuple[str, ...]]:
     """A network with its subnets chosen and its place on the host settled, and warnings."""
-    driver, versions, used = DRIVERS[request.driver], versions_of(request), used_subnets(request)
+    driver, used = DRIVERS[request.driver], used_subnets(request)
     unused = [s.subnet for s in request.subnets if s not in used and s.subnet is not None]
     warnings = [f"subnet {subnet} is not used: IPv{subnet.version} is not enabled on this network" for subnet in unused]
     network = Network(
@@ -214,8 +221,8 @@ def make_network(state: NetworkState, request: NetworkRequest, facts: NetworkFac
     )
     warnings += driver.check(network)
     # In the order in which Docker shows them: what was asked for first, IPv4 before IPv6.
-    chosen_subnets = () if leasing.has_leases(network) else subnets_for(state, used, versions, facts)
-    choices = sorted(chosen_subnets, key=lambda c: (c[1].subnet is None, c[0].subnet.version))
+    found = () if leasing.has_leases(network) else chosen_subnets(state, request, facts)
+    choices = sorted(found, key=lambda c: (c[1].subnet is None, c[0].subnet.version))
     if not driver.many_subnets and (problems := [p for c, _ in choices for p in problems_of_block(c.subnet)]):
         raise Invalid(problems[0])
     if not has_parent(network):
@@ -224,6 +231,7 @@ def make_network(state: NetworkState, request: NetworkRequest, facts: NetworkFac
     network = driver.place(state, replace(network, subnets=tuple(chosen(network, driver, c.subnet, r) for c, r in choices)), facts)
     if leasing.has_leases(network):
         leasing.check_place(network)
+    check_shared(state, network)
     check_routes(network)
     return network, tuple(warnings)
 

@@ -30,13 +30,15 @@ def with_network(state: NetworkState, network: Network) -> NetworkState:
     """The state with a network, new or in place of the one of its id."""
     if network.id in state.networks:
         state = without_network(state, network.id)
-    blocks = state.blocks
+    blocks, holders = state.blocks, state.subnet_networks
     for subnet in held_subnets(network):
         blocks = with_block(blocks, subnet.subnet)
+        holders = holders.set(subnet.subnet, tuple(sorted({*holders.get(subnet.subnet, ()), network.id})))
     return replace(
         state,
         networks=state.networks.set(network.id, network),
         network_names=state.network_names.set(network.name, network.id),
+        subnet_networks=holders,
         blocks=blocks,
         **hold(state, network, fixed_addresses(network)),
     )
@@ -45,13 +47,17 @@ def with_network(state: NetworkState, network: Network) -> NetworkState:
 def without_network(state: NetworkState, network_id: str) -> NetworkState:
     """The state without a network; its endpoints, if any, stay as they are."""
     network = state.networks[network_id]
-    blocks = state.blocks
+    blocks, holders = state.blocks, state.subnet_networks
     for subnet in held_subnets(network):
-        blocks = without_block(blocks, subnet.subnet)
+        if rest := tuple(id_ for id_ in holders[subnet.subnet] if id_ != network_id):
+            holders = holders.set(subnet.subnet, rest)
+        else:
+            blocks, holders = without_block(blocks, subnet.subnet), holders.delete(subnet.subnet)
     return replace(
         state,
         networks=state.networks.delete(network_id),
         network_names=state.network_names.delete(network.name),
+        subnet_networks=holders,
         blocks=blocks,
         **release(state, network, [address for address, _ in fixed_addresses(network)]),
     )

@@ -11,6 +11,7 @@ from . import blocks, integers
 from .indexes import first_address, held_subnets
 from .model import Integers, IPAddress, IPNetwork, Network, NetworkFacts, NetworkState, Subnet, SubnetRequest
 from .options import bridge_options
+from .shared import holder_of, may_share
 
 # Keys of auxiliary addresses that are the containers' default gateway in place of the bridge's own address.
 DEFAULT_GATEWAY = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
@@ -59,10 +60,13 @@ def pools_of(version: int, facts: NetworkFacts) -> Iterable[tuple[IPNetwork, int
 
 
 def subnets_for(
-    state: NetworkState, requests: Sequence[SubnetRequest], versions: Sequence[int], facts: NetworkFacts
+    state: NetworkState, requests: Sequence[SubnetRequest], versions: Sequence[int], facts: NetworkFacts, *, on_parent: bool = False
 ) -> tuple[tuple[Choice, SubnetRequest], ...]:
-    """A subnet for each request, in order, and one for each family of `versions` that no request is for."""
-    tree, found = state.blocks, []
+    """A subnet for each request, in order, and one for each family of `versions` that no request is for.
+
+    `on_parent`: it is for a network on a link of the host's, which may have a part of a subnet that others there have parts of.
+    """
+    tree, found = state.blocks, list[tuple[Choice, SubnetRequest]]()
     left = list(versions)
     for request in (*requests, *(SubnetRequest() for _ in versions)):
         asked = request.subnet
@@ -73,7 +77,7 @@ def subnets_for(
             left.remove(version)
         if asked is None or not int(asked.network_address):
             choice = choose_subnet(tree, version, facts, size=(asked.prefixlen or None) if asked else None)
-        elif blocks.overlaps(tree, asked):
+        elif blocks.overlaps(tree, asked) and not (on_parent and may_share(state, asked, request) and all(c.subnet != asked for c, _ in found)):
             raise Forbidden(OVERLAP, hint=overlap_hint(state, asked))
         else:
             choice = Choice(asked, "asked for")
@@ -235,7 +239,7 @@ def bounds(subnet: Subnet) -> tuple[int, int]:
 
 def check_free(state: NetworkState, network: Network, address: IPAddress) -> None:
     """Forbidden, with who holds it, where an address of a network is held, be it an end of a subnet."""
-    if (holder := state.addresses.get((network.id, address))) is not None:
+    if (holder := holder_of(state, network, address)) is not None:
         raise Forbidden(IN_USE, hint=f"{address} is held by {holder_name(state, holder)}")
     for subnet in network.subnets:
         if hint := end_of(subnet.subnet, address):
@@ -257,7 +261,8 @@ def choose_address(state: NetworkState, network: Network, subnet: Subnet, *, pre
     offset = integers.lowest_absent(words, first + ahead)
     # Whoever the network's own routes lead through asks for his address.
     routers = {int(via) - base for _, via in bridge_options(network).routes if via.version == subnet.version}
-    while offset in routers:
+    beside = any(id_ != network.id for id_ in state.subnet_networks.get(subnet.subnet, ()))
+    while offset in routers or (beside and offset <= last + ahead and holder_of(state, network, subnet.subnet.network_address + (offset - ahead))):
         offset = integers.lowest_absent(words, offset + 1)
     if offset > last + ahead:
         raise Failed(

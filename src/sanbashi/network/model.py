@@ -270,6 +270,7 @@ class NetworkState:
     sandbox_endpoints: immutables.Map[str, tuple[str, ...]] = immutables.Map()  # sandbox id -> endpoint ids, in order
     addresses: immutables.Map[tuple[str, IPAddress], str] = immutables.Map()  # (network id, address) -> holder (endpoint id, "gateway", ...)
     taken: immutables.Map[tuple[str, int], Integers] = immutables.Map()  # (network id, 4 or 6) -> offsets in the subnet that are held
+    subnet_networks: immutables.Map[IPNetwork, tuple[str, ...]] = immutables.Map()  # subnet -> ids of the networks that have it
     blocks: immutables.Map[tuple[int, int, int], bool] = immutables.Map()  # the tree of subnets held, for ipam.choose_subnet
     host_ports: immutables.Map[tuple[Protocol, IPAddress], HeldPorts] = immutables.Map()  # (proto, host ip) -> what is held there
     linked: immutables.Map[str, tuple[str, ...]] = immutables.Map()  # container id -> endpoint/sandbox ids whose links point at it

@@ -10,6 +10,8 @@ import pytest
 from sanbashi.errors import Failed, Forbidden, Invalid, NotFound, NotSupported, SanbashiError
 from sanbashi.network import commands
 from sanbashi.network.absent import without_absent
+from sanbashi.network.holdings import contradiction
+from sanbashi.network.indexes import reindex
 from sanbashi.network.model import NetworkFacts, NetworkRequest, NetworkState, SubnetRequest
 from sanbashi.network.parents import kinds_to_probe, sharing
 from sanbashi.network.picture import Address, Bridge, Namespace, Parent, Route, Sublink
@@ -48,6 +50,72 @@ def test_refusals(driver: str, options: dict[str, str], words: str) -> None:
     with pytest.raises(Failed) as caught:
         create(fresh(), "n", "10.80.0.0/24", facts=HERE, driver=driver, options=options)
     assert caught.value.message == words
+
+
+def ranged(
+    state: NetworkState, name: str, ip_range: str = "", gateway: str = "", driver: str = "macvlan", subnet: str = "10.80.0.0/24", **auxiliary: str
+):  # type: ignore[no-untyped-def]
+    """A network on eth0 with a range of a subnet."""
+    asked = SubnetRequest(
+        subnet=ip_network(subnet),
+        ip_range=ip_network(ip_range) if ip_range else None,
+        gateway=ip_address(gateway) if gateway else None,
+        auxiliary={word: ip_address(address) for word, address in auxiliary.items()},
+    )
+    options = {"parent": "eth0"} if driver != "bridge" else {}
+    request = NetworkRequest(name=name, driver=driver, subnets=(asked,), options=options)
+    state, network, _ = commands.create_network(state, request, HERE, id=number(name), created=WHEN)
+    assert state == reindex(state) and not contradiction(state)
+    return state, network
+
+
+def test_networks_on_one_lan_have_a_range_each_and_no_address_twice() -> None:
+    """As Docker lets networks on parents; and the LAN's one router is the gateway of both, where Docker says that its address is in use."""
+    state, _ = ranged(fresh(), "a", "10.80.0.64/30", gateway="10.80.0.1", router="10.80.0.2")
+    for more in (
+        {},
+        {"ip_range": "10.80.0.64/30"},
+        {"ip_range": "10.80.0.128/25", "driver": "bridge"},
+        {"ip_range": "10.80.0.0/26", "subnet": "10.80.0.0/25"},
+    ):
+        with pytest.raises(Forbidden, match="Pool overlaps with other one on this address space"):
+            ranged(state, "b", **more)  # type: ignore[arg-type]
+    alone = state
+    state, _ = ranged(state, "b", "10.80.0.64/29", gateway="10.80.0.1")
+    for name in ("x", "y"):
+        state = run(state, name, "a")
+    state = join(open_container(state, "z"), "z", "b", ipv4=ip_address("10.80.0.67"))[0]
+    for name in ("v", "w", "u"):
+        state = run(state, name, "b")
+    held = {name: str(endpoint(state, name, network).ipv4.ip) for network, names in (("a", "xy"), ("b", "zvwu")) for name in names}  # type: ignore[union-attr]
+    assert held == {
+        "x": "10.80.0.64",
+        "y": "10.80.0.65",
+        "z": "10.80.0.67",
+        "v": "10.80.0.66",
+        "w": "10.80.0.68",
+        "u": "10.80.0.69",
+    }
+    assert state == reindex(state) and not contradiction(state)
+    full = open_container(state, "t")
+    with pytest.raises(Failed, match="no available IPv4 addresses"):
+        join(full, "t", "a")
+    for taken in ("10.80.0.1", "10.80.0.2", "10.80.0.69", "10.80.0.64"):
+        for network in ("a", "b"):
+            with pytest.raises(Forbidden, match="Address already in use"):
+                join(full, "t", network, ipv4=ip_address(taken))
+    for words, kept in (
+        (r"gateway \(10.80.0.67\)", {"gateway": "10.80.0.67"}),
+        (r"secondary ip address \(k:10.80.0.64\)", {"k": "10.80.0.64"}),
+    ):
+        with pytest.raises(Failed, match=f"^failed to allocate {words}: Address already in use$"):
+            ranged(state, "c", "10.80.0.128/25", **kept)
+    # Who goes leaves the subnet to the others; with the last it is free.
+    left = commands.remove_network(ranged(alone, "b", "10.80.0.128/25")[0], number("a"))
+    assert left == reindex(left)
+    with pytest.raises(Forbidden):
+        ranged(left, "d", driver="bridge")
+    ranged(commands.remove_network(left, number("b")), "d", driver="bridge")
 
 
 def test_one_parent_several_networks() -> None:
