@@ -1,0 +1,1 @@
+"""Pure: why one does or does not reach another, stage by stage."""
