@@ -26,6 +26,7 @@ from .routes import (
     unsupported,
     update,
     volumes,
+    why,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/info", system.info),
     ("GET", "/sanbashi/counters", system.counters),
     ("GET", "/sanbashi/firewall", rewiring.firewall),
+    ("GET", "/sanbashi/why", why.why),
     ("POST", "/sanbashi/networks/{id...}/update", rewiring.update_network),
     ("POST", "/sanbashi/containers/{id}/ports", rewiring.change_ports),
     ("GET", "/events", system.events),

@@ -28,6 +28,7 @@ from .streams import Streams
 from .updating import Updating
 from .usages import Usages
 from .volumes import Volumes
+from .why import Why
 
 COUNTED = ("netlink_messages", "nft_elements", "nft_transactions", "files_read")
 
@@ -56,6 +57,7 @@ class Engine:
         self.pruning = Pruning(core, self.networking, self.volumes, self.lifecycle)
         self.rewiring = Rewiring(core, self.networking)
         self.linking = Linking(core, self.networking)
+        self.why = Why(core, self.networking)
         self.reconcile = Reconcile(core, self.networking, self.lifecycle, process)
         # containers
         self.find_container = core.find_container

@@ -47,6 +47,7 @@ class Kernel:
         self.announcer = Announcer()
         self.falling: set[str] = set()
         self._tools: tuple[Nft, Conntrack, Guard] | None = None
+        self._reference = ""
         self._lock = threading.Lock()
 
     def namespace(self, sandbox: str) -> Path:
@@ -181,6 +182,15 @@ class Kernel:
         with Nft(Counts(), self.tables) as nft:
             nft.load_tables()
             return nft.definition()
+
+    def fixed_as_ours(self) -> bool:
+        """Whether the fixed chains in the kernel are what our text makes, which is found out once. StepFailed."""
+        try:
+            if not self._reference:
+                self._reference = on_thread(self.reference)
+            return self.nft.definition() == self._reference
+        except NftError as error:
+            raise StepFailed("look at the fixed tables", errno=error.errno, stderr=error.words) from error
 
     def prepare_forwarding(self) -> Iterable[str]:
         """Turn forwarding on. For IPv6 that ends the listening to router advertisements, so uplinks that listened are told to go on."""
