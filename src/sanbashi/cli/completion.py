@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _CONTAINERS = frozenset(
     ("attach", "commit", "cp", "diff", "exec", "export", "kill", "logs", "pause", "port", "rename", "restart", "rm", "start", "stats", "stop", "top")
-) | frozenset(("unpause", "update", "wait"))
+) | frozenset(("unpause", "update", "wait", "why"))
 _IMAGES = frozenset(("run", "create", "history", "rmi", "save", "tag", "images"))
 
 
@@ -45,7 +45,7 @@ def candidates(before: list[str], last: str, find: "Find", daemon: "Callable[[],
         return [*sorted(f"--{flag.name}" for flag in flags.values() if not flag.hidden), "--help"]
     wanted = "network" if before[-1] in ("--network", "--net") else kind_of(path)
     try:
-        return names_of(wanted, daemon)
+        return names_of(wanted, daemon) + (["host", "outside"] if path.endswith(" why") else [])
     except Failure:
         return []  # no daemon: nothing to offer
 

@@ -93,6 +93,9 @@ SHAPES = {
     "system.FirewallInfo": "Driver Info:[][]s",
     "system.clientInfo": """Debug:b Platform?:*system.platformInfo Version? APIVersion=ApiVersion? DefaultAPIVersion? GitCommit? GoVersion? Os?
         Arch? BuildTime? Context Plugins:[]any Warnings:[]s""",
+    "why.Answer": "From To Asked Protocol Port:i Result Cause:*why.Stage Also:[]s Stages:[]why.Stage",
+    "why.Stage": "Stage Verdict Code Sentence Object Owner Fix Evidence:why.Evidence",
+    "why.Evidence": "Model Kernel Probe",
 }
 
 _fields: "dict[str, list[tuple[str, str, bool, str]]]" = {}

@@ -126,6 +126,7 @@ OTHER: dict[str, Verb] = (
         "events": _SYSTEM["events"],
         "inspect": ("inspect", "inspect", "Return low-level information on Sanbashi objects"),
         "rmi": _IMAGE["rm"],
+        "why": ("why", "why", "Explain why one container does or does not reach another"),
     }
 )  # fmt: skip
 TOP: dict[str, Verb] = COMMON | OTHER
