@@ -297,6 +297,47 @@ def test_rules_that_have_drifted(town: Engine) -> None:
     agree(town, "web01", "web02:80", (address, 80), "")
 
 
+ECHO = """
+import select, socket, sys
+taking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+taking.bind(("0.0.0.0", 5353))
+print("ready", flush=True)
+while sys.stdin not in select.select([taking, sys.stdin], [], [])[0]:
+    taking.sendto(b"here", taking.recvfrom(100)[1])
+"""
+
+
+def test_datagrams(town: Engine) -> None:
+    words = ["nsenter", "--target", pid(town, "web02"), "--net", sys.executable, "-c", ECHO]
+    with ready(town.machine.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)):
+        _, _, answer = why(town, "web01", "web02:5353/udp", probe=True)
+        assert [(s["Stage"], s["Verdict"]) for s in answer["Stages"]][-3:] == [("listen", "ok"), ("reply", "ok"), ("probe", "ok")], answer  # type: ignore[attr-defined]
+        _, _, answer = why(town, "web01", "web02:5354/udp", probe=True)
+        assert answer["Cause"]["Code"] == "NOT_LISTENING", answer  # type: ignore[index]
+        assert "refused" in answer["Stages"][-1]["Sentence"], answer  # type: ignore[index]
+
+
+def test_ends_of_other_kinds(town: Engine) -> None:
+    """In another's namespace, in the host's, in none; the daemon's own packet, sent with each question, says the same."""
+    for name, network, words in (("beside", "container:web01", (*SERVE, "99")), ("open", "host", (*SERVE, "7777")), ("shut", "none", SLEEP)):
+        town.cli("run", "-d", "--name", name, "--network", network, *words)
+    try:
+        for source, port in (("web01", "0063"), ("open", "1E61")):
+            until = time.monotonic() + 30
+            tables = ["nsenter", "--target", pid(town, source), "--net", "cat", "/proc/net/tcp6", "/proc/net/tcp"]
+            while port not in town.machine.run(tables).stdout:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+        assert why(town, "web01", "beside:99", probe=True)[:2] == ("reachable", "")
+        assert why(town, "beside", "web02:80", probe=True)[:2] == ("reachable", "")
+        assert why(town, "web02", "beside:99", probe=True)[:2] == ("reachable", "")
+        assert why(town, "web01", "open:7777", probe=True)[:2] == ("reachable", "")
+        assert why(town, "open", "web02:80", probe=True)[:2] == ("reachable", "")
+        assert why(town, "shut", "web02:80")[:2] == why(town, "web01", "shut:80")[:2] == ("blocked", "NO_NETWORK")
+    finally:
+        town.cli("rm", "-f", "beside", "open", "shut")
+
+
 def test_it_costs_what_it_touches(town: Engine) -> None:
     """As many netlink messages and files with three more containers about as without."""
 

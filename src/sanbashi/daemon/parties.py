@@ -22,6 +22,7 @@ from ..network.why.facts import NameAnswer, Party, Question
 from .core import Core
 from .sandboxes import Sandboxes
 
+NO_LINKS = ("null", "host")  # drivers whose networks give containers no interface
 HOST, OUTSIDE = "host", "outside"
 NEIGHBOUR = "a neighbour of the host"
 
@@ -86,6 +87,7 @@ class Parties:
         sandbox = holder.sandbox_id if container.state.running else ""
         network = self.core.state.network
         endpoints = endpoints_of(network, sandbox) if sandbox in network.sandboxes else ()
+        endpoints = tuple(e for e in endpoints if network.networks[e.network_id].driver not in NO_LINKS)
         return Party(
             kind="container",
             name=container.name,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any
 
 from ..host.probing import probe
@@ -11,7 +13,7 @@ from ..host.wayfinding import Looking, look
 from ..network.picture import Element, Forwarder, HeldPort, HostResolver, Leasing, Names, Picture, Resolver, Zone
 from ..network.why.asking import parse_target
 from ..network.why.barriers import suspects
-from ..network.why.facts import Facts, Probe
+from ..network.why.facts import Facts, Listener, Probe
 from ..network.why.judge import explain
 from ..network.why.path import Kind, Path, find_path
 from ..network.why.stage import Answer
@@ -23,6 +25,7 @@ from .parties import Parties
 
 # What the keeper holds is judged by asking it, as a container does; to list it would cost what the host holds.
 KEPT = (Zone, Names, Resolver, HostResolver, HeldPort, Forwarder, Leasing)
+LOOPBACK = IPv4Address("127.0.0.1")
 FORWARDED = (Kind.ROUTED, Kind.TRANSLATED, Kind.OUT, Kind.FROM_OUTSIDE, Kind.DIRECT)
 
 
@@ -43,7 +46,7 @@ class Why:
             return explain(path, Facts(name=told))
         found = await self.seen(path)
         if probing:
-            found["probe"] = await self.probed(path)
+            found["probe"] = await self.probed(path, found.get("listeners") or ())
         return explain(path, Facts(name=told, **found))
 
     async def seen(self, path: Path) -> dict[str, Any]:
@@ -96,14 +99,18 @@ class Why:
             ours=frozenset(bridges),
         )
 
-    async def probed(self, path: Path) -> Probe:
+    async def probed(self, path: Path, listeners: Sequence[Listener]) -> Probe:
         """A real packet from where the source is; a neighbour's cannot be sent from here."""
         question = path.question
         if question.source.kind == "outside":
             return Probe(outcome="failed", words="a neighbour's packet cannot be sent from this host")
-        if path.asked is None:
+        address = path.asked
+        if address is None and path.kind is Kind.INSIDE:  # any of its own addresses will do
+            own = next((one.address for one in listeners), LOOPBACK)
+            address = LOOPBACK if own.is_unspecified else own
+        if address is None:
             return Probe(outcome="failed", words="there is no address to send it to")
         if question.protocol == "sctp":
             return Probe(outcome="failed", words="sctp is not tried")
         namespace = self.core.kernel.namespace(question.source.sandbox) if question.source.sandbox else None
-        return await self.core.on_host(functools.partial(probe, namespace, question.protocol, path.asked, path.asked_port))
+        return await self.core.on_host(functools.partial(probe, namespace, question.protocol, address, path.asked_port))

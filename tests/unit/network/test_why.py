@@ -190,7 +190,12 @@ CASES: dict[str, Case] = {
         B1, ELSEWHERE, "192.0.2.7:80", BLOCKED, Code.INTERNAL_NETWORK, {"route": Hop(errno=101, words="network is unreachable")}
     ),
     "into an internal network": Case(W1, B1, "b1:80", BLOCKED, Code.INTERNAL_NETWORK),
-    "from outside into an internal network": Case(OUTSIDE, B1, "b1:80", BLOCKED, Code.PORT_NOT_PUBLISHED),
+    "from outside into an internal network": Case(OUTSIDE, B1, "b1:80", BLOCKED, Code.INTERNAL_NETWORK),
+    "no address of this family": Case(W1, DB, "[fd00::1]:80", BLOCKED, Code.NO_NETWORK),
+    "a container in the host's network, by its name": Case(
+        W1, Party(kind="host", name="h1", container=number("h1")), "h1:80", OK, Code.DNS_NO_NAMES_HERE, {"name": nx()}
+    ),
+    "lost outside": Case(W1, ELSEWHERE, "192.0.2.7:443", BLOCKED, Code.BEYOND_THIS_HOST, {"probe": Probe(outcome="silent")}),
     "from an internal network to the host": Case(B1, HOST, "198.51.100.2:22", BLOCKED, Code.INTERNAL_NETWORK),
     "from an internal network to its gateway": Case(B1, HOST, "host:22", OK),
     "the host to an isolated network": Case(HOST, party("a1"), "a1:80", BLOCKED, Code.ISOLATED_GATEWAY_MODE),
@@ -323,7 +328,14 @@ def test_causes_say_what_and_who(name: str) -> None:
     """A sentence, an object and an owner for each cause, and a command that mends it or looks closer, where there is one."""
     cause = answered(CASES[name]).cause
     assert cause is not None and cause.sentence and cause.object and cause.owner
-    nothing_mends = (Code.NO_NETWORK, Code.ISOLATED_GATEWAY_MODE, Code.PRIVATE_MODE, Code.PUBLISHED_ON_OTHER_HOST_IP, Code.INTERNAL_NETWORK)
+    nothing_mends = (
+        Code.BEYOND_THIS_HOST,
+        Code.NO_NETWORK,
+        Code.ISOLATED_GATEWAY_MODE,
+        Code.PRIVATE_MODE,
+        Code.PUBLISHED_ON_OTHER_HOST_IP,
+        Code.INTERNAL_NETWORK,
+    )
     assert cause.fix or cause.code in nothing_mends or (cause.code, cause.stage) == (Code.PORT_NOT_PUBLISHED, "published"), cause
 
 

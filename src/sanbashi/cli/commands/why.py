@@ -66,8 +66,12 @@ def page(found: "dict[str, Any]", *, verbose: bool, colours: bool) -> str:
         return f"\x1b[{COLOURS[name]}m{text}\x1b[0m" if colours else text
 
     stages, cause = found["Stages"], found.get("Cause")
-    place = f"{found['Asked']}{':' + str(found['Port']) if found['Port'] else ''}/{found['Protocol']}"
-    lines = [f"{found['From']} -> {place}   {paint(RESULTS[found['Result']], found['Result'])}   [checked {len(stages)} stages]"]
+    asked = f"[{found['Asked']}]" if ":" in found["Asked"] else found["Asked"]
+    place = f"{asked}{':' + str(found['Port']) if found['Port'] else ''}/{found['Protocol']}"
+    result = RESULTS[found["Result"]]
+    if found["Result"] == "reachable" and any(each["Stage"] == "beyond" for each in stages) and not any(each["Evidence"]["Probe"] for each in stages):
+        result += " as far as this host sees"
+    lines = [f"{found['From']} -> {place}   {paint(result, found['Result'])}   [checked {len(stages)} stages]"]
     width = max(len(each["Stage"]) for each in stages)
     for each in stages:
         mark = paint(f"{MARKS[each['Verdict']]:<4}", each["Verdict"])
@@ -78,8 +82,8 @@ def page(found: "dict[str, Any]", *, verbose: bool, colours: bool) -> str:
             owner = [f"object: {each['Object']} ({each['Owner'] or 'nobody here'})"] if each["Object"] else []
             lines += [f"       {'':<{width}}  {line}" for line in (*owner, *told)]
     if cause is not None:
-        fixes = [each["Fix"] for each in stages if each["Fix"] and each["Verdict"] == cause["Verdict"]]
-        lines += [f" {'fix' if place == 0 else 'then':<4}  {fix}" for place, fix in enumerate(dict.fromkeys(fixes))]
+        more = [each["Fix"] for each in stages if each["Fix"] and each["Verdict"] == cause["Verdict"]]
+        lines += [f" {'fix' if fix == cause['Fix'] else 'then':<4}  {fix}" for fix in dict.fromkeys([cause["Fix"], *more]) if fix]
     if found["Also"]:
         lines.append(f" also  {', '.join(found['Also'])}: to be mended as well")
     return "\n".join(lines) + "\n"

@@ -94,6 +94,9 @@ def probe(path: Path, facts: Facts, before: tuple[Stage, ...]) -> Iterator[Stage
     if stops and reached:
         sentence = f"{said}, although model and kernel say that none can be"
         yield unknown("probe", Code.PROBE_DISAGREES, sentence, object=path.question.asked, owner="the kernel", probe=words)
+    elif not stops and not reached and not open_ and path.kind is Kind.OUT:
+        sentence = f"{said}: it left this host, where nothing is against it"
+        yield stop("probe", Code.BEYOND_THIS_HOST, sentence, object=path.question.asked, owner="outside", probe=words)
     elif not stops and not reached and not open_:
         sentence = f"{said}, although model and kernel have nothing against it"
         yield stop("probe", Code.PROBE_DISAGREES, sentence, object=path.question.asked, owner="the kernel", probe=words, fix=trace(path))

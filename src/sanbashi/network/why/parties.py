@@ -15,6 +15,26 @@ def running(path: Path, facts: Facts) -> Iterator[Stage]:
     """Source and target: running, with a network."""
     yield from end("source", path.question.source, path)
     yield from end("target", path.question.target, path)
+    if path.kind is Kind.NOWHERE and all(p.runs and (p.kind != "container" or p.endpoints) for p in (path.question.source, path.question.target)):
+        yield apart(path)
+
+
+def apart(path: Path) -> Stage:
+    """Two ends that have no family of addresses in common."""
+    source, target, address = path.question.source, path.question.target, path.question.address
+    family = f"IPv{address.version}" if address is not None else "common"
+    lacking = source if source.kind == "container" else target
+    if address is None:
+        sentence = f"{source.name} and {target.name} have no family of addresses in common"
+    else:
+        sentence = f"{lacking.name} has no {family} address, and {address} is one"
+    return stop("address", Code.NO_NETWORK, sentence, object=lacking.name, model=", ".join(map(words, (source, target))))
+
+
+def words(party: Party) -> str:
+    """What addresses an end has."""
+    own = [str(a) for e in party.endpoints for v in (4, 6) if (a := address_of(e, v)) is not None]
+    return f"{party.name} has {', '.join(own) or 'no address'}"
 
 
 def end(stage: str, party: Party, path: Path) -> Iterator[Stage]:
@@ -26,7 +46,7 @@ def end(stage: str, party: Party, path: Path) -> Iterator[Stage]:
         yield stop(
             stage,
             Code.CONTAINER_NOT_RUNNING,
-            f"{name} is {party.status}, and has no network",
+            f"{name} does not run ({party.status}), and has no network",
             object=name,
             fix=f"sanbashi start {name}",
             model=f"status {party.status}",
@@ -59,6 +79,9 @@ def names(path: Path, facts: Facts) -> Iterator[Stage]:
     question, answer = path.question, facts.name
     source, target = question.source, question.target
     asked, told = question.asked, "" if answer is None else ", ".join(map(str, answer.addresses)) or answer.outcome
+    if path.kind is Kind.INSIDE and (answer is None or answer.outcome != "ok"):
+        yield ok("name", f"{source.name} and {target.name} share one network: it is asked at its own addresses", object=asked)
+        return
     if source.kind != "container" or answer is None:
         if source.kind == "container" and target.kind == "container" and question.asked == target.name and source.runs:
             yield skipped("name", f"{asked} is taken for the container of this name: nobody was asked")
@@ -80,7 +103,7 @@ def names(path: Path, facts: Facts) -> Iterator[Stage]:
             return
         yield ok("name", f"{asked} is {told}", object=asked, owner=answer.by, kernel=kernel)
         return
-    if target.kind != "container":
+    if not target.container:
         code = {"nxdomain": Code.DNS_NXDOMAIN, "timeout": Code.DNS_TIMEOUT}.get(answer.outcome, Code.DNS_FAILED)
         sentence = {"nxdomain": f"nobody knows the name {asked}", "timeout": f"no name server told {source.name} of {asked} in time"}.get(
             answer.outcome, f"the name servers of {source.name} cannot tell of {asked}"
@@ -95,6 +118,10 @@ def unheard(path: Path, kernel: str) -> Iterator[Stage]:
     """A container whose name the asking one does not get to know; its address may be reached all the same."""
     source, target, asked = path.question.source, path.question.target, path.question.asked
     networks = path.state.networks
+    if target.kind != "container":
+        sentence = f"{asked} is in the host's network, where containers have no names for others: the host's address {path.asked} is taken"
+        yield warn("name", Code.DNS_NO_NAMES_HERE, sentence, object=asked, kernel=kernel)
+        return
     mine = {e.network_id for e in source.endpoints}
     shared = [networks[e.network_id] for e in target.endpoints if e.network_id in mine]
     using = f"its address {path.address} is taken" if path.address is not None else "it has no address either"
@@ -108,15 +135,15 @@ def unheard(path: Path, kernel: str) -> Iterator[Stage]:
             fix=f"sanbashi network create app && sanbashi network connect app {source.name} && sanbashi network connect app {target.name}",
         )
         return
-    if shared or not target.runs:
+    theirs = [networks[e.network_id].name for e in target.endpoints]
+    if shared or not theirs:
         yield warn("name", Code.DNS_NXDOMAIN, f"{source.name} is told of no {asked}: {using}", object=asked, kernel=kernel)
         return
-    theirs = [networks[e.network_id].name for e in target.endpoints]
     yield warn(
         "name",
         Code.DNS_NAME_NOT_ON_SHARED_NETWORK,
         f"{asked} is known on {' and '.join(theirs)}, where {source.name} is not: {using}",
         object=asked,
         kernel=kernel,
-        fix=f"sanbashi network connect {theirs[0]} {source.name}" if theirs else "",
+        fix=f"sanbashi network connect {theirs[0]} {source.name}",
     )

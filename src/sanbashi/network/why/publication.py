@@ -33,14 +33,17 @@ def published(path: Path) -> Iterator[Stage]:
         else:
             yield not_published(path, model)
         return
+    if verdict == "drop":
+        sentence = f"nothing comes into network {network.name}: it is internal"
+        fix = f"sanbashi network connect bridge {target.name}"
+        yield stop("published", Code.INTERNAL_NETWORK, sentence, object=network.name, model=model, fix=fix)
+        return
     if binding is None:
         yield not_published(path, model)
         return
     place = f"{bracketed(binding.host_ip)}:{binding.host_port}/{binding.protocol}"
     model += f"; {place} -> {path.address}:{binding.container_port}"
-    if verdict == "drop":
-        yield stop("published", Code.INTERNAL_NETWORK, f"nothing comes into network {network.name}: it is internal", object=network.name, model=model)
-    elif binding.host_ip.is_loopback and path.question.source.kind == "outside":
+    if binding.host_ip.is_loopback and path.question.source.kind == "outside":
         yield stop(
             "published",
             Code.PUBLISHED_ON_LOOPBACK_ONLY,

@@ -171,7 +171,9 @@ def reply(path: Path, facts: Facts) -> Iterator[Stage]:
     if hop.errno or hop.kind not in ("unicast", "local"):
         words = hop.words or f"the route is {hop.kind}"
         sentence = f"{target} has no way back: {words}"
-        yield stop("reply", Code.NO_REPLY_ROUTE, sentence, object=target, kernel=words, fix=f"{RESTART} {target}")
+        leads = path.go is None or path.go.gateway4 is not None or path.go.gateway6 is not None
+        fix = f"{RESTART} {target}" if leads else f"sanbashi network connect bridge {target}"
+        yield stop("reply", Code.NO_REPLY_ROUTE, sentence, object=target, kernel=words, fix=fix)
     elif path.go is not None and hop.link != path.go.interface and hop.kind != "local":
         sentence = f"{target} answers by {hop.link}, not by {path.go.interface}: connections may never come about"
         yield warn("reply", Code.OTHER_WAY, sentence, object=target, model=f"by {path.go.interface}", kernel=told(hop))
