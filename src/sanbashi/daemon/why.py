@@ -11,6 +11,7 @@ from typing import Any
 from ..host.probing import probe
 from ..host.wayfinding import Looking, look
 from ..network.picture import Element, Forwarder, HeldPort, HostResolver, Leasing, Names, Picture, Resolver, Zone
+from ..network.plan import Add, plan
 from ..network.why.asking import parse_target
 from ..network.why.barriers import suspects
 from ..network.why.facts import Facts, Listener, Probe
@@ -57,7 +58,9 @@ class Why:
         wanted = self.wanted(path)
         more = Picture.of(e for e in suspects(path) if e.key not in {i.key for i in wanted})
         there = await core.on_host(core.kernel.observe, wanted | more) if wanted or more else Picture()
-        found["missing"] = tuple(i for i in wanted.each() if i not in there.items)
+        # What the next mending would put there; not what a wish leaves open.
+        lacking = {i.key for i in Picture.of(s.item for s in plan(there, wanted) if isinstance(s, Add)).each()}
+        found["missing"] = tuple(i for i in wanted.each() if i not in there.items and i.key in lacking)
         found["unwanted"] = tuple(i for i in more.items & there.items if isinstance(i, Element))
         found["fixed"] = await core.on_host(core.kernel.fixed_as_ours)
         return found

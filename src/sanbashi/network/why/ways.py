@@ -30,7 +30,14 @@ def links(path: Path, facts: Facts) -> Iterator[Stage]:
     kernel = ", ".join(f"{link} {mtu}" for link, mtu in sizes.items())
     if len(set(sizes.values())) > 1:
         sentence = f"{joint}: packets larger than {min(sizes.values())} bytes may be lost"
-        yield warn("links", Code.MTU_MISMATCH, sentence, object=min(sizes, key=lambda link: sizes[link]), kernel=kernel, fix=mtu_fix(path))
+        yield warn(
+            "links",
+            Code.MTU_MISMATCH,
+            sentence,
+            object=min(sizes, key=lambda link: sizes[link]),
+            kernel=kernel,
+            fix=mtu_fix(path, min(sizes.values())),
+        )
         return
     yield ok("links", f"{joint} (up{f', {next(iter(sizes.values()))}' if sizes else ''})", object=joint, kernel=kernel)
 
@@ -50,8 +57,9 @@ def chain_of(path: Path) -> str:
     return " <-> ".join(filter(None, parts))
 
 
-def mtu_fix(path: Path) -> str:
-    return f"sanbashi network update --mtu=1500 {path.networks[0].name}"
+def mtu_fix(path: Path, size: int) -> str:
+    """All links of the first network to the smallest size."""
+    return f"sanbashi network update --mtu={size} {path.networks[0].name}"
 
 
 def link_stage(path: Path, item: Item) -> Stage | None:
