@@ -26,7 +26,7 @@ from sanbashi.containers.facts import ContainerFacts
 from sanbashi.containers.failure import CannotRun, RuntimeFailed
 from sanbashi.containers.model import Config, Container, ExecConfig, HostConfig, Ulimit
 from sanbashi.containers.request import container_of
-from sanbashi.containers.spec import Placement, exec_process, spec
+from sanbashi.containers.spec import CLOSED, OPEN, Placement, exec_process, spec
 from sanbashi.errors import Conflict
 from sanbashi.host import attachment as attachment_module
 from sanbashi.host import monitor as monitor_module
@@ -604,6 +604,20 @@ def test_mounts_made_later_are_seen_by_the_runtime_and_pinned_by_nothing(world: 
         assert str(merged) not in await w.runtime.launcher.call(mounted)
 
     world(work)
+
+
+def test_a_runtime_is_not_told_what_a_namespace_of_ours_was_made_with(tmp_path: Path) -> None:
+    runtimes = Runtimes(tmp_path / "runtimes", pins=tmp_path / "pins")
+    try:
+        for here, wished, told in (
+            (f"/proc/{os.getpid()}/root{tmp_path}/pins/a", {**OPEN, "net.core.somaxconn": "5"}, {"net.core.somaxconn": "5"}),
+            (f"/proc/{os.getpid()}/root{tmp_path}/pins/a", CLOSED, CLOSED),
+            (f"{tmp_path}/others", OPEN, OPEN),
+        ):
+            linux = {"namespaces": [{"type": "mount"}, {"type": "network", "path": here}], "sysctl": wished}
+            assert runtimes.hastened({"linux": linux}, runtimes.choose())["linux"] == {**linux, "sysctl": told}
+    finally:
+        runtimes.close()
 
 
 def test_what_comes_and_goes_below_a_private_root_is_seen_by_the_next_start(world: Run, tmp_path_factory: pytest.TempPathFactory) -> None:

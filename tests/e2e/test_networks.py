@@ -148,6 +148,21 @@ def test_settings_of_an_interface_by_the_long_form_of_network(clean: Engine, pro
     assert 'interface specific sysctl setting "net.ipv4.conf.eth0.log_martians" must be supplied using driver option' in refused.stderr
 
 
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+def test_low_ports_and_ping_are_everybodys_in_a_namespace_of_ones_own(clean: Engine, runtime: str) -> None:
+    """As Docker has it, by whoever sets it: a wish of one's own counts instead, and with --userns=host the kernel's own holds."""
+    names = ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "/proc/sys/net/ipv4/ping_group_range")
+
+    def told(*options: str) -> list[str]:
+        return clean.cli("run", "--rm", "--runtime", runtime, *options, "busybox", "cat", *names).stdout.split()
+
+    assert told() == told("--network", "none") == ["0", "0", "2147483647"]
+    assert told("--sysctl", "net.ipv4.ip_unprivileged_port_start=80") == ["80", "0", "2147483647"]
+    assert told("--userns", "host") == ["1024", "1", "0"]
+    clean.cli("run", "-d", "--name", "web", "--sysctl", "net.ipv4.ping_group_range=5 7", *SLEEP)
+    assert told("--network", "container:web") == ["0", "5", "7"], "who joins changes nothing"
+
+
 def test_one_more_address_of_any_kind(clean: Engine) -> None:
     clean.cli("network", "create", "net")
     clean.cli("run", "-d", "--name", "web", "--network", "net", "--link-local-ip", "169.254.8.8", "--link-local-ip", "10.44.0.1", *SLEEP)

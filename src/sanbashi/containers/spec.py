@@ -23,6 +23,9 @@ SHM_SIZE = 64 << 20
 INIT = "/sbin/docker-init"
 CGROUP_PARENT = "/sanbashi"
 RECURSIVE_READ_ONLY = (5, 12)  # mount_setattr(2)
+LOW_PORTS, PING = "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range"
+OPEN = {LOW_PORTS: "0", PING: "0 2147483647"}  # as Docker has it in a network namespace of one's own: both for everybody
+CLOSED = {LOW_PORTS: "1024", PING: "1 0"}  # the kernel's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +204,11 @@ def own_cgroup_namespace(host: HostConfig, facts: ContainerFacts) -> bool:
 
 
 def sysctls(container: Container, placement: Placement) -> dict[str, str]:
-    """--sysctl over what Docker sets in namespaces of one's own: low ports and ping for everybody, the NIS domain name."""
+    """--sysctl over what Docker sets in namespaces of one's own: low ports and ping for everybody (not with --userns=host), the NIS domain name."""
     host = container.host_config
-    own = {}
-    if placement.network is not None and placement.own_network and host.userns_mode != "host":
-        own = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+    own: dict[str, str] = {}
+    if placement.network is not None and placement.own_network:
+        own |= CLOSED if host.userns_mode == "host" else OPEN
     if container.config.domainname and host.uts_mode != "host":
         own["kernel.domainname"] = container.config.domainname
     return own | dict(host.sysctls or {})

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
+from ..containers.spec import OPEN
 from ..errors import StepFailed
 from ..network.picture import (
     Address,
@@ -27,7 +28,7 @@ from ..network.picture import (
     Veth,
 )
 from ..network.plan import claim
-from . import addressing, linking, nft, rtnetlink, sublinks
+from . import addressing, linking, nft, rtnetlink, sublinks, sysctl
 from .crash import crash_point
 from .gathering import GONE, KEPT, Gathering, Work
 from .namespaces import inside
@@ -59,7 +60,9 @@ class Change(Gathering):
                 self.send(netlink, cast(list[Work], work))
 
     def create_namespaces(self) -> None:
-        def lo_up() -> None:
+        def make_ready() -> None:
+            for name, value in OPEN.items():
+                sysctl.write_apart(name.replace(".", "/"), value)
             with Netlink(ROUTE, self.hands.counts) as netlink:
                 for refused in netlink.send([rtnetlink.set_link("lo", up=True)]):
                     if refused is not None:
@@ -67,7 +70,7 @@ class Change(Gathering):
 
         for namespace in self.adding(Namespace):
             with self.step(namespace, errno.EEXIST):
-                self.hands.namespaces.create(namespace.sandbox, lo_up)
+                self.hands.namespaces.create(namespace.sandbox, make_ready)
             crash_point(namespace)
 
     def keep(self) -> None:

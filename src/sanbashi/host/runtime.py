@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..containers.failure import RuntimeFailed, failure
+from ..containers.spec import OPEN
 from ..errors import Conflict, Invalid, NotFound, Unavailable
 from .filters import Filters
 from .launcher import Launcher
@@ -133,6 +134,7 @@ class Runtimes:
         self.conmon = Path(conmon)
         state.mkdir(parents=True, exist_ok=True, mode=0o711)
         unified = [UNIFIED] if "crun" in found and (hybrid_cgroups() if hybrid is None else hybrid) else []
+        self._pinned = f"/proc/{os.getpid()}/root{pins}/" if pins else None  # how the daemon names a namespace to a runtime
         self._crowds = [folder.resolve() for folder in (roots, pins) if folder]
         self.launcher = Launcher(without=[*unified, *self._crowds])
         self._among = Launcher(without=unified, peer=True)
@@ -159,11 +161,24 @@ class Runtimes:
         return self._among if shown or propagates else self.launcher
 
     def hastened(self, spec: Mapping[str, Any], runtime: Runtime) -> Mapping[str, Any]:
-        """A specification that means the same and costs the runtime less: crun takes the seccomp profile compiled."""
+        """A specification that means the same and costs the runtime less: crun takes the seccomp profile compiled, settings of the network stand."""
+        spec = self.without_standing(spec)
         profile = spec.get("linux", {}).get("seccomp")
         if runtime.name != "crun" or profile is None or (program := self.filters.program(profile)) is None:
             return spec
         return {**spec, "annotations": {**spec.get("annotations", {}), COMPILED: program}}
+
+    def without_standing(self, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Without the settings that a namespace which we pinned was made with (changing.py).
+
+        crun looks for each in the host's /proc, where `sys/net/ipv4` is an entry for each namespace that was ever asked for: 0.5 ms among a
+        thousand (sysctl.py).
+        """
+        linux = spec.get("linux", {})
+        if self._pinned is None or not any(own.get("path", "").startswith(self._pinned) for own in linux.get("namespaces", ())):
+            return spec
+        left = {name: value for name, value in linux.get("sysctl", {}).items() if OPEN.get(name) != value}
+        return {**spec, "linux": {**linux, "sysctl": left}}
 
     def find(self, container_id: str) -> Runtime:
         """The runtime that keeps a record of this container."""
