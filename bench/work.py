@@ -29,6 +29,7 @@ class Size:
     crowd: int  # containers in the scale ring, ten ports each
     probes: int  # starts that are timed at each mark of the scale ring
     restarts: int
+    rest: float  # seconds at the most until the machine is at rest before a mark of the scale ring
 
 
 FULL = Size(
@@ -42,8 +43,11 @@ FULL = Size(
     crowd=1000,
     probes=20,
     restarts=3,
+    rest=30,
 )
-QUICK = Size(starts=10, ports=(1, 5, 10, 20), containers=(1, 2, 4), networks=(1, 2), listed=20, seconds=1, pulled=12, crowd=20, probes=3, restarts=1)
+QUICK = Size(
+    starts=10, ports=(1, 5, 10, 20), containers=(1, 2, 4), networks=(1, 2), listed=20, seconds=1, pulled=12, crowd=20, probes=3, restarts=1, rest=0
+)
 
 
 @dataclass(frozen=True)

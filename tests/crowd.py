@@ -121,11 +121,15 @@ class Crowd:
 
     def clear(self) -> None:
         """Remove every container of the crowd, and the networks."""
+        self.leave()
+        for called in NETWORKS:
+            self.ask("DELETE", f"/networks/{called}")
+
+    def leave(self) -> None:
+        """Remove every container of the crowd."""
         with ThreadPoolExecutor(8) as hands:
             list(hands.map(lambda number: self.ask("DELETE", f"/containers/{name(number)}?force=1"), self.ports))
         self.ports.clear()
-        for called in NETWORKS:
-            self.ask("DELETE", f"/networks/{called}")
 
 
 def name(number: int) -> str:

@@ -2,13 +2,18 @@
 
 One crowd grows and is asked at its marks: at the start what one start costs, with half the containers and a quarter of the ports what a restart of
 the daemon costs, with all of them what one more start costs, how fast it answers, whether all is true, and whether removing all leaves nothing.
+What a start costs beside none is asked twice, before the crowd comes and when it is gone: in the minutes between the two the machine itself gets
+faster or slower, and what is measured among them all lies in the middle.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 from tests.crowd import Crowd
 
@@ -22,6 +27,7 @@ from .stages import told
 
 PORTS = 10  # a container's, all in all
 OURS = "ours"
+IDLE = 3  # the fourth column of the line `cpu` in /proc/stat
 
 
 def own_part(count: int) -> str:
@@ -34,6 +40,10 @@ def whole(count: int) -> str:
 
 def bare(count: int) -> str:
     return f"bare crun beside {count - 1} containers"
+
+
+def stage_of(count: int, name: str) -> str:
+    return f"of that, as number {count}: {name}"
 
 
 def weighs(count: int) -> str:
@@ -98,6 +108,7 @@ def crowded(world: World, size: Size) -> Figures:
         elif count:
             crowd.fill(count, ports=PORTS // 2)
         probe(peer, floor, crowd, count, size, note)
+        note(weighs(count), weight(peer))
         if count == size.crowd // 2:
             start_echo(engine)
             for _ in range(size.restarts):
@@ -111,6 +122,8 @@ def crowded(world: World, size: Size) -> Figures:
                 note(asked(what, size, way), timed(partial(asking.run, *words)))
     untrue = crowd.untrue()
     note(UNTRUE, len(untrue))
+    crowd.leave()
+    probe(peer, floor, crowd, 0, size, note)
     crowd.clear()
     left = engine.machine.stays(before)
     note(LEFT, sum(len(rest) for rest in left.values()))
@@ -122,22 +135,46 @@ def crowded(world: World, size: Size) -> Figures:
 def probe(peer: Peer, floor: Floor, crowd: Crowd, count: int, size: Size, note: Callable[[str, float], None]) -> None:
     """What one more start costs here, bare crun beside it in turn; each is removed again."""
     assert peer.daemon is not None
+    come_to_rest(size.rest)
     for number in range(-1, size.probes):
         ports = range(crowd.next_port, crowd.next_port + PORTS)
         name = f"probe{number}"
         made = crowd.create(name, "left", ports)
         took = timed(partial(crowd.ask, "POST", f"/containers/{made}/start"))
-        own = told(peer.daemon, made, ("start",))["start"]["engine"]
+        stages = told(peer.daemon, made, ("start",))["start"]
         crowd.ask("DELETE", f"/containers/{made}?force=1")
         floor_took = timed(partial(floor.start, "crun"))
         floor.remove("crun")
         if number >= 0:
-            note(own_part(count + 1), own)
+            note(own_part(count + 1), stages.pop("engine"))
             note(whole(count + 1), took)
+            del stages["total"]
             note(bare(count + 1), floor_took)
-    processes = peer.where.processes()
-    # Those of the daemon, the keeper and conmon; what runs in the crowd is httpd, and in the bench cat.
-    note(weighs(count), sum(pss(peer, pid) for pid, line in processes.items() if is_ours(line)) / 1e6)
+            if count in (0, size.crowd):
+                for name, stage_took in stages.items():
+                    note(stage_of(count + 1, name), stage_took)
+
+
+def come_to_rest(patience: float) -> None:
+    """Wait until the coming or going of a crowd is over for the kernel too: its files written, the processors idle for nine tenths of a second."""
+    os.sync()
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        before = ticks()
+        time.sleep(1)
+        spent = [now - then for now, then in zip(ticks(), before, strict=True)]
+        if spent[IDLE] > 0.9 * sum(spent):
+            return
+
+
+def ticks() -> list[int]:
+    """What the processors have spent their time on since the boot, proc(5)."""
+    return [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+
+
+def weight(peer: Peer) -> float:
+    """Megabytes of the daemon, the keeper and conmon; what runs in the crowd is httpd, and in the bench cat."""
+    return sum(pss(peer, pid) for pid, line in peer.where.processes().items() if is_ours(line)) / 1e6
 
 
 def is_ours(line: str) -> bool:
