@@ -32,6 +32,7 @@ from sanbashi.host import attachment as attachment_module
 from sanbashi.host import monitor as monitor_module
 from sanbashi.host.attachment import Attachment
 from sanbashi.host.exec import execute
+from sanbashi.host.launcher import Launcher
 from sanbashi.host.monitor import Created, Exit, Monitor
 from sanbashi.host.mounts import MS_BIND, MS_PRIVATE, MS_REC, libc, mount, share, unmount
 from sanbashi.host.rootfs import every_device, find_user
@@ -699,6 +700,63 @@ def test_a_container_can_be_started_again(world: Run) -> None:
             assert await everything(client) == b""
             assert (await w.ended()).exit_code == 1
             await w.runtime.delete(container.id)
+        await w.finish(container)
+
+    world(work)
+
+
+def test_a_created_container_is_let_go_without_a_program(world: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(w: World) -> None:
+        container = w.make("sh", "-c", "echo here; read x", open_stdin=True)
+        client = w.monitor.attach(container.id, stdin=True)
+        created = await w.create(container)
+        assert await w.runtime.state_of(container.id) == "created"
+        if w.runtime.sealed is not None:  # it has not made a copy of its own
+            assert w.runtime.sealed.path().samefile(f"/proc/{created.pid}/exe")
+        with monkeypatch.context() as without:
+            without.setattr(Launcher, "run", None)
+            await w.monitor.start(container.id, w.runtime)
+        assert await until(client, b"here\n")
+        assert await w.runtime.state_of(container.id) == "running"
+        with pytest.raises(RuntimeFailed):
+            await w.monitor.start(container.id, w.runtime)
+        client.close()
+        await w.finish(container)
+
+    world(work)
+
+
+def test_a_start_that_was_cut_behind_its_byte_is_none(world: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the next daemon takes the container away, as one whose start nobody was told of."""
+
+    async def work(w: World) -> None:
+        if w.runtime.name != "crun":
+            pytest.skip("runc's process is the one who writes")
+        container = w.make("sh", "-c", "echo here; read x", open_stdin=True)
+        client = w.monitor.attach(container.id, stdin=True)
+        await w.create(container)
+        with monkeypatch.context() as cut:
+            cut.setattr(Path, "unlink", lambda *_, **__: None)
+            await w.monitor.start(container.id, w.runtime)
+        assert await until(client, b"here\n")
+        (w.monitor.bundle(container.id) / "started").unlink()
+        found = await w.monitor.find(container.id, w.runtime)
+        assert (found.alive, found.status) == (True, "created")
+        client.close()
+        await w.finish(container)
+
+    world(work)
+
+
+def test_what_has_ended_before_its_start_is_told_in_the_runtimes_words(world: Run) -> None:
+    async def work(w: World) -> None:
+        container = w.make("true")
+        os.kill((await w.create(container)).pid, signal.SIGKILL)
+        assert (await w.ended()).exit_code == 137
+        with pytest.raises(RuntimeFailed) as failed:
+            await w.monitor.start(container.id, w.runtime)
+        assert failed.value.message.startswith("failed to start task for container: OCI runtime start failed: ")
+        assert "stopped" in failed.value.message or "not running" in failed.value.message
         await w.finish(container)
 
     world(work)

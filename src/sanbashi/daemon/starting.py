@@ -96,7 +96,7 @@ class Starting:
                 # What an address that came meanwhile is written into; the runtime only binds the files.
                 await refresh_files(self.core, sandbox)
             crash_point("created")
-            with stage("start", runtime=True):
+            with stage("start"):
                 await self.process.start(container)
             crash_point("started")
             health = first_health(container.config, container.state.health)

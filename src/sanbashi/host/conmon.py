@@ -21,9 +21,10 @@ def conmon_command(runtime: Runtime, container_id: str, name: str, folder: Path,
     """What every conmon is told: whose, in which folder (bundle, pids, sockets), where the exit code goes, which runtime and its options."""
     words = [str(runtime.conmon), "--api-version", "1", "--log-level", "error", "-c", container_id, "-u", name, "-b", str(folder), "--full-attach"]
     words += ["-p", str(folder / "pid"), "-P", str(folder / "conmon.pid"), "--exit-dir", str(exits), "-l", log, "--no-sync-log"]
-    words += ["-r", str(runtime.program)]
-    for word in runtime.command(log=runtime_log)[1:]:
-        words += ["--runtime-arg", word]
+    program, *options = runtime.command(log=runtime_log)
+    words += ["-r", program]
+    for option in options:
+        words += ["--runtime-arg", option]
     return words
 
 

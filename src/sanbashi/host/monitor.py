@@ -225,8 +225,9 @@ class Monitor:
 
     async def start(self, container_id: str, runtime: Runtime, command: str = "") -> None:
         """Let a created container run."""
-        await runtime.start(container_id, command)
-        (self.bundle(container_id) / "started").touch()
+        bundle = self.bundle(container_id)
+        await runtime.start(container_id, read_number(bundle / "pid"), command)
+        (bundle / "started").touch()
 
     def attach(self, container_id: str, *, stdin: bool = False) -> Attachment:
         """A client for the container's streams, from now on; before `create` it waits for the container and misses nothing."""

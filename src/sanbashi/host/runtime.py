@@ -18,20 +18,28 @@ from ..containers.failure import RuntimeFailed, failure
 from ..containers.spec import OPEN
 from ..errors import Conflict, Invalid, NotFound, Unavailable
 from .filters import Filters
+from .gate import GATE, pull, push
 from .launcher import Launcher
+from .sealed import Sealed
 from .separated import UNIFIED
 
 KNOWN = ("crun", "runc")  # in the order of preference: crun starts a container in a third of runc's time
+COPYING = frozenset({"crun"})  # those that copy themselves with every verb; runc's own way, a bind mount for its init, costs less than 9 MB of memory
+PROGRAMS = "programs"  # beside the runtimes' records, where what is started of them is found
 COMPILED = "run.oci.seccomp_bpf_data"  # crun(1)
 CGROUP2_SUPER_MAGIC = "cgroup2"
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One runtime: its program, the directory of its state, what starts it, and conmon. Every verb waits for the program's end."""
+    """One runtime: its program and the copy of it that is started, the directory of its state, what starts it, and conmon.
+
+    Every verb waits for the program's end.
+    """
 
     name: str
     program: Path
+    sealed: Sealed | None
     state: Path
     launcher: Launcher
     conmon: Path
@@ -39,10 +47,14 @@ class Runtime:
     def command(self, *words: str, log: Path | None = None) -> list[str]:
         """The program with its global options and these words; the log in plain text, since crun writes in its format into the container too."""
         logging = ["--log", str(log)] if log is not None else []
-        return [str(self.program), "--root", str(self.state), *logging, *words]
+        return [str(self.sealed.path() if self.sealed else self.program), "--root", str(self.state), *logging, *words]
 
-    async def start(self, container_id: str, command: str = "") -> None:
-        """Let the created container run; CannotRun or RuntimeFailed."""
+    async def start(self, container_id: str, pid: int, command: str = "") -> None:
+        """Let the created container, whose first process is `pid`, run; CannotRun or RuntimeFailed."""
+        gate = self.state / container_id / GATE
+        if push(gate) if self.name == "crun" else await self.launcher.call(lambda: pull(gate, pid)):
+            return
+        # Nobody waits there: it has ended, or this version has another way. The program knows, and has the words.
         done = await self.launcher.run(self.command("start", container_id))
         if done.returncode != 0:
             raise failure("start", self.name, message(done.stderr), command)
@@ -138,9 +150,14 @@ class Runtimes:
         self._crowds = [folder.resolve() for folder in (roots, pins) if folder]
         self.launcher = Launcher(without=[*unified, *self._crowds])
         self._among = Launcher(without=unified, peer=True)
-        self.by_name = {name: Runtime(name, program, state / name, self.launcher, self.conmon) for name, program in found.items()}
-        for runtime in self.by_name.values():
-            runtime.state.mkdir(exist_ok=True, mode=0o711)
+        for folder in (PROGRAMS, *found):
+            (state / folder).mkdir(exist_ok=True, mode=0o711)
+        self.by_name = {
+            name: Runtime(
+                name, program, Sealed(program, state / PROGRAMS / name) if name in COPYING else None, state / name, self.launcher, self.conmon
+            )
+            for name, program in found.items()
+        }
         self.filters = Filters()
         self.default = next((name for name in KNOWN if name in self.by_name), next(iter(self.by_name)))
 
@@ -191,6 +208,9 @@ class Runtimes:
         """End the threads that start programs; containers go on."""
         self.launcher.close()
         self._among.close()
+        for runtime in self.by_name.values():
+            if runtime.sealed:
+                runtime.sealed.close()
 
 
 def meet(one: Path, other: Path) -> bool:
