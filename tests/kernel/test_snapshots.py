@@ -8,7 +8,7 @@ import io
 import os
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -108,6 +108,59 @@ def test_a_mount_that_fails_says_why_and_the_next_is_tried_alone(root: Path) -> 
         assert snapshots.alone
         (snapshots.root / ID / "work").mkdir()
         assert (snapshots.mount(ID) / "etc/a").read_bytes() == b"low"
+
+    alone(work)
+
+
+def volatile(merged: Path) -> bool:
+    """Whether what is mounted there is; kernels spell it differently (`volatile`, `fsync=volatile`)."""
+    lines = [line.split() for line in Path("/proc/thread-self/mountinfo").read_text().splitlines()]
+    return any("volatile" in option for line in lines if line[4] == str(merged) for option in line[-1].split(","))
+
+
+def test_what_passes_with_the_container_is_not_written_out_and_can_be_mounted_again(root: Path) -> None:
+    snapshots = Snapshots(root)
+    layers = [add_layer(snapshots.layers, {"etc/a": b"low"})]
+
+    def work() -> None:
+        snapshots.create(ID, layers)
+        for passing in (True, True, False, False, True):
+            merged = snapshots.mount(ID, passing=passing)
+            assert volatile(merged) == passing
+            with (merged / "etc/b").open("ab") as file:
+                file.write(b"x")
+                file.flush()
+                os.fsync(file.fileno())
+            snapshots.unmount(ID)
+        assert (snapshots.mount(ID) / "etc/b").read_bytes() == b"xxxxx"
+        assert [(c.kind, c.path) for c in snapshots.changes(ID)] == [(Kind.MODIFIED, "/etc"), (Kind.ADDED, "/etc/b")]
+        snapshots.unmount(ID)
+        snapshots.mount(ID, passing=True)
+        snapshots.remove(ID)
+        assert not list(snapshots.root.iterdir())
+
+    alone(work)
+
+
+def test_a_kernel_without_volatile_mounts_is_asked_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshots = Snapshots(root)
+    layers = [add_layer(snapshots.layers, {"etc/a": b"low"})]
+    asked: list[str] = []
+    real = Snapshots.mount_on
+
+    def mount_on(self: Snapshots, merged: Path, lower: Sequence[str], above: str) -> None:
+        asked.append(above.rpartition(",")[2])
+        if asked[-1] == "volatile":
+            raise Failed("cannot mount: invalid argument")
+        real(self, merged, lower, above)
+
+    def work() -> None:
+        monkeypatch.setattr(Snapshots, "mount_on", mount_on)
+        snapshots.create(ID, layers)
+        for _ in range(2):
+            assert not volatile(snapshots.mount(ID, passing=True))
+            snapshots.unmount(ID)
+        assert [option == "volatile" for option in asked] == [True, False, False]
 
     alone(work)
 

@@ -122,7 +122,7 @@ class Process:
 
         def make_ready() -> None:
             place()
-            rootfs = core.snapshots.mount(container.id)
+            rootfs = core.snapshots.mount(container.id, passing=container.host_config.auto_remove)
             core.snapshots.mount_images(container.mounts)
             make_sources(container.mounts)
             check_propagation(container.mounts)

@@ -43,6 +43,7 @@ INITIAL = {
 
 
 SNAPSHOTS = "snapshots"  # of the data root
+VOLATILE_MARK = "work/work/incompat"  # of the kernel's, in a snapshot's folder
 
 
 class Kind(IntEnum):
@@ -77,7 +78,7 @@ class Snapshots:
     def __init__(self, data_root: Path) -> None:
         self.data_root = data_root
         self.root = data_root / SNAPSHOTS
-        self.alone = True
+        self.alone = self.volatile = True
         self.layers = Layers(data_root / "layers")
         self.initial = self.layers.root / "i"
         for directory in (self.root, self.initial):
@@ -100,8 +101,12 @@ class Snapshots:
             (draft / "layers.json").write_bytes(msgspec.json.encode(list(layers)))
             draft.rename(self.root / container_id)
 
-    def mount(self, container_id: str) -> Path:
-        """Mount the container's root file system unless it is mounted; where it is. StepFailed where the kernel refuses."""
+    def mount(self, container_id: str, *, passing: bool = False) -> Path:
+        """Mount the container's root file system unless it is mounted; where it is. StepFailed where the kernel refuses.
+
+        `passing`: what is written to it goes with the container. It is not written out on its account, then, which the kernel would otherwise do
+        with the whole disk when the root is unmounted; and it is lost if the host goes down, when nobody wants it any more.
+        """
         merged = self.path(container_id)
         if is_mounted(merged):
             return merged
@@ -109,10 +114,24 @@ class Snapshots:
         lower = [f"i/{self.first_layer(layers).name}", *(self.layers.link(diff_id) for diff_id in reversed(layers))]
         own = f"../snapshots/{container_id}"
         above = f"upperdir={own}/upper,workdir={own}/work"
+        mark = self.root / container_id / VOLATILE_MARK
+        if mark.exists():  # of the run before: the kernel refuses to mount it again, for it does not know that the host has not gone down since
+            shutil.rmtree(mark)
+        if passing and self.volatile:
+            try:
+                self.mount_on(merged, lower, f"{above},volatile")
+            except (StepFailed, Failed):
+                self.mount_on(merged, lower, above)
+                self.volatile = False  # Linux before 5.10
+        else:
+            self.mount_on(merged, lower, above)
+        return merged
+
+    def mount_on(self, merged: Path, lower: Sequence[str], above: str) -> None:
+        """Mount an overlay alone, or else among the others."""
         if not self.alone or not self.mount_alone(merged, lower, above):
             mount_overlay(self.layers.root, merged, lower, above)
             self.alone = False  # not worth another try: the kernel does not let us, or the administrator mounts the layers by themselves
-        return merged
 
     def mount_alone(self, merged: Path, lower: Sequence[str], above: str) -> bool:
         """Mount by way of a copy of the data root's mount without what is mounted below; False where that cannot be done.
