@@ -120,9 +120,11 @@ class Lifecycle:
         container = self.health.interrupted(container)
         names = [core.state.network.endpoints[e].network_id for e in core.state.network.sandbox_endpoints.get(container.sandbox_id, ())]
         decision = self.restarts.decide(container, code)
+        removed = container.host_config.auto_remove and not decision.restart
         state = msgspec.structs.replace(
             container.state,
-            status="restarting" if decision.restart else "exited",
+            # Marked at once, as its removal would: what a crash or a full disk leaves of it is removed all the same.
+            status="restarting" if decision.restart else "removing" if removed else "exited",
             pid=0,
             exit_code=code,
             finished_at=finished,
@@ -142,7 +144,7 @@ class Lifecycle:
         if decision.restart:
             self.restarts.schedule(container_id, decision, self.restart_now)
         self.exits.settle(self.exits.stopped, container_id, code)
-        if container.host_config.auto_remove and not decision.restart:
+        if removed:
             return await self.removing.take_out(core.state.containers[container_id], volumes=True)
         return None
 

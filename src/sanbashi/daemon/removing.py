@@ -59,8 +59,9 @@ class Removing:
         """
         core = self.core
         self.restarts.cancel(container.id)
-        state = msgspec.structs.replace(container.state, status="removing")
-        await core.put(msgspec.structs.replace(container, state=state), fact=True)
+        if container.state.status != "removing":
+            state = msgspec.structs.replace(container.state, status="removing")
+            await core.put(msgspec.structs.replace(container, state=state), fact=True)
         crash_point("removing")
         remains = await core.on_host(self.remove_files, container, whole)
         try:
