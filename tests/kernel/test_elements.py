@@ -8,6 +8,7 @@ import pytest
 from tests.unit.network.world import FACTS, create, fresh, join, number, open_container, run
 
 from sanbashi.host.counts import Counts
+from sanbashi.host.elements import Transactions
 from sanbashi.host.namespaces import enter_new, on_thread
 from sanbashi.host.nft import Nft
 from sanbashi.network.model import NetworkState, PortSpec
@@ -72,3 +73,66 @@ def test_a_thousand_elements_are_looked_up() -> None:
     there, left = on_thread(look)
     assert there == set(wanted)
     assert left == set(wanted[500:])
+
+
+@pytest.mark.root
+def test_elements_go_in_and_come_back_by_the_kernels_own_messages() -> None:
+    wanted = {i for i in everything(every_kind(), FACTS) if isinstance(i, Element)}
+
+    def there_and_back() -> tuple[set[Element], set[Element]]:
+        enter_new()
+        with Nft(Counts()) as nft, Transactions(nft.tables) as transactions:
+            nft.load_tables()
+            assert transactions.carry_out((), wanted)
+            there = set(nft.all())
+            assert transactions.carry_out(wanted, ())
+            return there, set(nft.all())
+
+    there, left = on_thread(there_and_back)
+    assert there == {single for element in wanted for single in element.each()}
+    assert not left
+
+
+@pytest.mark.root
+def test_the_elements_of_a_range_are_each_there() -> None:
+    ports = Element("inet", "published4_any", ("tcp", "8000"), ("172.17.0.2", "80"), count=100)
+
+    def added() -> set[Element]:
+        enter_new()
+        with Nft(Counts()) as nft, Transactions(nft.tables) as transactions:
+            nft.load_tables()
+            assert transactions.carry_out((), [ports])
+            return set(nft.all())
+
+    assert on_thread(added) == set(ports.each())
+
+
+BRIDGE = Element("inet", "bridges", ("br-one",))
+PORT = Element("inet", "published4_any", ("tcp", "8080"), ("172.17.0.2", "80"))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("remove", "add"),
+    [
+        pytest.param([Element("inet", "bridges", ("br-none",))], [BRIDGE], id="what goes is not there"),
+        pytest.param([], [BRIDGE, Element("inet", "published4_any", ("tcp", "8080"), ("172.17.0.3", "80"))], id="another stands there"),
+        pytest.param([PORT], [BRIDGE, Element("inet", "entering", ("br-one",), ("goto nowhere",))], id="no such chain"),
+        pytest.param([PORT], [BRIDGE, Element("inet", "nothing", ("br-one",))], id="no such set"),
+        pytest.param([PORT], [BRIDGE, Element("inet", "gated4", ("::1", "tcp", "80"))], id="no such address"),
+        pytest.param([PORT], [Element("inet", "gated4_any", ("tcp", "1"), count=1000)], id="too many for a message"),
+    ],
+)
+def test_a_refused_transaction_does_nothing(remove: list[Element], add: list[Element]) -> None:
+    def left() -> tuple[bool, set[Element], bool]:
+        enter_new()
+        with Nft(Counts()) as nft, Transactions(nft.tables) as transactions:
+            nft.load_tables([PORT])
+            done = transactions.carry_out(remove, add)
+            there = set(nft.all())
+            return done, there, transactions.carry_out([PORT], [BRIDGE])  # what was told of the refusal is not taken for an answer to this
+
+    done, there, next_one = on_thread(left)
+    assert not done
+    assert there == {PORT}
+    assert next_one

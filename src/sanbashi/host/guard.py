@@ -70,9 +70,9 @@ class Guard:
             self.nft = None
 
     @property
-    def port(self) -> int:
-        """The netlink port of its socket, 0 where there is none."""
-        return self.nft.port if self.nft is not None else 0
+    def ports(self) -> frozenset[int]:
+        """The netlink ports of its sockets; none where there is no table."""
+        return self.nft.ports if self.nft is not None else frozenset()
 
     def close(self) -> None:
         """Take the table away."""

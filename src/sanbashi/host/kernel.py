@@ -74,7 +74,7 @@ class Kernel:
     def ports(self) -> frozenset[int]:
         """The netlink ports by which the notifications of our own changes of rules are known."""
         hands = self.hands
-        return frozenset({hands.nft.port, hands.guard.port} - {0})
+        return hands.nft.ports | hands.guard.ports
 
     def close(self) -> None:
         """Finish what is under way, close the library's context and the sockets; nothing else in the kernel changes."""

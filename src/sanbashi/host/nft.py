@@ -11,6 +11,7 @@ from ..errors import StepFailed
 from ..network.picture import Element
 from ..network.ruleset import TABLE, statements, transaction, written
 from .counts import Counts
+from .elements import Transactions
 from .libnftables import LIBRARY_LOCK, keep_low, library, new_context, port_of
 
 FAMILIES = ("inet", "bridge")
@@ -62,6 +63,7 @@ class Nft:
         self.counts = counts
         self.tables = tables or fixed_tables()
         self._port = 0
+        self._direct: Transactions | None = None  # opened for the first transaction
         self.turn = threading.RLock()  # held from when a whole table's elements are gathered until they are loaded
         library()
         with LIBRARY_LOCK:
@@ -80,12 +82,14 @@ class Nft:
         with LIBRARY_LOCK:
             library().nft_ctx_free(self.context)
             keep_low()
+        if self._direct is not None:
+            self._direct.close()
 
     @property
-    def port(self) -> int:
-        """The netlink port of our socket, which it keeps from its first use on; asked for at each change of rules."""
+    def ports(self) -> frozenset[int]:
+        """The netlink ports of our sockets, which they keep from their first use on; asked for at each change of rules."""
         self._port = self._port or port_of(self.socket)
-        return self._port
+        return frozenset({self._port, self._direct.port if self._direct is not None else 0} - {0})
 
     def run(self, text: str, *, flags: int = 0) -> str:
         """Carry out commands as one transaction and return what they print; NftError where anything is refused, then nothing is done."""
@@ -157,7 +161,10 @@ class Nft:
 
     def transact(self, remove: Collection[Element], add: Collection[Element]) -> None:
         if remove or add:
-            self.run(transaction(remove, add))
+            if self._direct is None:
+                self._direct = Transactions(self.tables)
+            if not self._direct.carry_out(remove, add):
+                self.run(transaction(remove, add))
             self.counts.add(nft_transactions=1, nft_elements=sum(e.count for elements in (remove, add) for e in elements))
 
     def present(self, wanted: Iterable[Element]) -> Iterator[Element]:
