@@ -7,7 +7,8 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -60,7 +61,16 @@ class Connection:
     last: bool = False  # the present request is the last one
     task: asyncio.Task[None] | None = None
     upgrade: bool = False
-    http: h11.Connection = field(default_factory=lambda: h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD))
+
+    @cached_property
+    def http(self) -> h11.Connection:
+        """What reads and writes whatever is not plain, made when it is first needed: most clients come with plain requests only."""
+        return h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+
+    @property
+    def plain_so_far(self) -> bool:
+        """Whether nothing has been h11's yet."""
+        return "http" not in self.__dict__
 
     async def run(self) -> None:
         """Serve until the client has gone, the connection is to be closed or this task is cancelled."""
@@ -68,7 +78,7 @@ class Connection:
         self.reader.closed = self.client_closed
         try:
             while await self.serve_one() and not self.last:
-                if self.http.our_state is h11.DONE:  # a plain request passes it by
+                if not self.plain_so_far and self.http.our_state is h11.DONE:  # a plain request passes it by
                     self.http.start_next_cycle()
         except (Gone, ConnectionError, TimeoutError):
             pass
@@ -141,14 +151,17 @@ class Connection:
         limit = asyncio.get_running_loop().time() + IDLE
         started = False
         while True:
-            event = self.http.next_event()
-            if isinstance(event, h11.Request):
-                return event
-            if event is not h11.NEED_DATA:
-                return None
+            if not self.plain_so_far:
+                event = self.http.next_event()
+                if isinstance(event, h11.Request):
+                    return event
+                if event is not h11.NEED_DATA:
+                    return None
             async with asyncio.timeout_at(limit):
                 data = await self.reader.read(PIECE)
-            if not started and not self.http.trailing_data[0] and (plain := plain_request(data)) is not None:
+            if self.plain_so_far and not data:
+                return None
+            if not started and (self.plain_so_far or not self.http.trailing_data[0]) and (plain := plain_request(data)) is not None:
                 return plain
             self.http.receive_data(data)
             if not started:

@@ -59,7 +59,8 @@ class Door:
             return
         client.setblocking(False)
         self.waiting[client] = loop.call_later(PATIENCE, self.pass_on, client, b"")
-        loop.add_reader(client, self.hear, client)
+        # By number: what asyncio says to itself of a socket that it does not know yet spells out both of its addresses, twice.
+        loop.add_reader(client.fileno(), self.hear, client)
         if len(self.waiting) > CROWD:
             self.pass_on(next(iter(self.waiting)), b"")
 

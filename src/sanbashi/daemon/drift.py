@@ -72,8 +72,8 @@ class Drift:
             log.warning("changes by others will not be noticed: %s", error.strerror)
         else:
             loop = asyncio.get_running_loop()
-            loop.add_reader(self.watch.rules, self.hear, self.watch.noticed_rules)
-            loop.add_reader(self.watch.routes, self.gather, self.watch)
+            loop.add_reader(self.watch.rules.fileno(), self.hear, self.watch.noticed_rules)
+            loop.add_reader(self.watch.routes.fileno(), self.gather, self.watch)
         self.settings.open()
         if not self.core.config.foreign_accept:
             # What a daemon left that had the setting and was killed.
@@ -105,7 +105,7 @@ class Drift:
     def hear_links(self, watch: Watch) -> None:
         """What has come in, and whatever comes next; nothing where we watch no more."""
         if self.watch is watch:
-            asyncio.get_running_loop().add_reader(watch.routes, self.gather, watch)
+            asyncio.get_running_loop().add_reader(watch.routes.fileno(), self.gather, watch)
             self.hear(watch.noticed_links)
             self.settings.follow()
 

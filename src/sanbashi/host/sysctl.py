@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import StepFailed
 from .counts import Counts
 from .mounts import detached_proc
+from .peeking import contents
 
 ROOT = Path("/proc/sys")
 CROWD = 64  # namespaces, about, whose settings one proc file system is asked for
@@ -32,7 +33,7 @@ def read(path: str, counts: Counts) -> str | None:
     """Its value, fields separated by one blank; None where there is no such setting (the link is gone, or the kernel has no IPv6)."""
     counts.add(files_read=1)
     try:
-        return " ".join((ROOT / path).read_text().split())
+        return " ".join(contents(f"{ROOT}/{path}").decode().split())
     except (FileNotFoundError, NotADirectoryError):
         return None
 
