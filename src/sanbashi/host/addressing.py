@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from ..network.picture import Address, Item, Mtu, Namespace, Neighbour, Resolver, Route, Sysctl, Up
 from . import nft, rtnetlink, sysctl
 from .gathering import GONE, THERE, Gathering, Work, exists, place
 from .namespaces import inside
-from .netlink import ROUTE, Message, Netlink
+from .netlink import Message, Netlink
 
 
 def set_sysctls(change: Gathering) -> None:
@@ -39,7 +40,7 @@ def set_up_host(change: Gathering) -> None:
     ]
     up = [u for u in change.adding(Up) if not u.endpoint]
     items: list[Item] = [*change.adding(Address), *up, *change.adding(Neighbour), *change.adding(Route)]
-    set_up(change, [i for i in items if not place(i)], own)
+    set_up(change, lambda: change.host, [i for i in items if not place(i)], own)
 
 
 def set_up_inside(change: Gathering) -> None:
@@ -54,7 +55,7 @@ def set_up_inside(change: Gathering) -> None:
             for item in items:
                 if isinstance(item, Sysctl):
                     set_sysctl(change, item)
-            set_up(change, items)
+            set_up(change, partial(change.within, namespace, entered=True), items)
             for item in items:
                 if isinstance(item, Resolver) and item.port and port_before(change, item) != item.port:
                     rewrite_dns(change, item)
@@ -86,8 +87,8 @@ def rewrite_dns(change: Gathering, resolver: Resolver) -> None:
         raise change.fail(resolver, error.errno, error.words) from error
 
 
-def set_up(change: Gathering, here: Sequence[Item], first: Iterable[Work] = ()) -> None:
-    """Addresses, links up, neighbours and routes of the namespace that this thread is in, in one send."""
+def set_up(change: Gathering, netlink: Callable[[], Netlink], here: Sequence[Item], first: Iterable[Work] = ()) -> None:
+    """Addresses, links up, neighbours and routes of the namespace that this thread is in, in one send by its socket."""
     work = list(first)
     work += [(m, rtnetlink.set_link(m.link, mtu=m.mtu), frozenset()) for m in here if isinstance(m, Mtu)]
     for a in (i for i in here if isinstance(i, Address)):
@@ -99,8 +100,7 @@ def set_up(change: Gathering, here: Sequence[Item], first: Iterable[Work] = ()) 
     for r in (i for i in here if isinstance(i, Route)):
         work.append((r, route_message(rtnetlink.NEWROUTE, r, change.index(r, r.link)), THERE))
     if work:
-        with Netlink(ROUTE, change.hands.counts) as netlink:
-            change.send(netlink, work)
+        change.send(netlink(), work)
 
 
 def passing(change: Gathering) -> list[Route | Neighbour | Up | Address]:
@@ -109,7 +109,7 @@ def passing(change: Gathering) -> list[Route | Neighbour | Up | Address]:
 
 
 def clear_host(change: Gathering) -> None:
-    clear(change, [i for i in passing(change) if not i.namespace and i.link not in change.doomed])
+    clear(change, lambda: change.host, [i for i in passing(change) if not i.namespace and i.link not in change.doomed])
 
 
 def clear_inside(change: Gathering) -> None:
@@ -122,7 +122,7 @@ def clear_inside(change: Gathering) -> None:
         if not change.hands.namespaces.pinned(path):
             continue
         with entering(change, here[0], namespace):
-            clear(change, here)
+            clear(change, partial(change.within, namespace, entered=True), here)
             for resolver in (i for i in here if isinstance(i, Resolver)):
                 context = nft.Nft(change.hands.counts)
                 change.resting.append(context)
@@ -132,8 +132,8 @@ def clear_inside(change: Gathering) -> None:
                     raise change.fail(resolver, error.errno, error.words) from error
 
 
-def clear(change: Gathering, items: Sequence[Item]) -> None:
-    """Take things from links of the namespace that this thread is in; a link that is gone took them with it."""
+def clear(change: Gathering, netlink: Callable[[], Netlink], items: Sequence[Item]) -> None:
+    """Take things from links of the namespace that this thread is in, by its socket; a link that is gone took them with it."""
     work: list[Work] = []
     for i in items:
         if isinstance(i, Up) and not i.namespace and not i.endpoint:
@@ -147,8 +147,7 @@ def clear(change: Gathering, items: Sequence[Item]) -> None:
         elif isinstance(i, Address) and exists(i.link):
             work.append((i, rtnetlink.address(rtnetlink.DELADDR, socket.if_nametoindex(i.link), i.address), GONE))
     if work:
-        with Netlink(ROUTE, change.hands.counts) as netlink:
-            change.send(netlink, work)
+        change.send(netlink(), work)
 
 
 def route_message(kind: int, r: Route, index: int) -> Message:

@@ -41,8 +41,9 @@ class Change(Gathering):
 
     def carry_out(self) -> None:
         """Go through PHASES. StepFailed, naming the step, at the first that fails; what was done before stands."""
-        for phase in PHASES:
-            phase(self)
+        with self.opened:
+            for phase in PHASES:
+                phase(self)
 
     # -- coming into being
 
@@ -56,8 +57,7 @@ class Change(Gathering):
         work = [(u, rtnetlink.set_link(u.link, up=False), GONE) for u in self.removed(Up) if not u.namespace and u.endpoint]
         if work:
             self.hands.falling.update(u.link for u in self.removed(Up) if not u.namespace)
-            with Netlink(ROUTE, self.hands.counts) as netlink:
-                self.send(netlink, cast(list[Work], work))
+            self.send(self.host, cast(list[Work], work))
 
     def create_namespaces(self) -> None:
         def make_ready() -> None:
@@ -113,8 +113,7 @@ class Change(Gathering):
     def let_talk(self) -> None:
         work: list[Work] = [(u, rtnetlink.set_link(u.link, up=True), frozenset()) for u in self.adding(Up) if not u.namespace and u.endpoint]
         if work:
-            with Netlink(ROUTE, self.hands.counts) as netlink:
-                self.send(netlink, work)
+            self.send(self.host, work)
 
     def announce(self) -> None:
         """The addresses of interfaces that have just come up, where their neighbours may remember others."""

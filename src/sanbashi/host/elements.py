@@ -84,7 +84,7 @@ class Transactions:
         self.socket.close()
 
     def carry_out(self, remove: Iterable[Element], add: Iterable[Element]) -> bool:
-        """Delete and add elements, all or none. False where nothing was done: the kernel refused, or it is not for here; the library has the words."""
+        """Delete and add elements, all or none. False where nothing was done, refused or not for here: the library has the words."""
         try:
             messages = [*self.messages(DELETE_ELEMENTS, 0, remove, with_data=False), *self.messages(NEW_ELEMENTS, CREATE, add, with_data=True)]
         except (KeyError, ValueError, OSError):  # a set or a spelling that is not ours

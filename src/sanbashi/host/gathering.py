@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,8 +34,8 @@ from .announcing import Announcer
 from .counts import Counts
 from .crash import crash_point
 from .guard import Guard
-from .namespaces import Namespaces
-from .netlink import Message, Netlink, Refusal
+from .namespaces import Namespaces, inside
+from .netlink import ROUTE, Message, Netlink, Refusal
 from .sweeping import Sweeper
 
 BRIDGE_PORTS = 1023  # BR_MAX_PORTS - 1, net/bridge/br_private.h
@@ -106,6 +106,8 @@ class Gathering:
     fresh: list[tuple[Bridge, bytes]] = field(default_factory=list)  # bridges just made that have no link-local address yet
     resting: list[nft.Nft] = field(default_factory=list)  # contexts opened in a container's namespace, to be closed from here
     stand: tuple[Item, ...] = ()  # what the keeper keeps of it, resolvers with their ports
+    opened: ExitStack = field(default_factory=ExitStack)  # for as long as it is carried out
+    sockets: dict[str, Netlink] = field(default_factory=dict)  # by sandbox
 
     def __post_init__(self) -> None:
         # Hundreds of published ports are hundreds of items of three kinds: gathered once, and each phase sees its own kinds alone.
@@ -136,6 +138,18 @@ class Gathering:
     def claims(self) -> set[tuple[object, ...]]:
         """What the host ports that are added cannot share."""
         return {claim(i) for i in self.add if isinstance(i, HeldPort | Forwarder)}
+
+    @cached_property
+    def host(self) -> Netlink:
+        """A socket for all that is sent in the host's namespace; to be asked for first from there."""
+        return self.opened.enter_context(Netlink(ROUTE, self.hands.counts))
+
+    def within(self, sandbox: str, *, entered: bool = False) -> Netlink:
+        """A socket of a sandbox's namespace, which it is in whatever its thread enters later; `entered`: the thread is there. OSError."""
+        if sandbox not in self.sockets:
+            with nullcontext() if entered else inside(self.hands.namespaces.path(sandbox)):
+                self.sockets[sandbox] = self.opened.enter_context(Netlink(ROUTE, self.hands.counts))
+        return self.sockets[sandbox]
 
     def fail(self, item: Item, code: int, words: str, hint: str = "") -> StepFailed:
         return StepFailed(self.step_of(item), errno=code, stderr=words, hint=hint)

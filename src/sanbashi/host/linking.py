@@ -25,15 +25,14 @@ def create_bridges(change: Gathering) -> None:
     if not bridges:
         return
     change.hands.sweeper.settle(b.name for b in bridges)
-    with Netlink(ROUTE, change.hands.counts) as netlink:
-        for bridge in bridges:
-            there = rtnetlink.link(netlink, bridge.name)
-            if there is not None:
-                adopt(change, netlink, bridge, there)
-            elif bridge.adopted:
-                raise change.fail(bridge, errno.ENODEV, f"there is no bridge {bridge.name}")
-            else:
-                make_bridge(change, netlink, bridge)
+    for bridge in bridges:
+        there = rtnetlink.link(change.host, bridge.name)
+        if there is not None:
+            adopt(change, change.host, bridge, there)
+        elif bridge.adopted:
+            raise change.fail(bridge, errno.ENODEV, f"there is no bridge {bridge.name}")
+        else:
+            make_bridge(change, change.host, bridge)
 
 
 def make_bridge(change: Gathering, netlink: Netlink, bridge: Bridge) -> None:
@@ -76,19 +75,18 @@ def create_veths(change: Gathering) -> None:
     wanted = {(v.namespace, v.peer) for v in veths}
     in_the_way: list[Work] = [(v, rtnetlink.del_link(v.name), GONE) for v in change.removed(Veth) if (v.namespace, v.peer) in wanted]
     try:
-        with Netlink(ROUTE, change.hands.counts) as netlink:
-            change.send(netlink, in_the_way)
-            for veth in veths:
-                if exists(veth.name) and settled(change, netlink, veth):
-                    continue
-                with change.step(veth):
-                    opened.append(os.open(change.hands.namespaces.path(veth.namespace), os.O_RDONLY | os.O_CLOEXEC))
-                master = change.index(veth, veth.master)
-                new = rtnetlink.new_veth(veth.name, master, veth.peer, rtnetlink.mac_bytes(veth.mac), opened[-1], veth.mtu)
-                label = rtnetlink.set_link(veth.name, alias=veth.alias, hairpin=True if veth.hairpin else None)
-                work += [(veth, new, frozenset()), (veth, label, frozenset())]
-                made.append(veth)
-            change.send(netlink, work)
+        change.send(change.host, in_the_way)
+        for veth in veths:
+            if exists(veth.name) and settled(change, change.host, veth):
+                continue
+            with change.step(veth):
+                opened.append(os.open(change.hands.namespaces.path(veth.namespace), os.O_RDONLY | os.O_CLOEXEC))
+            master = change.index(veth, veth.master)
+            new = rtnetlink.new_veth(veth.name, master, veth.peer, rtnetlink.mac_bytes(veth.mac), opened[-1], veth.mtu)
+            label = rtnetlink.set_link(veth.name, alias=veth.alias, hairpin=True if veth.hairpin else None)
+            work += [(veth, new, frozenset()), (veth, label, frozenset())]
+            made.append(veth)
+        change.send(change.host, work)
         for veth in made:
             if change.hands.ipv6 and carries_ipv6(veth.mtu):
                 # A bridge's port needs no addresses, and those of each would be routes that the kernel goes through whenever a link comes or goes.
@@ -138,12 +136,11 @@ def await_carriers(change: Gathering) -> None:
     if not veths:
         return
     deadline = time.monotonic() + CARRIER_PATIENCE
-    with Netlink(ROUTE, change.hands.counts) as netlink:
-        for veth in veths:
-            await_carrier(netlink, veth.name, deadline)
     for veth in veths:
-        with change.step(veth, *GONE), inside(change.hands.namespaces.path(veth.namespace)), Netlink(ROUTE, change.hands.counts) as within:
-            await_carrier(within, veth.peer, deadline)
+        await_carrier(change.host, veth.name, deadline)
+    for veth in veths:
+        with change.step(veth, *GONE):
+            await_carrier(change.within(veth.namespace), veth.peer, deadline)
 
 
 def await_carrier(netlink: Netlink, name: str, deadline: float) -> None:
@@ -164,14 +161,13 @@ def delete_links(change: Gathering) -> None:
     change.hands.falling.update(item.name for item in links)
     dying = {v.name for v in change.removed(Veth) if v.namespace in change.doomed_namespaces}
     there: list[tuple[Veth | Bridge, int]] = []
-    with Netlink(ROUTE, change.hands.counts) as netlink:
-        for item in links:
-            if item.name in dying:
-                change.hands.sweeper.delete(item.name)
-                continue
-            link = rtnetlink.link(netlink, item.name)
-            if link is not None and link.alias.startswith(OURS):
-                there.append((item, link.index))
+    for item in links:
+        if item.name in dying:
+            change.hands.sweeper.delete(item.name)
+            continue
+        link = rtnetlink.link(change.host, item.name)
+        if link is not None and link.alias.startswith(OURS):
+            there.append((item, link.index))
     if there:
         for (item, _), refused in zip(there, change.hands.sweeper.vanish([index for _, index in there]), strict=True):
             change.judge(item, refused, GONE)
