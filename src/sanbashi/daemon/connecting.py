@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 
@@ -13,7 +14,7 @@ from ..network import commands
 from ..network.model import Endpoint, EndpointWish, Network
 from .bridgefilter import BridgeFilter
 from .core import Core, whole
-from .files import refresh_files
+from .files import refresh, refresh_files
 from .leasing import Leasing
 from .loop import Loop, Slice, touched
 from .remembered import forgetting
@@ -73,9 +74,8 @@ class Connecting:
                 self.bridge_filter.look()
                 new, endpoint = self.sandboxes.join(core.state.network, container.sandbox_id, container, network, wish)
                 new = commands.publish(new, container.sandbox_id, core.network_facts)
-                await self.loop.change(new, touched(new, container.sandbox_id), after)
+                await self.loop.change(new, touched(new, container.sandbox_id), after, also=partial(refresh, core, after.sandbox_id))
                 await self.leased_or_left(container, after, endpoint)
-                await refresh_files(self.core, after.sandbox_id)
                 endpoint = core.state.network.endpoints[endpoint.id]
                 log.info("connected %s to %s as %s", container.name, name, endpoint.ipv4 or endpoint.ipv6 or "no address")
                 # A stopped container only wishes; it is told of when it starts.
@@ -89,7 +89,7 @@ class Connecting:
             self.leasing.forget([endpoint.id])
             state = self.core.state.network
             back = commands.publish(commands.leave(state, endpoint.id), after.sandbox_id, self.core.network_facts)
-            await self.loop.change(back, touched(state, after.sandbox_id), before)
+            await self.loop.change(back, touched(state, after.sandbox_id), before, also=partial(refresh, self.core, after.sandbox_id))
             raise
         for sandbox in stale:
             await refresh_files(self.core, sandbox)
@@ -130,8 +130,7 @@ class Connecting:
                 self.leasing.forget([endpoint_id])
                 new = commands.leave(core.state.network, endpoint_id)
                 new = commands.publish(new, container.sandbox_id, core.network_facts)
-                await self.loop.change(new, part, after)
-                await refresh_files(self.core, after.sandbox_id)
+                await self.loop.change(new, part, after, also=partial(refresh, core, after.sandbox_id))
                 self.core.tell_network("disconnect", network, container=container.id)
 
     async def disconnect_endpoint(self, network: Network, name: str) -> None:

@@ -9,31 +9,33 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
+
 from ..containers.model import Container
 from ..errors import SanbashiError, Unavailable
+from ..host.peeking import contents
 from ..network.hostfiles import hosts_of, resolv_conf_of
 from .core import Core
 
 log = logging.getLogger("sanbashi.network")
 
 MODE = 0o644
+PAGE = 4096  # bytes
 NAMES = ("hostname", "hosts", "resolv.conf")
 NOTED = "written.json"  # what we wrote, beside them
 ANEW = frozenset({"hosts", "hostname"})
+Ours = dict[str, list[str]]  # of each file the fingerprints, and its lines
 
 
 def host_resolv_conf() -> str:
     """The text that containers' files are made from: systemd-resolved's own file where the host's names only its stub."""
-    try:
-        text = Path("/etc/resolv.conf").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
+    text = (content_of("/etc/resolv.conf") or b"").decode(errors="replace")
     servers = [words[1] for words in map(str.split, text.splitlines()) if len(words) > 1 and words[0] == "nameserver"]
     real = Path("/run/systemd/resolve/resolv.conf")
     return real.read_text(encoding="utf-8", errors="replace") if servers == ["127.0.0.53"] and real.exists() else text
@@ -72,18 +74,24 @@ def writing(container: Container, folder: Path) -> Iterator[None]:
 
 
 async def refresh_files(core: Core, sandbox_id: str) -> None:
-    """Write a running container's hosts and resolv.conf anew, in place; that they cannot be written undoes nothing."""
+    """As `refresh`, on a worker thread."""
+    await core.on_host(refresh, core, sandbox_id)
+
+
+def refresh(core: Core, sandbox_id: str) -> None:
+    """Write a running container's hosts and resolv.conf anew, in place; that they cannot be written undoes nothing. Blocking."""
     sandbox = core.state.network.sandboxes.get(sandbox_id)
     if sandbox is not None and sandbox.container_id in core.state.containers:
         container = core.state.containers[sandbox.container_id]
         try:
-            await core.on_host(write_files, core, container)
+            write_files(core, container)
         except SanbashiError as error:
             log.error("the files of %s: %s", container.name, error.message)
 
 
 def write_all(core: Core, container: Container, folder: Path, *, starts: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
     state = core.state.network
     sandbox = state.sandboxes.get(container.sandbox_id)
     if sandbox is None:
@@ -115,7 +123,7 @@ def write_those_unless_edited(texts: Mapping[Path, str], sidecar: Path, *, anew:
     What they will be is noted before they are written, so that a daemon that dies in between does not take its own text for somebody's edit.
     """
     noted = content_of(sidecar)
-    ours: dict[str, list[str]] = json.loads(noted) if noted is not None else {}
+    ours = msgspec.json.decode(noted, type=Ours) if noted is not None else {}
     following: dict[Path, bytes] = {}
     edited: set[Path] = set()
     for path, text in texts.items():
@@ -130,7 +138,7 @@ def write_those_unless_edited(texts: Mapping[Path, str], sidecar: Path, *, anew:
         ours[f"{name} lines"] = text.splitlines()
         following[path] = data
     if following:
-        note(sidecar, ours)
+        note(sidecar, ours, noted)
     for path, data in following.items():
         overwrite(path, data)
     return frozenset(edited)
@@ -138,7 +146,8 @@ def write_those_unless_edited(texts: Mapping[Path, str], sidecar: Path, *, anew:
 
 def follow(path: Path, text: str, sidecar: Path) -> None:
     """In a file that a user has edited, replace the lines that were ours by those of `text`; the user's stay where they are."""
-    ours: dict[str, list[str]] = json.loads(sidecar.read_text())
+    noted = sidecar.read_bytes()
+    ours = msgspec.json.decode(noted, type=Ours)
     before, after = ours.get(f"{path.name} lines", []), text.splitlines()
     if before == after:
         return
@@ -146,32 +155,52 @@ def follow(path: Path, text: str, sidecar: Path) -> None:
     kept = [line for line in present if line in after or line not in before]
     lines = [*kept, *(line for line in after if line not in before and line not in kept)]
     ours[f"{path.name} lines"] = after
-    note(sidecar, ours)
+    note(sidecar, ours, noted)
     overwrite(path, "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
 
 
-def note(sidecar: Path, ours: dict[str, list[str]]) -> None:
-    """Keep what we wrote, whole or not at all."""
+def note(sidecar: Path, ours: Ours, noted: bytes | None) -> None:
+    """Keep what we wrote, whole or not at all; `noted` is what the sidecar says."""
+    data = msgspec.json.encode(ours)
+    if noted is not None and len(data) <= PAGE and len(noted) <= PAGE:
+        # One write within a page is done or not, whenever we are killed; blanks take the place of what was longer. A file renamed over another is
+        # on its way to the disk at once, which costs ten times as much, and as long as the disk is busy.
+        write_over(sidecar, data.ljust(len(noted)))
+        return
     following = sidecar.with_suffix(".new")
-    following.write_text(json.dumps(ours))
+    overwrite(following, data)
     following.rename(sidecar)
 
 
-def content_of(path: Path) -> bytes | None:
+def write_over(path: Path, data: bytes) -> None:
+    """The first bytes of a file that is there, in one write."""
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(file, data)
+    finally:
+        os.close(file)
+
+
+def content_of(path: str | Path) -> bytes | None:
     """What a file says; None where there is none."""
     try:
-        with path.open("rb", buffering=0) as file:
-            return file.readall()
+        return contents(path)
     except FileNotFoundError:
         return None
 
 
 def overwrite(path: Path, data: bytes) -> None:
     """Everybody may read it. A file that is there keeps its inode."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, MODE), "wb") as file:
-        file.write(data)
-        file.truncate()
-        os.fchmod(file.fileno(), MODE)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, MODE)
+    try:
+        written = 0
+        while written < len(data):  # a disk that fills up takes a part of it
+            written += os.write(file, data[written:])
+        os.ftruncate(file, len(data))
+        if stat.S_IMODE(os.fstat(file).st_mode) != MODE:
+            os.fchmod(file, MODE)
+    finally:
+        os.close(file)
 
 
 def fingerprint(content: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..containers.model import Container
@@ -51,6 +51,10 @@ class Shape:
     behind: Mapping[str, tuple[bool, bool]]
 
 
+def nothing_else() -> None:
+    """Most changes are done when the kernel is as wanted."""
+
+
 @dataclass
 class Loop:
     """Makes the kernel what a new state says."""
@@ -83,14 +87,19 @@ class Loop:
         """From what we last wrote to what is wanted now."""
         return plan(self.picture(old, part), self.picture(new, part))
 
-    async def apply(self, steps: Iterable[Step]) -> None:
-        """Carry steps out on a worker thread."""
+    async def apply(self, steps: Iterable[Step], also: Callable[[], None] = nothing_else) -> None:
+        """Carry steps out on a worker thread, and what else is to be done there when they are."""
         steps = tuple(steps)
-        if steps:
+
+        def work() -> None:
+            self.core.kernel.apply(steps)
+            also()
+
+        if steps or also is not nothing_else:
             if log.isEnabledFor(logging.DEBUG):
                 for step in steps:
                     log.debug("%s", step)
-            await self.core.on_host(self.core.kernel.apply, steps)
+            await self.core.on_host(work)
 
     async def mend(self, part: Slice, *pictures: Picture) -> tuple[Step, ...]:
         """Make the kernel what the saved state says for a slice, whatever is there now of that and of these pictures: the steps it took."""
@@ -102,8 +111,11 @@ class Loop:
         await self.apply(steps)
         return steps
 
-    async def change(self, new: NetworkState, part: Slice, container: Container | None = None) -> None:
-        """Reserve, apply, and on failure go back: one change of the network from the present state to `new`."""
+    async def change(self, new: NetworkState, part: Slice, container: Container | None = None, *, also: Callable[[], None] = nothing_else) -> None:
+        """Reserve, apply, and on failure go back: one change of the network from the present state to `new`.
+
+        `also`: what the same worker thread does once the kernel is as wanted; it must not fail.
+        """
         core, old = self.core, self.core.state
         keys = part.keys(old.network, new)
         state = replace(old, network=new)
@@ -114,7 +126,7 @@ class Loop:
         await core.commit(state, keys)
         crash_point("reserved")
         try:
-            await self.apply(self.steps(old.network, new, part))
+            await self.apply(self.steps(old.network, new, part), also)
         except Exception as error:  # what nobody foresaw takes the same way back
             back = core.with_old(old, keys)
             if back is None:

@@ -75,6 +75,16 @@ def test_a_start_writes_an_edited_file_anew(place: tuple[Path, Path]) -> None:
     assert path.read_text() == "172.17.0.3 box\n"
 
 
+def test_the_note_is_read_again_whether_it_became_longer_or_shorter(place: tuple[Path, Path]) -> None:
+    path, sidecar = place
+    for lines in (1, 50, 2, 1000, 3, 1000, 50):
+        text = "172.17.0.2 box\n" * lines
+        assert not write_those_unless_edited({path: text}, sidecar, anew=NONE)
+        assert path.read_text() == text
+    path.write_text("theirs\n")
+    assert write_those_unless_edited({path: "ours\n"}, sidecar, anew=NONE) == {path}
+
+
 @pytest.mark.parametrize("text", ["a longer text\n", "short\n"])
 def test_a_daemon_that_dies_while_it_writes_does_not_take_its_own_text_for_an_edit(text: str, place: tuple[Path, Path]) -> None:
     path, sidecar = place
