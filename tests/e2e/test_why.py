@@ -216,6 +216,21 @@ def test_a_chain_of_somebody_else_drops(town: Engine) -> None:
     agree(town, "outside", "db:80", (HERE, 8080), "")
 
 
+def test_the_rules_of_iptables(town: Engine) -> None:
+    """The commonest of all firewalls is understood: what is known passes, the rest meets the policy."""
+    where = town.machine
+    where.run("iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment known -j ACCEPT && iptables -P FORWARD DROP")
+    try:
+        answer = agree(town, "outside", "db:80", (HERE, 8080), "HOST_FIREWALL_DROP")
+        assert answer["Cause"]["Fix"] == "iptables -P FORWARD ACCEPT"  # type: ignore[index]
+        where.run(answer["Cause"]["Fix"])  # type: ignore[index]
+        agree(town, "outside", "db:80", (HERE, 8080), "")
+        where.run("iptables -A FORWARD -m addrtype --src-type BROADCAST -j DROP")
+        assert why(town, "outside", "db:80")[:2] == ("unknown", "UNKNOWN_FOREIGN_RULES")
+    finally:
+        where.run("nft delete table ip filter")
+
+
 def test_a_rule_that_cannot_be_understood(town: Engine) -> None:
     """Never certainty: the answer is open until a real packet has settled it."""
     where = town.machine

@@ -12,9 +12,12 @@ from ..network.ruleset import TABLE
 from ..network.why.facts import Chain, Rule, Tables
 from .counts import Counts
 from .foreign import GUARD, LEGACY, command, listing, owner_of
-from .nft import Nft, NftError
+from .nft import TERSE, Nft, NftError
 
 FAMILIES = ("ip", "ip6", "inet", "bridge")
+HANDLES = 1 << 3  # NFT_CTX_OUTPUT_HANDLE
+CONNTRACK = {"xt": {"type": "match", "name": "conntrack"}}
+STATE = re.compile(r"\bct state (!= )?([a-z,]+) .*# handle (\d+)$")
 UNREADABLE = ({"queue": None},)  # a table that the library cannot put into words: what it does is not known
 
 
@@ -42,9 +45,26 @@ def rules_of(nft: Nft, family: str, table: str, chains: list[str]) -> Iterator[t
         for name in chains:
             yield (family, table, name), Rule(chain=name, handle=0, expressions=UNREADABLE)
         return
+    states = states_in(nft, family, table) if any(CONNTRACK in rule.get("expr", []) for rule in found) else {}
     for rule in found:
-        made = Rule(chain=rule["chain"], handle=rule["handle"], expressions=rule.get("expr", []), comment=rule.get("comment", ""))
+        expressions = [states.get(rule["handle"], e) if e == CONNTRACK else e for e in rule.get("expr", [])]
+        made = Rule(chain=rule["chain"], handle=rule["handle"], expressions=expressions, comment=rule.get("comment", ""))
         yield (family, table, rule["chain"]), made
+
+
+def states_in(nft: Nft, family: str, table: str) -> dict[int, dict[str, Any]]:
+    """What rules of iptables ask of a connection's state, by handle: in JSON the library hides it, in its text it does not.
+
+    A rule that asks anything else of the connection is left out, and stays one that is not understood.
+    """
+    found = {}
+    for line in nft.run(f"list table {family} {table}", flags=HANDLES | TERSE).splitlines():
+        match = STATE.search(line)
+        if match is not None and len(re.findall(r"\bct ", line)) == 1:
+            operator = "!=" if match[1] else "in"
+            left = {"ct": {"key": "state"}}
+            found[int(match[3])] = {"match": {"op": operator, "left": left, "right": match[2].split(",")}}
+    return found
 
 
 def chain_of(chain: dict[str, Any], foreign: list[dict[str, Any]]) -> Chain:

@@ -85,6 +85,7 @@ ACCEPT, DROP, RETURN, LIMIT, COUNTER = {"accept": None}, {"drop": None}, {"retur
 TO_80 = {"match": {"left": payload("tcp", "dport"), "op": "==", "right": 80}}
 TO_22 = {"match": {"left": payload("tcp", "dport"), "op": "==", "right": 22}}
 KNOWN = {"match": {"left": CT, "op": "in", "right": ["established", "related"]}}
+REMARK = {"xt": {"type": "match", "name": "comment"}}
 XT = {"xt": {"type": "match", "name": "addrtype"}}
 REJECT = {"xt": {"type": "target", "name": "REJECT"}}
 VMAP = {"vmap": {"key": CT, "data": {"set": [["established", ACCEPT], ["invalid", DROP]]}}}
@@ -98,6 +99,8 @@ CHAINS: dict[str, tuple[list[tuple[str, list[Any]]], str, bool | None]] = {
     "a drop": ([("c", [TO_80, COUNTER, DROP])], "accept", True),
     "a drop of another": ([("c", [TO_22, DROP])], "accept", None),
     "a reject of iptables' own": ([("c", [REJECT])], "accept", True),
+    "a remark of iptables' own": ([("c", [REMARK, DROP])], "accept", True),
+    "what an older library does not say": ([("c", [{"xt": None}, DROP])], "accept", False),
     "perhaps": ([("c", [LIMIT, DROP])], "accept", False),
     "perhaps accepted before a drop": ([("c", [XT, ACCEPT]), ("c", [DROP])], "accept", False),
     "perhaps dropped, surely dropped after": ([("c", [LIMIT, DROP]), ("c", [DROP])], "accept", True),

@@ -16,6 +16,7 @@ OURS_FROM, OURS_UNTIL = -5, 30  # priorities between which forwarded packets of 
 INDIFFERENT = ("counter", "log", "comment", "mangle", "notrack", "ct helper", "ct timeout", "ct count", "set", "map", "meter", "flow")
 DECIDING = ("accept", "drop", "reject", "queue", "tproxy", "redirect", "dnat", "snat", "masquerade", "synproxy")
 REJECT = {"type": "target", "name": "REJECT"}  # iptables' own, for which nft has no words of its own
+REMARK = {"type": "match", "name": "comment"}  # iptables' own words for people
 DEEPEST = 16
 ADMINISTRATORS = 0x53420000  # docs/firewall.md
 
@@ -109,7 +110,7 @@ def outcome(
             return sure, (Fate("drop", rule),)
         elif statement in DECIDING:
             return sure, (Fate("odd", rule),)
-        elif statement not in INDIFFERENT:
+        elif statement not in INDIFFERENT and content != REMARK:
             sure = False  # a limit, a quota, a match of iptables' own
     return sure, ()
 
