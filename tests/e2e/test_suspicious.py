@@ -161,7 +161,7 @@ def test_a_keeper_that_somebody_stopped_is_named_or_ended(where: Machine, runnin
         where.run(["kill", "-STOP", str(keeper)])
         assert running.end() == 0
         # A monitor ends by itself some milliseconds after it has told the end of its container.
-        where.run(["sh", "-c", 'for pid in $(pidof conmon); do tail --pid "$pid" -s 0.05 -f /dev/null; done'], timeout=30)
+        where.run(["sh", "-c", 'for pid in $(pidof conmon); do tail --pid "$pid" -s 0.05 -f /dev/null; done'], timeout=120)
         assert not any(word in line for line in where.processes().values() for word in ("/keeper/", "conmon", "httpd"))
     finally:
         running.options = before

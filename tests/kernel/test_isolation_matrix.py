@@ -12,7 +12,7 @@ pytestmark = pytest.mark.root
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "isolation.md"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("br_netfilter", [False, True], ids=["plain", "br_netfilter"])
 def test_every_cell(tmp_path: Path, br_netfilter: bool) -> None:
     matrix = run_matrix(tmp_path, br_netfilter=br_netfilter)

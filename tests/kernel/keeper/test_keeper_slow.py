@@ -67,12 +67,13 @@ def test_slow_to_end(world: Any, slow: Callable[[str, str], None]) -> None:
     next_daemon.close()
 
 
-def test_stopped_and_woken_while_it_is_waited_for(world: Any) -> None:
+def test_stopped_and_woken_while_it_is_waited_for(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeperprocess, "PATIENCE", 30.0)  # the waker is a thread, which may have its turn late
     world.client.change([], [HELD])
     pid = world.client.pid
     stop(pid)
     asked = threading.Event()
-    waker = threading.Thread(target=lambda: (asked.wait(5), os.kill(pid, signal.SIGCONT)))
+    waker = threading.Thread(target=lambda: (asked.wait(60), os.kill(pid, signal.SIGCONT)))
     waker.start()
     next_daemon = world.another_client()
     asked.set()
