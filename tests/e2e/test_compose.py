@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from tests.harness import Engine
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 needs_compose = pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed: make setup")
 
 PROJECT_FILE = """
