@@ -27,7 +27,7 @@ from sanbashi.network.picture import (
     Veth,
     singly,
 )
-from sanbashi.network.plan import Add, Forget, Remove, Step, hangs_on, same_pair
+from sanbashi.network.plan import Add, Forget, ForgetFrom, Remove, Step, hangs_on, same_pair
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class FakeKernel:
 
     bridges: frozenset[str] = frozenset()
     items: dict[tuple[object, ...], Item] = field(default_factory=dict)
-    flows_forgotten: list[Forget] = field(default_factory=list)
+    flows_forgotten: list[Forget | ForgetFrom] = field(default_factory=list)
     taken: list[Step] = field(default_factory=list)
     fail_at: int | None = None
     crash_at: int | None = None
@@ -125,7 +125,7 @@ class FakeKernel:
         return ()
 
     def take(self, step: Step) -> None:
-        if isinstance(step, Forget):
+        if isinstance(step, Forget | ForgetFrom):
             self.flows_forgotten.append(step)
         elif isinstance(step, Add):
             self.add(step)
@@ -182,7 +182,7 @@ class FakeKernel:
 def singly_taken(steps: Iterable[Step]) -> Iterator[Step]:
     """Steps with each port by itself, which is how they are there."""
     for step in steps:
-        if isinstance(step, Forget):
+        if isinstance(step, Forget | ForgetFrom):
             yield step
         else:
             yield from (replace(step, item=item) for item in singly((step.item,)))

@@ -197,6 +197,43 @@ def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
     assert latest["Repairs"] == count, latest["LatestRepairs"]
 
 
+def test_a_permanent_neighbour_is_put_back(clean: Engine) -> None:
+    """Deleted, or made an ordinary one; what goes with a container is our own doing, and others' neighbours are theirs."""
+    where = clean.machine
+    clean.cli("network", "create", "--ipv6", "--subnet", "10.98.0.0/24", "--subnet", "fd98::/64", "near")
+    for name in ("box", "other"):
+        clean.cli("run", "-d", "--name", name, "--network", "near", "busybox", "sleep", "1000")
+    bridge = "br-" + clean.cli("network", "inspect", "-f", "{{.Id}}", "near").stdout[:12]
+    shown = json.loads(clean.cli("inspect", "-f", "{{json .NetworkSettings.Networks.near}}", "box").stdout)
+    four, six, mac = shown["IPAddress"], shown["GlobalIPv6Address"], shown["MacAddress"]
+
+    def stands(address: str) -> bool:
+        listed = json.loads(where.run(f"ip -j neigh show {address} dev {bridge}").stdout)
+        return [(entry["lladdr"], entry["state"]) for entry in listed] == [(mac, ["PERMANENT"])]
+
+    def repairs() -> int:
+        return int(clean.call("GET", "/sanbashi/firewall")[1]["Repairs"])
+
+    before = repairs()
+    for address in (four, six):
+        assert stands(address)
+        where.run(f"ip neigh del {address} dev {bridge}")
+        until(lambda a=address: stands(a), what="the neighbour that was deleted")  # type: ignore[misc]
+        where.run(f"ip neigh change {address} lladdr 02:00:00:00:00:07 dev {bridge} nud reachable")
+        until(lambda a=address: stands(a), what="the neighbour that was made another")  # type: ignore[misc]
+    count = repairs()
+    assert before < count <= before + 8
+    where.run(f"ip neigh add 10.98.0.99 lladdr 02:00:00:00:00:07 dev {bridge} && ip neigh del 10.98.0.99 dev {bridge}")
+    clean.cli("restart", "-t0", "other")
+    clean.cli("network", "disconnect", "near", "other")
+    clean.cli("network", "connect", "near", "other")
+    clean.cli("rm", "-f", "other")
+    where.run(f"ip neigh del {four} dev {bridge}")  # heard after all that
+    until(lambda: stands(four), what="the neighbour")
+    after = clean.call("GET", "/sanbashi/firewall")[1]
+    assert count < after["Repairs"] <= count + 2, after["LatestRepairs"]
+
+
 def test_a_network_made_where_new_links_do_not_forward(clean: Engine) -> None:
     """What the kernel gives new links counts for all but bridges of ours."""
     setting = "net.ipv4.conf.default.forwarding"

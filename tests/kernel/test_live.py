@@ -151,6 +151,41 @@ def test_flows_of_the_changed_mapping_alone_are_forgotten(clean: Engine) -> None
     assert flows() & known == known - {(HOST, 5301), (HOST, 5302), (HOST, 5312)}
 
 
+SAY = "import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 7000)); s.sendto(b'hello', (sys.argv[1], 9200))"
+
+
+def test_what_an_address_began_is_forgotten_as_it_goes(clean: Engine) -> None:
+    """Its next holder, on another network of that subnet, is not masqueraded by what an old flow remembers; the others' flows stay."""
+    where, subnet = clean.machine, "10.99.0.0/24"
+
+    def say(name: str) -> None:
+        pid = clean.cli("inspect", "-f", "{{.State.Pid}}", name).stdout.strip()
+        where.run(["nsenter", "--target", pid, "--net", sys.executable, "-c", SAY, NEIGHBOUR])
+
+    def seen_as() -> dict[str, str]:
+        """Who the neighbour takes each for, by what it is."""
+        listed = where.run("conntrack -L -p udp").stdout
+        return dict(re.findall(rf"^udp .*? src=(\S+) dst={NEIGHBOUR} sport=7000 dport=9200 .*?src=\S+ dst=(\S+)", listed, re.MULTILINE))
+
+    clean.cli("network", "create", "--subnet", subnet, "gone")
+    for name, last in (("one", 7), ("two", 8), ("three", 9)):
+        clean.cli("run", "-d", "--name", name, "--network", "gone", "--ip", f"10.99.0.{last}", *SLEEP)
+        say(name)
+    where.run([sys.executable, "-c", SAY, NEIGHBOUR])
+    kept = {"10.99.0.8": HOST, HOST: HOST}
+    assert seen_as() == {"10.99.0.7": HOST, "10.99.0.9": HOST} | kept
+    clean.cli("stop", "-t0", "one")
+    clean.cli("network", "disconnect", "gone", "three")
+    assert seen_as() == kept
+    clean.cli("rm", "-f", "one", "two", "three")
+    clean.cli("network", "rm", "gone")
+    assert seen_as() == {HOST: HOST}
+    clean.cli("network", "create", "--subnet", subnet, "-o", f"{BRIDGE}enable_ip_masquerade=false", "next")
+    clean.cli("run", "-d", "--name", "one", "--network", "next", "--ip", "10.99.0.7", *SLEEP)
+    say("one")
+    assert seen_as() == {"10.99.0.7": "10.99.0.7", HOST: HOST}
+
+
 def test_an_administrators_chains_run_before_ours_and_survive(clean: Engine) -> None:
     """What they drop is dropped, what they mark is let pass; no command, flush or restart of ours changes a word of them."""
     where = clean.machine

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from ..errors import SanbashiError
@@ -118,9 +119,9 @@ class Drift:
                 if not self.looking:
                     self.looking = True
                     self.spawn(self.look_soon())
-            elif one.what == "link" and one.link in falling:
+            elif one.what in ("link", "neighbour") and one.word in falling:
                 if one.gone:
-                    falling.discard(one.link)
+                    falling.discard(one.word)
             else:
                 self.waiting.add(one)
         self.begin()
@@ -190,6 +191,7 @@ class Drift:
         links = {one.link for one in noticed if one.what in ("link", "renamed")}
         if links:
             await self.mend_links(links)
+        await self.mend_neighbours({(one.link, one.address) for one in noticed if one.what == "neighbour" and one.link not in links})
 
     async def repair(self, cause: str = "asked for") -> None:
         """Everything: the tables with all their elements, forwarding, then each network and each sandbox under its lock."""
@@ -242,6 +244,16 @@ class Drift:
         self.settings.made_anew([state.networks[i].bridge for i in networks])
         for sandbox, container in sandboxes.items():
             await self.mend_locked(container, Slice(sandboxes=[sandbox]), cause)
+
+    async def mend_neighbours(self, places: Collection[tuple[str, str]]) -> None:
+        """The sandboxes of the endpoints that have these addresses behind these bridges; of addresses that nobody has there is nothing to mend."""
+        for bridge, address in sorted(places):
+            state = self.core.state.network
+            holders = {state.addresses.get((n.id, ip_address(address)), "") for n in state.networks.values() if n.bridge == bridge}
+            for endpoint in [state.endpoints[id_] for id_ in holders if id_ in state.endpoints]:
+                await self.mend_locked(
+                    endpoint.container_id, Slice(sandboxes=[endpoint.sandbox_id]), f"somebody changed the neighbour {address} on {bridge}"
+                )
 
     async def mend_locked(self, id_: str, part: Slice, cause: str, *pictures: Picture) -> None:
         """What is there of a slice, and of these pictures of it, to what the state says, while nobody else changes it; a failure is logged."""

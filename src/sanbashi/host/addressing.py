@@ -96,6 +96,7 @@ def set_up(change: Gathering, netlink: Callable[[], Netlink], here: Sequence[Ite
     for u in (i for i in here if isinstance(i, Up)):
         work.append((u, rtnetlink.set_link(u.link, up=True), frozenset()))
     for n in (i for i in here if isinstance(i, Neighbour)):
+        change.hands.falling.discard(rtnetlink.neighbour_word(n.link, n.address))
         work.append((n, rtnetlink.neighbour(rtnetlink.NEWNEIGH, change.index(n, n.link), n.address, n.mac), frozenset()))
     for r in (i for i in here if isinstance(i, Route)):
         work.append((r, route_message(rtnetlink.NEWROUTE, r, change.index(r, r.link)), THERE))
@@ -143,6 +144,7 @@ def clear(change: Gathering, netlink: Callable[[], Netlink], items: Sequence[Ite
         elif isinstance(i, Route) and exists(i.link):
             work.append((i, route_message(rtnetlink.DELROUTE, i, socket.if_nametoindex(i.link)), GONE))
         elif isinstance(i, Neighbour) and exists(i.link):
+            change.hands.falling.add(rtnetlink.neighbour_word(i.link, i.address))
             work.append((i, rtnetlink.neighbour(rtnetlink.DELNEIGH, socket.if_nametoindex(i.link), i.address), GONE))
         elif isinstance(i, Address) and exists(i.link):
             work.append((i, rtnetlink.address(rtnetlink.DELADDR, socket.if_nametoindex(i.link), i.address), GONE))

@@ -137,7 +137,7 @@ class Change(Gathering):
 
     def forget(self) -> None:
         try:
-            self.hands.conntrack.forget(self.flows)
+            self.hands.conntrack.forget(self.flows, self.left)
         except OSError as error:
             named = ", ".join(sorted({f"{f.port}/{f.protocol}" for f in self.flows}))
             raise StepFailed(f"forget flows to {named}", errno=error.errno or 0, stderr=str(error)) from error

@@ -49,15 +49,17 @@ class Conntrack:
         """Close its socket."""
         self.netlink.socket.close()
 
-    def forget(self, flows: Collection[Flows]) -> None:
-        """Forget all flows of these mappings; none there is success. OSError where the kernel refuses."""
+    def forget(self, flows: Collection[Flows], left: Collection[IPv4Address] = ()) -> None:
+        """Forget all flows of these mappings, and those that the addresses `left` began; none there is success. OSError where the kernel refuses."""
         # The kernel's filter takes an IPv6 address for its opposite (seen on 6.18: what does not match is flushed), so those are looked for.
         quick = [f for f in flows if f.address is not None and f.address.version == 4]
         with self.lock:
-            if len(quick) <= FEW:
-                outcome = self.netlink.send([filtered_flush(f) for f in quick]) if quick else []
-                if all(r is None or r.errno == errno.ENOENT for r in outcome):
-                    flows = [f for f in flows if f not in quick]
+            few = quick if len(quick) <= FEW else []
+            flushes = [*map(filtered_flush, few), *map(flush_from, left)]
+            # A kernel that takes no filter (before 5.8) keeps what addresses began until it expires: to look for that would cost what the host has.
+            outcome = self.netlink.send(flushes)[: len(few)] if flushes else []
+            if few and all(r is None or r.errno == errno.ENOENT for r in outcome):
+                flows = [f for f in flows if f not in quick]
             # Many mappings, flows that were never translated, or a kernel that takes no filter with a flush: find them, delete each.
             for family, version in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
                 if sought := [f for f in flows if f.address is None or f.address.version == version]:
@@ -94,6 +96,13 @@ def filtered_flush(flows: Flows) -> Message:
     )
     # Version 1 of the message: with 0 the kernel would take the flush for one of everything.
     return Message(DELETE, 0, struct.pack("!BBH", socket.AF_INET, 1, 0) + original + reply + masks)
+
+
+def flush_from(address: IPv4Address) -> Message:
+    """One message that deletes what an address began; it walks the table in the kernel (a quarter of a millisecond with 262,144 buckets)."""
+    original = nested(ORIGINAL, nested(TUPLE_IP, attribute(SOURCE4, address.packed)))
+    masks = nested(FILTER, attribute(FILTER_ORIGINAL, struct.pack("=I", BY_SOURCE)), attribute(FILTER_REPLY, struct.pack("=I", 0)))
+    return Message(DELETE, 0, struct.pack("!BBH", socket.AF_INET, 1, 0) + original + masks)
 
 
 def matching(family: int, body: bytes, targets: Mapping[tuple[int, int], Collection[bytes | None]]) -> Message | None:

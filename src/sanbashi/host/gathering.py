@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
@@ -88,7 +89,7 @@ class Hands:
     ipv6: bool
     guard: Guard
     announcer: Announcer
-    falling: set[str]  # links that we ourselves take down or delete: whoever watches has nothing to mend there
+    falling: set[str]  # links and neighbours that we ourselves take down or delete: whoever watches has nothing to mend there
 
 
 Work = tuple[Item, Message, frozenset[int]]  # what it is for, the message, the errors that mean it is so already
@@ -96,12 +97,13 @@ Work = tuple[Item, Message, frozenset[int]]  # what it is for, the message, the 
 
 @dataclass
 class Gathering:
-    """Items to add and to remove, and flows to forget."""
+    """Items to add and to remove, flows to forget, and addresses that go, of which those they began are."""
 
     hands: Hands
     add: Sequence[Item]
     remove: Sequence[Item]
     flows: Collection[conntrack.Flows] = ()
+    left: Collection[IPv4Address] = ()
     replaced: Mapping[tuple[object, ...], Item] = field(default_factory=dict)  # names and resolvers that change in place, as they were, by key
     fresh: list[tuple[Bridge, bytes]] = field(default_factory=list)  # bridges just made that have no link-local address yet
     resting: list[nft.Nft] = field(default_factory=list)  # contexts opened in a container's namespace, to be closed from here

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import SanbashiError, StepFailed
 from ..network.model import Protocol
 from ..network.picture import Element, Item, Picture, Veth, singly
-from ..network.plan import Add, Forget, Remove, Step, plan
+from ..network.plan import Add, Forget, ForgetFrom, Remove, Step, plan
 from ..network.ruleset import TABLE
 from . import regaining, sysctl
 from .announcing import Announcer
@@ -231,6 +231,7 @@ class Kernel:
             add=[s.item for s in steps if isinstance(s, Add)],
             remove=[s.item for s in steps if isinstance(s, Remove)],
             flows=[Flows(s.protocol, s.port, s.address) for s in steps if isinstance(s, Forget)],
+            left=[s.address for s in steps if isinstance(s, ForgetFrom)],
             replaced={s.item.key: s.was for s in steps if isinstance(s, Add) and s.was is not None},
         )
         change.carry_out()

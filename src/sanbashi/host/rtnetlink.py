@@ -297,6 +297,11 @@ def parse_route(body: bytes) -> HeldRoute:
     return HeldRoute(integer(found.get(OUTGOING)), to, via, integer(found.get(PRIORITY)), kinds.get(kind, str(kind)), name, protocol, scope)
 
 
+def neighbour_word(link: str, address: object) -> str:
+    """What a neighbour is called beside links in a set of names."""
+    return f"{address} on {link}"
+
+
 def neighbours(netlink: Netlink, index: int) -> Iterator[HeldNeighbour]:
     """The permanent entries of ours on one link."""
     master = NEIGH.pack(0, 0, 0, 0, 0) + number(8, index)  # NDA_IFINDEX

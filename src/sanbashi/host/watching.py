@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal
 
 from ..network.ruleset import TABLE
@@ -15,8 +16,8 @@ from .netlink import ATTRIBUTE, HEADER, NETFILTER, ROUTE, SOL_NETLINK, attribute
 
 ADD_MEMBERSHIP = 1
 NFTABLES_GROUP = 7  # NFNLGRP_NFTABLES
-LINK_GROUP, ADDRESS4_GROUP, ROUTE4_GROUP, ADDRESS6_GROUP, ROUTE6_GROUP, SETTING4_GROUP, SETTING6_GROUP = 1, 5, 7, 9, 11, 24, 25
-ROUTE_GROUPS = (LINK_GROUP, ADDRESS4_GROUP, ROUTE4_GROUP, ADDRESS6_GROUP, ROUTE6_GROUP, SETTING4_GROUP, SETTING6_GROUP)
+LINK_GROUP, NEIGHBOUR_GROUP, ADDRESS4_GROUP, ROUTE4_GROUP, ADDRESS6_GROUP, ROUTE6_GROUP, SETTING4_GROUP, SETTING6_GROUP = 1, 3, 5, 7, 9, 11, 24, 25
+ROUTE_GROUPS = (LINK_GROUP, NEIGHBOUR_GROUP, ADDRESS4_GROUP, ROUTE4_GROUP, ADDRESS6_GROUP, ROUTE6_GROUP, SETTING4_GROUP, SETTING6_GROUP)
 NFTABLES = 10  # NFNL_SUBSYS_NFTABLES
 NEWGEN = 15  # linux/netfilter/nf_tables.h
 NEWNETCONF, DELNETCONF = 80, 81
@@ -26,17 +27,23 @@ SO_RCVBUFFORCE = 33
 ROOM = 1 << 20  # bytes of notifications that may wait; more and the kernel says that some were lost
 RECEIVE = 1 << 16
 
-What = Literal["rules", "others' rules", "link", "renamed", "forwarding", "lost"]
+What = Literal["rules", "others' rules", "link", "neighbour", "renamed", "forwarding", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """Somebody changed something: our rules, the rules of others, a link by its name, forwarding (of one link, or of all), or too much to be told."""
+    """Somebody changed our rules, those of others, a link, a neighbour on it, forwarding (of one link, or of all), or too much to be told."""
 
     what: What
     link: str = ""
-    gone: bool = False  # the link itself
+    gone: bool = False  # the link or the neighbour itself
     now: str = ""  # what a renamed link is called
+    address: str = ""  # the neighbour's
+
+    @property
+    def word(self) -> str:
+        """What it is called where we say what goes by ourselves."""
+        return rtnetlink.neighbour_word(self.link, self.address) if self.address else self.link
 
 
 class Watch:
@@ -82,7 +89,7 @@ class Watch:
             elif kind == rtnetlink.NEWLINK and (renamed := self.renamed(body)):
                 yield renamed
             elif found := reader(kind, body):
-                if found.gone:
+                if found.gone and found.what == "link":
                     self.names.pop(rtnetlink.LINK.unpack_from(body)[2], None)
                 yield found
 
@@ -112,6 +119,8 @@ def reader(kind: int, body: bytes) -> Noticed | None:
         name = attributes(body, rtnetlink.LINK.size).get(rtnetlink.LINK_NAME, b"").rstrip(b"\0").decode(errors="replace")
         # Of the bridge family it is a port that left its bridge.
         return Noticed("link", name, gone=kind == rtnetlink.DELLINK and family != socket.AF_BRIDGE)
+    if kind in (rtnetlink.NEWNEIGH, rtnetlink.DELNEIGH):
+        return neighbour(kind, body)
     if kind == rtnetlink.DELADDR:
         return by_index(rtnetlink.ADDR.unpack_from(body)[4])
     if kind == rtnetlink.DELROUTE and (body[5] == rtnetlink.PROTOCOL or (body[5] == rtnetlink.CONNECTED and body[4] == rtnetlink.TABLES["main"])):
@@ -130,6 +139,17 @@ def reader(kind: int, body: bytes) -> Noticed | None:
         one = by_index(struct.unpack("=i", index)[0]) if body[0] == socket.AF_INET and index != COMING_LINKS else None
         return Noticed("forwarding", one.link) if one else None
     return None
+
+
+def neighbour(kind: int, body: bytes) -> Noticed | None:
+    """What is told of a neighbour: a permanent one of ours that is so no more. Of a bridge's ports as of others there are many."""
+    family, index, state, _, _ = rtnetlink.NEIGH.unpack_from(body)
+    if family == socket.AF_BRIDGE or (kind == rtnetlink.NEWNEIGH and state & rtnetlink.PERMANENT_NEIGHBOUR):
+        return None
+    found = attributes(body, rtnetlink.NEIGH.size)
+    if found.get(rtnetlink.NEIGHBOUR_PROTOCOL, b"\0")[0] != rtnetlink.PROTOCOL or (one := by_index(index)) is None:
+        return None
+    return Noticed("neighbour", one.link, gone=kind == rtnetlink.DELNEIGH, address=str(ip_address(found[rtnetlink.NEIGHBOUR_ADDRESS])))
 
 
 def by_index(index: int) -> Noticed | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -71,7 +72,17 @@ class Forget:
         return f"forget flows to {self.port}/{self.protocol}" + (f" translated to {self.address}" if self.address else " not translated")
 
 
-Step: TypeAlias = Add | Remove | Forget
+@dataclass(frozen=True, slots=True)
+class ForgetFrom:
+    """Forget tracked flows that an address began, for it goes: its next holder may be on a network that translates otherwise, or not at all."""
+
+    address: IPv4Address
+
+    def __str__(self) -> str:
+        return f"forget flows from {self.address}"
+
+
+Step: TypeAlias = Add | Remove | Forget | ForgetFrom
 Link = tuple[str, str]  # namespace, name
 LINKS = (Namespace, Bridge, Veth, Parent, Sublink)
 
@@ -119,11 +130,14 @@ def plan(have: Picture, want: Picture) -> tuple[Step, ...]:
     claims, wanted_keys = {claim(item) for item in beside}, {item.key for item in beside}
     # Of what goes with its link: an endpoint falls silent before its rules go, and what is in the way of something new goes before it.
     removed += [item for item in hanging if item.key not in wanted_keys and (is_host_end(item) or claim(item) in claims)]
-    return tuple(ordered(removed, added, claims, wanted_keys))
+    left = leaving((*hanging, *removed), have, want)
+    return tuple(ordered(removed, added, left, claims, wanted_keys))
 
 
-def ordered(removed: list[Item], added: list[Item], claims: set[tuple[object, ...]], new_keys: set[tuple[object, ...]]) -> Iterator[Step]:
-    """The steps of what goes and what comes, stage by stage. `claims`, `new_keys`: of what comes, where anything goes."""
+def ordered(
+    removed: list[Item], added: list[Item], left: Iterable[IPv4Address], claims: set[tuple[object, ...]], new_keys: set[tuple[object, ...]]
+) -> Iterator[Step]:
+    """The steps of what goes and what comes, stage by stage. `left`: addresses that go. `claims`, `new_keys`: of what comes, where anything goes."""
     going, coming = by_stage(removed), by_stage(added)
     # A replacement in place needs no removal; other replacements, and what cannot be beside what comes, go right before it.
     for stage in ("leases", "names", "endpoint up"):
@@ -136,6 +150,7 @@ def ordered(removed: list[Item], added: list[Item], claims: set[tuple[object, ..
     yield from map(Add, coming["rules"])
     yield from map(Add, coming["endpoint up"])
     yield from forgotten(going["rules"], coming["rules"])
+    yield from map(ForgetFrom, left)
     for stage in reversed(STAGES[: RANK["rules"]]):
         yield from (Remove(i) for i in reversed(going[stage]) if not claims or claim(i) not in claims)
     yield from (Remove(i) for i in going["names"] if i.key in new_keys and not changes_in_place(i, new_keys))
@@ -224,6 +239,20 @@ def link_of(setting: Sysctl) -> str:
 
 
 # -- flows
+
+
+def leaving(gone: Iterable[Item], have: Picture, want: Picture) -> list[IPv4Address]:
+    """The addresses, lowest first, that go from containers behind bridges: of others the host tracks no flows.
+
+    IPv4's alone: the kernel's filter is of no use for the others (host/conntrack.py), and a look at every flow of the host is no price for a stop.
+    """
+    addresses = [item for item in gone if isinstance(item, Address) and item.namespace and item.address.version == 4]
+    if not addresses:
+        return []
+    ends = {(item.namespace, item.peer) for item in have if isinstance(item, Veth)}
+    stay = {item.address.ip for item in want if isinstance(item, Address) and item.namespace}
+    found = {a.address.ip for a in addresses if (a.namespace, a.link) in ends} - stay
+    return sorted(ip for ip in found if isinstance(ip, IPv4Address))
 
 
 def forgotten(removed: Collection[Item], added: Collection[Item]) -> Iterator[Forget]:

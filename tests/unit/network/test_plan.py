@@ -128,6 +128,7 @@ def test_everything_goes_in_the_reverse_order() -> None:
         "remove v up",
         "remove inet published4_any { udp . 53 : 10.0.0.2 . 53 }",
         "forget flows to 53/udp translated to 10.0.0.2",
+        "forget flows from 10.0.0.2",
         "remove held port 0.0.0.0:53/udp",
         "remove veth v on br to eth0 in box",
         "remove bridge br",
