@@ -12,6 +12,7 @@ from ..containers.model import Container
 from ..errors import Failed, Invalid, NotFound
 from ..network import commands
 from ..network.model import Endpoint, EndpointWish, Network
+from ..network.options import unknown_endpoint_options
 from .bridgefilter import BridgeFilter
 from .core import Core, whole
 from .files import refresh, refresh_files
@@ -59,6 +60,9 @@ class Connecting:
             joined = dict(container.networks)
             if name in joined and not running:
                 return
+            # The API has no place for warnings here, in no version: docker shows none.
+            for sentence in unknown_endpoint_options(wish.driver_options):
+                log.warning("network connect %s %s: %s", name, container.name, sentence)
             wish = replace(wish, network=name, network_id=network.id if network else "")
             after = msgspec.structs.replace(container, networks=(*((n, w) for n, w in container.networks if n != name), (name, wish)))
             if not running or not container.sandbox_id or network is None:

@@ -43,6 +43,21 @@ def test_one_that_runs_in_anothers_network_joins_none(settled: World, tmp_path: 
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("status", ["running", "created"])
+def test_what_has_no_effect_is_told_in_the_log(
+    status: str, settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async with daemon(settled.copy(tmp_path / "world"), monkeypatch) as town:
+            name = "db" if status == "running" else "web"
+            assert town.container(name).state.status == status
+            await town.networking.connect("spare", name, EndpointWish(network="spare", driver_options={"nobody.knows": "it"}))
+            assert f"network connect spare {name}: option nobody.knows is not known to endpoints and has no effect" in caplog.text
+            town.check()
+
+    asyncio.run(work())
+
+
 def test_one_that_does_not_run_keeps_the_wish_which_has_no_effect(
     settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
