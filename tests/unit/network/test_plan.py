@@ -15,11 +15,12 @@ from sanbashi.network.picture import (
     Picture,
     Resolver,
     Route,
+    Sublink,
     Sysctl,
     Up,
     Veth,
 )
-from sanbashi.network.plan import plan
+from sanbashi.network.plan import ForgetFrom, plan
 
 BRIDGE = Bridge("br", "sanbashi:n")
 VETH = Veth("v", "sanbashi:n:e", "br", "box", "eth0", "02:00:00:00:00:01")
@@ -88,6 +89,18 @@ def test_a_pair_that_must_be_made_anew_gets_everything_back() -> None:
 def test_a_link_of_other_make_is_replaced_and_what_hung_on_it_comes_again() -> None:
     have = change(VETH, replace(VETH, mac="02:00:00:00:00:07"))
     assert [str(s) for s in plan(have, ALL)][:2] == ["add veth v on br to eth0 in box", "add sysctl net/ipv6/conf/eth0/disable_ipv6=1 in box"]
+
+
+def test_what_an_address_began_is_forgotten_where_it_goes_and_the_host_tracks_it() -> None:
+    def left(have: Picture, want: Picture) -> list[str]:
+        return [str(step) for step in plan(have, want) if isinstance(step, ForgetFrom)]
+
+    assert left(ALL, Picture()) == ["forget flows from 10.0.0.2"]
+    assert left(ALL, change(WORLD[6], Address("box", "eth0", ip_interface("10.0.0.3/24")))) == ["forget flows from 10.0.0.2"]
+    assert left(change(VETH, replace(VETH, mac="02:00:00:00:00:07")), ALL) == []  # the link is made anew, the address stays
+    assert left(change(WORLD[6], Address("box", "eth0", ip_interface("fd00::2/64"))), Picture()) == []
+    apart = Sublink("macvlan", "eth0", "box", "eth0", "sanbashi:n:e", "bridge")
+    assert left(Picture.of(apart if item == VETH else item for item in WORLD), Picture()) == []
 
 
 def test_an_element_of_other_data_goes_and_comes_in_one_stretch_and_its_flows_are_forgotten() -> None:
