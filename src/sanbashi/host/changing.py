@@ -139,8 +139,8 @@ class Change(Gathering):
         try:
             self.hands.conntrack.forget(self.flows, self.left)
         except OSError as error:
-            named = ", ".join(sorted({f"{f.port}/{f.protocol}" for f in self.flows}))
-            raise StepFailed(f"forget flows to {named}", errno=error.errno or 0, stderr=str(error)) from error
+            named = ", ".join((*sorted({f"to {f.port}/{f.protocol}" for f in self.flows}), *(f"from {address}" for address in self.left)))
+            raise StepFailed(f"forget flows {named}", errno=error.errno or 0, stderr=str(error)) from error
 
     # -- going
 
