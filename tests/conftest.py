@@ -52,10 +52,10 @@ def images(where: Machine) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def running(where: Machine, images: str, engine_kind: Kind) -> Iterator[Engine]:
-    """An engine with the three images pulled, for the tests of one file."""
+def running(request: pytest.FixtureRequest, where: Machine, images: str, engine_kind: Kind) -> Iterator[Engine]:
+    """An engine for the tests of one file, with busybox pulled and what the file names in IMAGES: the others take seconds to unpack and to remove."""
     with engine(where, engine_kind, options=[f"--registry-mirror={images}"]) as made:
-        made.pull("busybox:latest", "httpd:2.4", "ubuntu:latest")
+        made.pull("busybox:latest", *getattr(request.module, "IMAGES", ()))
         yield made
 
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
+from tests.images import RECIPES, build
 from tests.remains import containers_of, remove_groups, scratch_directory
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -439,7 +440,8 @@ def engine(where: Machine, kind: Kind = "sanbashi", **options: Any) -> Iterator[
 def registry(where: Machine, flavour: str = "recordings") -> Iterator[str]:
     """The test images served inside the machine, as tests.images serves them; gives the registry's URL."""
     # Built out here: the packages that they are made of come from a mirror, which the machine does not reach.
-    subprocess.run([sys.executable, "-m", "tests.images"], cwd=PROJECT, stdout=subprocess.DEVNULL, check=True)
+    for key in RECIPES:
+        build(key)
     process = where.popen(
         ["bash", "-c", f'echo $$ > {where.scratch}/registry; exec "$@"', "serve", sys.executable, "-m", "tests.images", "serve", flavour],
         stdin=subprocess.DEVNULL,

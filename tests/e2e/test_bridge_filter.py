@@ -18,7 +18,8 @@ def web(on: Engine) -> None:
     if not on.machine.path("/proc/sys/net/bridge").exists():
         pytest.skip("br_netfilter is not loaded")
     on.cli("network", "create", "--ipv6", "six", program=sanbashi_cli())
-    on.cli("run", "-d", "--name", "web", "--network", "six", "-p", "8080:80", "-p", "[::1]:8081:80", "httpd:2.4", program=sanbashi_cli())
+    serve = ("busybox", "sh", "-c", "echo It works! > /var/www/index.html; exec httpd -f -h /var/www")
+    on.cli("run", "-d", "--name", "web", "--network", "six", "-p", "8080:80", "-p", "[::1]:8081:80", *serve, program=sanbashi_cli())
 
 
 def check_ports(where: Machine, when: str) -> None:

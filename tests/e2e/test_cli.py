@@ -12,6 +12,7 @@ from tests.e2e.verbs import ROWS, SET_UP
 from tests.harness import Done, Engine, docker_clis, sanbashi_cli
 
 pytestmark = pytest.mark.root
+IMAGES = ("httpd:2.4", "ubuntu:latest")
 
 CLIS = {**{f"docker-{version}": path for path, version in docker_clis().items()}, "sanbashi": sanbashi_cli()}
 Run = Callable[..., Done]

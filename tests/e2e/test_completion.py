@@ -71,4 +71,4 @@ def test_verbs_flags_and_names(shell: Shell, clean: Engine) -> None:
     shell.completes("sanbashi run --network harb", "sanbashi run --network harbour")
     shell.completes("sanbashi inspect lightho", "sanbashi inspect lighthouse")
     shell.completes("sanbashi why lightho", "sanbashi why lighthouse")
-    shell.completes("sanbashi rmi httpd:2", "sanbashi rmi httpd:2.4")
+    shell.completes("sanbashi rmi busybox:la", "sanbashi rmi busybox:latest")

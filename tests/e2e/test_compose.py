@@ -19,7 +19,8 @@ PROJECT_FILE = """
 version: "2.4"
 services:
   web:
-    image: httpd:2.4
+    image: busybox
+    command: sh -c "echo It works! > /var/www/index.html; exec httpd -f -h /var/www"
     ports: ["8090:80"]
     volumes: ["kept:/data"]
   asks:

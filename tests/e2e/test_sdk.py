@@ -48,7 +48,7 @@ def test_life(sdk: Any) -> None:
 def test_networks_and_ports(sdk: Any) -> None:
     pool = docker.types.IPAMPool(subnet="10.78.0.0/24", gateway="10.78.0.254")
     network = sdk.networks.create("sdknet", ipam=docker.types.IPAMConfig(pool_configs=[pool]), labels={"a": "b"})
-    container = sdk.containers.run("httpd:2.4", name="sdkweb", detach=True, network="sdknet", ports={"80/tcp": ("127.0.0.1", None)})
+    container = sdk.containers.run("busybox", "sleep 100", name="sdkweb", detach=True, network="sdknet", ports={"80/tcp": ("127.0.0.1", None)})
     container.reload()
     assert container.attrs["NetworkSettings"]["Networks"]["sdknet"]["IPAddress"] == "10.78.0.1"
     (binding,) = container.ports["80/tcp"]

@@ -38,7 +38,8 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.waiting_utils import wait_for_logs
 
-with DockerContainer("httpd:2.4").with_exposed_ports(80) as web:
+serve = "sh -c 'echo It works! > /var/www/index.html; exec httpd -f -h /var/www'"
+with DockerContainer("busybox").with_command(serve).with_exposed_ports(80) as web:
     url = f"http://{web.get_container_host_ip()}:{web.get_exposed_port(80)}/"
     for _ in range(300):
         try:

@@ -16,6 +16,7 @@ import pytest
 from tests.harness import Engine
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+IMAGES = ("ubuntu:latest",)
 
 HOST, HOST6, NEIGHBOUR = "198.51.100.2", "2001:db8:51::2", "198.51.100.1"
 LOAD = Path(__file__).with_name("load.py")
