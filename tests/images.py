@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import urllib3
-from tests.rootfs import CACHE, VERSION, Blob, alone, layer
+from tests.rootfs import CACHE, Blob, alone, layer
 
+RECIPES_VERSION = "2"  # changes when a recipe does; the layers have a version of their own
 CREATED = "2024-01-01T00:00:00Z"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Flavour = Literal["recordings", "chapter"]
@@ -44,21 +45,21 @@ class Recipe:
     config: Mapping[str, Any]
 
 
-# The layers are those of tests/rootfs.py.
-WEB = {"Env": [PATH], "Cmd": ["apachectl", "-D", "FOREGROUND"], "ExposedPorts": {"80/tcp": {}}}
+# The layers are those of tests/rootfs.py. apachectl does not pass on SIGTERM: every stop would wait its ten seconds and then kill.
+WEB = {"Env": [PATH], "Cmd": ["apachectl", "-D", "FOREGROUND"], "ExposedPorts": {"80/tcp": {}}, "StopSignal": "SIGKILL"}
 SHELL = {"Env": [PATH], "Cmd": ["/bin/bash"]}
 RECIPES = {
     "busybox": Recipe("library/busybox:latest", ("busybox",), {"Env": [PATH], "Cmd": ["sh"]}),
     "httpd": Recipe("library/httpd:2.4", ("base", "apache"), WEB),
     "ubuntu": Recipe("library/ubuntu:latest", ("base", "tools"), SHELL),
-    "ubuntu-chapter": Recipe("library/ubuntu:latest", ("base",), SHELL),
+    "ubuntu-chapter": Recipe("library/ubuntu:latest", ("base", "apt"), SHELL),
 }
 
 
 def build(name: str) -> Path:
     """The archive of an image of RECIPES ("httpd:2.4" and "library/ubuntu" are understood), built first where it is missing."""
     key = name.removeprefix("library/").split(":")[0]
-    archive = CACHE / f"{key}-{VERSION}.tar"
+    archive = CACHE / f"{key}-{RECIPES_VERSION}.tar"
     if not archive.exists():
         with alone():
             if not archive.exists():
@@ -138,7 +139,7 @@ def running(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
 
 def stored(flavour: Flavour) -> Path:
     """A registry's storage with the images in it, filled once."""
-    storage = CACHE / f"registry-{flavour}-{VERSION}"
+    storage = CACHE / f"registry-{flavour}-{RECIPES_VERSION}"
     for key in RECIPES:
         build(key)
     if not storage.exists():

@@ -24,8 +24,10 @@ CACHE = Path(__file__).resolve().parent.parent / ".cache" / "images"
 VERSION = "1"  # changes when what is built changes
 PAGE = "<html><body><h1>It works!</h1></body></html>\n"
 
-# A layer is "base" (debootstrap), "busybox", or the packages installed on top of base.
+# A layer is "base" (debootstrap), "busybox", "apt" (one file), or the packages installed on top of base.
 PACKAGES = {"apache": ("apache2",), "tools": ("iproute2", "iputils-ping", "curl", "dnsutils")}
+# As in Docker's own images no translations are fetched; what a package merely recommends would be most of what an installation costs.
+APT = 'Acquire::Languages "none";\nAPT::Install-Recommends "false";\n'
 # What a package manager leaves behind and no image wants; the resolver's file is the engine's.
 FILES_LEFT_OUT = ("var/cache/apt/", "var/lib/apt/lists/", "var/log/", "etc/resolv.conf", "etc/hostname", "etc/.pwd.lock")
 TREES_LEFT_OUT = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "proc/", "sys/")
@@ -72,8 +74,8 @@ def layer(name: str) -> Blob:
     note = CACHE / f"layer-{name}-{VERSION}.json"
     if not note.exists():
         (CACHE / "blobs").mkdir(parents=True, exist_ok=True)
-        if name == "busybox":
-            note.write_text(json.dumps(vars(busybox_layer())))
+        if name in ("busybox", "apt"):
+            note.write_text(json.dumps(vars(busybox_layer() if name == "busybox" else apt_layer())))
         else:
             print("building the test images' base and its layers (once, about a minute)", file=sys.stderr)
             subprocess.run(
@@ -171,6 +173,15 @@ def busybox_layer() -> Blob:
         (root / "etc/shadow").write_text("root:*::0:::::\ndaemon:*::0:::::\nnobody:*::0:::::\n")
         (root / "etc/shadow").chmod(0o640)
         return write_layer(root)
+
+
+def apt_layer() -> Blob:
+    """What apt is told in an image in which it will be used."""
+    with tempfile.TemporaryDirectory() as scratch:
+        told = Path(scratch) / "etc/apt/apt.conf.d/image"
+        told.parent.mkdir(parents=True)
+        told.write_text(APT)
+        return write_layer(Path(scratch))
 
 
 def static_busybox(scratch: Path) -> Path:

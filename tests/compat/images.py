@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import tests.images
-from tests.images import PATH, Recipe, build, push, write_archive
-from tests.rootfs import CACHE, VERSION, Blob, alone, layer, write_layer
+from tests.images import PATH, RECIPES_VERSION, Recipe, build, push, write_archive
+from tests.rootfs import CACHE, Blob, alone, layer, write_layer
 
 SAYS = "\\nHello from Docker!\\nThis message shows that your installation appears to be working correctly.\\n"
 SHELL = {"Env": [PATH], "Cmd": ["/bin/sh"]}
@@ -47,7 +47,7 @@ def make() -> None:
     with alone():
         build("busybox")
         for key, recipe in EXTRA.items():
-            archive = CACHE / f"{key}-{VERSION}.tar"
+            archive = CACHE / f"{key}-{RECIPES_VERSION}.tar"
             if not archive.exists():
                 write_archive(key, [layer("busybox"), *(extra_layer(part) for part in recipe.layers[1:])], archive)
 

@@ -7,11 +7,12 @@ import io
 import json
 import re
 import tarfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.conformance.description import documented, faults, operations
-from tests.harness import Engine, Unix
+from tests.harness import Engine, Machine, Unix, machine
 
 pytestmark = pytest.mark.root
 
@@ -27,6 +28,13 @@ BODIES: dict[str, Any] = {
     "/auth": {"serveraddress": "registry.invalid"},
 }
 NO_BODY = ("GET", "HEAD", "DELETE")
+
+
+@pytest.fixture(scope="module")
+def where() -> Iterator[Machine]:
+    """A machine whose name server refuses at once: three operations ask for registries that are not there, and each would wait five seconds."""
+    with machine(resolv_conf="nameserver 127.0.0.1\n") as made:
+        yield made
 
 
 def ask(engine: Engine, method: str, target: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, str, bytes]:
