@@ -60,8 +60,8 @@ class Announcer:
         self.changed = threading.Condition()
         self.thread: threading.Thread | None = None
 
-    def announce(self, link: str, addresses: Iterable[IPAddress], plan: Announce) -> None:
-        """Announce addresses on a link of the calling thread's namespace, at once and again; OSError where the link is gone."""
+    def prepare(self, link: str, addresses: Iterable[IPAddress], plan: Announce) -> Due:
+        """What announces addresses on a link of the calling thread's namespace, at once and again; OSError where the link is gone."""
         times, milliseconds = plan
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
         try:
@@ -70,9 +70,10 @@ class Announcer:
         except OSError:
             sender.close()
             raise
-        self.take(Due(time.monotonic(), next(self.numbers), sender, frames, times, milliseconds / 1000))
+        return Due(time.monotonic(), next(self.numbers), sender, frames, times, milliseconds / 1000)
 
     def take(self, due: Due) -> None:
+        """Have it sent; not from within a container's namespace, where the thread that sends would stay."""
         with self.changed:
             heapq.heappush(self.waiting, due)
             if self.thread is None:

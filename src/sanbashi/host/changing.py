@@ -14,8 +14,10 @@ from typing import cast
 
 from ..containers.spec import OPEN
 from ..errors import StepFailed
+from ..network.model import IPAddress
 from ..network.picture import (
     Address,
+    Announce,
     Element,
     Forwarder,
     HeldPort,
@@ -122,13 +124,17 @@ class Change(Gathering):
             name = link.peer if isinstance(link, Veth) else link.name
             fresh = [a.address.ip for a in self.adding(Address) if (a.namespace, a.link) == (link.namespace, name)]
             if link.announce[0] and fresh:
-                with self.step(link, *GONE, errno.ENETDOWN), inside(self.hands.namespaces.path(link.namespace)):
-                    self.hands.announcer.announce(name, fresh, link.announce)
+                self.tell(link, link.namespace, name, fresh, link.announce)
         told = {(link.namespace, link.peer if isinstance(link, Veth) else link.name) for link in links}
         for late in self.adding(Address):
             if late.announce[0] and (late.namespace, late.link) not in told:
-                with self.step(late, *GONE, errno.ENETDOWN), inside(self.hands.namespaces.path(late.namespace)):
-                    self.hands.announcer.announce(late.link, [late.address.ip], late.announce)
+                self.tell(late, late.namespace, late.link, [late.address.ip], late.announce)
+
+    def tell(self, item: Item, namespace: str, link: str, addresses: Iterable[IPAddress], plan: Announce) -> None:
+        with self.step(item, *GONE, errno.ENETDOWN):
+            with inside(self.hands.namespaces.path(namespace)):
+                due = self.hands.announcer.prepare(link, addresses, plan)
+            self.hands.announcer.take(due)
 
     def lease(self) -> None:
         """Have the keeper ask for leases, now that the endpoints can talk."""

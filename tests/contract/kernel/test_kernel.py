@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,3 +201,16 @@ def test_steps_may_be_repeated_after_a_failure_in_the_middle(kernel: Any) -> Non
         assert different(kernel.observe(want), want) == []
         kernel.apply([Remove(s.item) for s in reversed(steps) if isinstance(s, Add)])
         assert kernel.observe(want) == NONE
+
+
+@forgiving
+def test_who_announces_is_in_no_containers_namespace(kernel: Any) -> None:
+    """He goes on for as long as others start: the first container's namespace would stay for all that time, be the container gone."""
+    net, box = network(), container(1)
+    veth = next(item for item in box if isinstance(item, Veth))
+    there(kernel, [*net, *(replace(item, announce=(2, 60_000)) if item is veth else item for item in box)])
+    announcing = kernel.real.announcer.thread
+    assert announcing is not None
+    home = kernel.place.do(Path("/proc/thread-self/ns/net").readlink)
+    assert Path(f"/proc/self/task/{announcing.native_id}/ns/net").readlink() == home
+    gone(kernel, [*box, *net])
