@@ -73,6 +73,7 @@ STRANGERS = (
     "flush map inet sanbashi published4_any",
     "flush chain inet sanbashi prerouting",
     "flush map inet sanbashi entering",
+    *["flush map inet sanbashi leaving"] * 4,
     "flush ruleset; add table inet others; add chain inet others input { type filter hook input priority 0; policy accept; }",
 )
 

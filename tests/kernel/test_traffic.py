@@ -210,7 +210,7 @@ def test_a_network_whose_policy_was_taken_away_is_closed(town: Town) -> None:
         assert town.mistakes(*asked) == []
         host.sh("nft 'add rule inet sanbashi forward oifname @bridges drop comment \"a network whose policy somebody took away\"'")
         assert town.mistakes(*closed) == []
-        host.sh("nft 'add rule inet sanbashi forward iifname @bridges accept'")
+        host.sh("nft 'add rule inet sanbashi forward iifname @outward accept'")
         words = "the sets went while this packet was judged"
         host.sh(f"nft 'add rule inet sanbashi forward meta mark and 0x08000000 != 0 drop comment \"{words}\"'")
         assert town.mistakes(*closed) == []

@@ -56,6 +56,7 @@ def network_elements(network: Network) -> Iterator[Element]:
         for address in addresses:
             yield inet(f"gateways{address.version}", bridge, address)
         return
+    yield inet("outward", bridge)
     for version, source in ((4, options.source4), (6, options.source6)):
         if version in versions and options.masquerade and options.mode(version) in TRANSLATED:
             yield inet(f"masquerade{version}", bridge)

@@ -12,6 +12,7 @@ INTERFACES: dict[tuple[str, str], tuple[int, ...]] = {
     ("inet", "bridges"): (0,),
     ("inet", "icc"): (0, 1),
     ("inet", "leaving"): (0,),
+    ("inet", "outward"): (0,),
     ("inet", "entering"): (0,),
     ("inet", "to_host"): (0,),
     ("inet", "masquerade4"): (0,),

@@ -39,6 +39,7 @@ def network(number: int = 1, *, mtu: int = 0) -> list[Item]:
         Route("", ip_network("::1/128"), bridge, metric=2048, kind="local", table="local"),
         Element("inet", "bridges", (bridge,)),
         Element("inet", "icc", (bridge, bridge)),
+        Element("inet", "outward", (bridge,)),
         Element("inet", "entering", (bridge,), ("goto into_nat",)),
         Element("inet", "masquerade4", (bridge,)),
         Element("inet", "masquerade6", (bridge,)),

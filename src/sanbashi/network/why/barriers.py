@@ -18,8 +18,8 @@ NEEDED = {
     Kind.SHARED: ("owned",),
     Kind.ROUTED: ("owned", "entering", "opened"),
     Kind.TRANSLATED: ("owned", "entering", "published"),
-    Kind.TO_HOST: ("owned", "gateways"),
-    Kind.OUT: ("owned", "masquerade"),
+    Kind.TO_HOST: ("owned", "gateways", "outward"),
+    Kind.OUT: ("owned", "masquerade", "outward"),
     Kind.FROM_HOST: ("owned",),
     Kind.FROM_OUTSIDE: ("owned", "entering", "published"),
     Kind.DIRECT: ("owned", "entering", "opened"),
@@ -125,7 +125,7 @@ def concerns(path: Path, item: Element) -> bool:
         return str(path.asked_port) in item.fields
     if item.set == "entering":
         return path.target_network is not None and path.target_network.bridge in item.fields
-    if item.set.startswith("masquerade"):
+    if item.set.startswith(("masquerade", "outward")):
         return path.source_network is not None and path.source_network.bridge in item.fields
     return True
 
