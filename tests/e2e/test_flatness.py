@@ -86,7 +86,11 @@ def test_a_start_costs_the_same(crowded: Engine) -> None:
     many = cost_of_one(crowded)
     assert few["nft_elements of a start"] > 10 and few["netlink_messages of a start"] > 5
     assert many == few
-    # They are copied for every program that is started. What threads and connections have open at the moment varies.
-    assert crowded.descriptors() < held + 50
+    # They are copied for every program that is started. What threads and connections have open at the moment varies, and each start has a socket
+    # for two seconds more, by which its addresses are announced.
+    until = time.monotonic() + 60
+    while crowded.descriptors() >= held + 50:
+        assert time.monotonic() < until, f"{crowded.descriptors()} descriptors with {MANY} containers, {held} with {FEW}"
+        time.sleep(0.1)
     # The end of a link that nobody waits for falls into either half of the measuring: a look and a deletion for each of the three removals at most.
     assert crowded.call("GET", "/sanbashi/counters")[1]["netlink_messages_later"] <= 6
