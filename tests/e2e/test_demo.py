@@ -64,8 +64,7 @@ def test_the_shell_beside_a_daemon_has_the_socket_where_the_documents_say_and_a_
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("cli", ["sanbashi", *docker_clis()])
 def test_the_whole_chapter_holds(cli: str) -> None:
-    """With ours and the first docker CLI what is installed from the mirror as well: what is fetched, and how, is the engine's, whoever typed it."""
-    process = demo("--cli", cli, *["--without-mirror"] * (cli in [*docker_clis()][1:]))
+    process = demo("--cli", cli)
     said, _ = process.communicate(timeout=880)
     lines = said.splitlines()
     crosses = [line for number, line in enumerate(lines) if any("✗" in near for near in lines[number : number + 12])]

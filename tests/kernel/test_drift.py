@@ -112,7 +112,7 @@ def test_flushes_under_load(clean: Engine, capsys: pytest.CaptureFixture[str]) -
             f"{seen['through']} of {seen['knocks']} knocks at an unpublished port let through"
         )
     assert seen["stream"]["error"] == "" and seen["stream"]["echoed"] > 5 * len(STRANGERS)
-    assert longest < 10.0  # far above what it takes: a machine may be busy, and what stays shut is told above
+    assert longest < 1.0
     assert seen["through"] == 0 and seen["knocks"] > 5 * len(STRANGERS)
     # Nothing left an internal network, and nothing bore the address that it has only inside.
     assert {word for word in seen["datagrams"] if not word.startswith("outward")} == set()
@@ -137,7 +137,7 @@ def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
 
     def answers() -> bool:
         ask = f"exec 3<>/dev/tcp/{HOST}/8080; echo hello >&3; head -1 <&3"
-        return engine.machine.outside.run(["timeout", "2", "bash", "-c", ask], check=False).stdout == "hello\n"
+        return engine.machine.outside.run(["timeout", "0.5", "bash", "-c", ask], check=False).stdout == "hello\n"
 
     until(answers)
     for stranger in (
@@ -158,7 +158,7 @@ def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
     ):
         engine.shell(stranger)
         time.sleep(0.1)
-        until(answers, what=stranger)
+        assert until(answers, what=stranger) < 2.0, stranger
         until(lambda: engine.shell(f"ip link show {bridge} && ip link show {veth}", check=False).exit == 0, what=f"the names after {stranger}")
     # Of a bridge that has been made anew meanwhile, and of the default network's; then of the host's own, which is named and left as it is.
     for stranger in (f"sysctl -qw net.ipv4.conf.{bridge}.route_localnet=0", "sysctl -qw net.ipv4.conf.docker0.route_localnet=0"):
@@ -171,8 +171,7 @@ def test_links_and_forwarding_are_put_back(clean: Engine) -> None:
     [warning] = engine.call("GET", "/info")[1]["Warnings"]
     assert warning.startswith("IPv4 forwarding of eth0 is off: ")
     engine.shell(warning.rpartition(": ")[2])
-    until(answers)
-    assert not engine.call("GET", "/info")[1]["Warnings"]
+    assert answers() and not engine.call("GET", "/info")[1]["Warnings"]
     causes = [r["Cause"] for r in engine.call("GET", "/sanbashi/firewall")[1]["LatestRepairs"]]
     assert "somebody turned forwarding off" in causes and f"somebody changed {veth}" in causes
     assert f"somebody renamed {veth}" in causes and f"somebody renamed {bridge}" in causes

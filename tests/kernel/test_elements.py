@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from ipaddress import ip_address
 
 import pytest
@@ -73,6 +74,34 @@ def test_a_thousand_elements_are_looked_up() -> None:
     there, left = on_thread(look)
     assert there == set(wanted)
     assert left == set(wanted[500:])
+
+
+@pytest.mark.root
+def test_what_is_there_is_told_while_others_change_the_rules() -> None:
+    """The kernel breaks off what it tells when a transaction comes in between: EINTR, which the library passes on where it looks elements up."""
+    wanted = [Element("inet", "published4_any", ("tcp", str(n + 1)), ("172.17.0.2", "80")) for n in range(64)]
+
+    def look() -> tuple[set[frozenset[Element]], int]:
+        enter_new()
+        ended, changes = threading.Event(), [0]
+        with Nft(Counts()) as nft, Transactions(nft.tables) as transactions:
+            nft.load_tables(wanted)
+
+            def change() -> None:
+                while not ended.wait(0.002):
+                    assert transactions.carry_out((), [BRIDGE]) and transactions.carry_out([BRIDGE], ())
+                    changes[0] += 2
+
+            changing = threading.Thread(target=change)
+            changing.start()
+            try:
+                return {frozenset(nft.present(wanted)) for _ in range(300)}, changes[0]
+            finally:
+                ended.set()
+                changing.join()
+
+    seen, changes = on_thread(look)
+    assert seen == {frozenset(wanted)} and changes > 100
 
 
 @pytest.mark.root

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..network.why.stage import Answer, Stage
+if TYPE_CHECKING:
+    from ..network.why.stage import Answer, Stage
 
 
 def why_json(answer: Answer) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import TYPE_CHECKING, Any
 
 from . import info
 from .answers import Answers
@@ -28,7 +29,9 @@ from .streams import Streams
 from .updating import Updating
 from .usages import Usages
 from .volumes import Volumes
-from .why import Why
+
+if TYPE_CHECKING:
+    from .why import Why
 
 COUNTED = ("netlink_messages", "nft_elements", "nft_transactions", "files_read")
 
@@ -57,7 +60,6 @@ class Engine:
         self.pruning = Pruning(core, self.networking, self.volumes, self.lifecycle)
         self.rewiring = Rewiring(core, self.networking)
         self.linking = Linking(core, self.networking)
-        self.why = Why(core, self.networking)
         self.reconcile = Reconcile(core, self.networking, self.lifecycle, process)
         # containers
         self.find_container = core.find_container
@@ -136,6 +138,13 @@ class Engine:
     def version(self) -> dict[str, Any]:
         """`GET /version`."""
         return info.version(self.core)
+
+    @functools.cached_property
+    def why(self) -> Why:
+        """Who answers why one does not reach another; read in when first asked, for few ask and every start of the daemon would wait 40 ms for it."""
+        from .why import Why
+
+        return Why(self.core, self.networking)
 
     async def firewall(self) -> dict[str, Any]:
         """What stands in our tables, set by set, what others do to what we forward, and what was mended."""

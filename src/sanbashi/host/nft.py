@@ -17,7 +17,11 @@ from .libnftables import LIBRARY_LOCK, keep_low, library, new_context, port_of
 FAMILIES = ("inet", "bridge")
 FIXED = Path(__file__).with_name("table.nft")
 ACCEPTED_MARK = "# --bridge-accept-fwmark: its rule stands here"
-NUMBERS_OF_ERRORS = {"No such file or directory": 2, "File exists": 17, "Device or resource busy": 16, "Operation not permitted": 1}
+INTERRUPTED, ATTEMPTS = 4, 100  # EINTR: somebody's transaction came into a look
+NUMBERS_OF_ERRORS = {
+    "No such file or directory": 2, "File exists": 17, "Device or resource busy": 16, "Operation not permitted": 1,
+    "Interrupted system call": INTERRUPTED,
+}  # fmt: skip
 TERSE = 1 << 11  # NFT_CTX_OUTPUT_TERSE: without the elements
 DYNAMIC = frozenset({"admitted4", "admitted6"})  # filled by packets, not by us
 # libnftables writes a look-up into 8 KB of its stack without looking where they end (1.0.6): some 200 keys, and the process is gone.
@@ -93,6 +97,17 @@ class Nft:
 
     def run(self, text: str, *, flags: int = 0) -> str:
         """Carry out commands as one transaction and return what they print; NftError where anything is refused, then nothing is done."""
+        for _ in range(ATTEMPTS):
+            try:
+                return self.run_once(text, flags)
+            except NftError as error:
+                # A transaction came in while the kernel told what is there. The library asks again for what it reads by itself, not for a `get`.
+                if error.errno != INTERRUPTED:
+                    raise
+        return self.run_once(text, flags)
+
+    def run_once(self, text: str, flags: int) -> str:
+        """The same, without asking again."""
         lib = library()
         with LIBRARY_LOCK:
             lib.nft_ctx_output_set_flags(self.context, flags)

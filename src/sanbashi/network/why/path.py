@@ -122,24 +122,24 @@ def between(base: Path, source: Party, target: Party) -> Path:
             if come.network_id == go.network_id and (reached := address_of(go, version)) is not None:
                 return with_(base, Kind.SHARED, come=come, go=go, address=reached, origin=address_of(come, version))
     for go in wanted:
-        for come in source.endpoints:
-            version = address.version if address is not None else common(come, go)
-            if (reached := address_of(go, version)) is not None and (origin := address_of(come, version)) is not None:
-                return with_(base, Kind.ROUTED, come=way_out(source, version) or come, go=go, address=reached, origin=origin)
+        for version in (address.version,) if address is not None else (4, 6):
+            way, reached = way_out(source, version), address_of(go, version)
+            if way is not None and reached is not None:
+                return with_(base, Kind.ROUTED, come=way, go=go, address=reached, origin=address_of(way, version))
     return base
 
 
 def way_out(source: Party, version: int) -> Endpoint | None:
-    """The endpoint by which a container's packets of a family leave for elsewhere."""
+    """The endpoint by which a container's packets of a family leave for elsewhere: with a gateway, else whichever there is."""
     ordered = [e for e in source.endpoints if address_of(e, version) is not None]
-    return next((e for e in ordered if (e.gateway4 if version == 4 else e.gateway6) is not None), None)
+    return next((e for e in ordered if (e.gateway4 if version == 4 else e.gateway6) is not None), ordered[0] if ordered else None)
 
 
 def to_host(base: Path, source: Party) -> Path:
     """To an address of the host: translated where the port is published there."""
     address = base.question.address
     version = address.version if address is not None else 4
-    come = way_out(source, version) or next((e for e in source.endpoints if address_of(e, version) is not None), None)
+    come = way_out(source, version)
     if come is None:
         return base
     if address is None:
@@ -184,7 +184,7 @@ def outwards(base: Path, source: Party) -> Path:
     """To an address that is nobody's here."""
     address = base.question.address
     version = address.version if address is not None else 4
-    come = way_out(source, version) or next((e for e in source.endpoints if address_of(e, version) is not None), None)
+    come = way_out(source, version)
     if come is None:
         return base
     return with_(base, Kind.OUT, come=come, address=address, origin=address_of(come, version))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from ..firewall import bridge_addresses, field
 from ..model import Endpoint, Network
@@ -20,7 +20,7 @@ from .stage import Stage, ok, skipped, stop, unknown, warn
 
 def policy(path: Path, facts: Facts) -> Iterator[Stage]:
     """The stage of the networks on this way; a rule of the administrator's that marks packets takes the certainty from what would stop them."""
-    for stage in stages(path):
+    for stage in (stage for part in PARTS.get(path.kind, ()) for stage in part(path)):
         if stage.code in (Code.NETWORK_ISOLATED, Code.INTERNAL_NETWORK, Code.PORT_NOT_PUBLISHED) and admits_by_mark(facts.tables):
             yield unknown(
                 stage.stage,
@@ -33,26 +33,6 @@ def policy(path: Path, facts: Facts) -> Iterator[Stage]:
             )
         else:
             yield stage
-
-
-def stages(path: Path) -> Iterator[Stage]:
-    if path.kind is Kind.SHARED:
-        yield from shared(path)
-    elif path.kind is Kind.ROUTED:
-        yield from leaving(path)
-        yield from routed(path)
-    elif path.kind is Kind.TRANSLATED:
-        yield from published(path)
-        yield from leaving(path)
-    elif path.kind is Kind.TO_HOST:
-        yield from to_host(path)
-    elif path.kind is Kind.OUT:
-        yield from leaving(path)
-        yield from masqueraded(path)
-    elif path.kind is Kind.FROM_HOST:
-        yield from from_host(path)
-    elif path.kind in (Kind.FROM_OUTSIDE, Kind.DIRECT):
-        yield from published(path)
 
 
 def ends(path: Path) -> tuple[Network, Network, Endpoint, Endpoint]:
@@ -218,3 +198,15 @@ def masqueraded(path: Path) -> Iterator[Stage]:
         yield warn("network", Code.NO_MASQUERADE, sentence, object=network.name, fix=f"sanbashi network update --masquerade=true {network.name}")
     elif not network.internal:
         yield ok("network", f"what leaves network {network.name} bears the host's address", object=network.name, model="masquerade")
+
+
+PARTS: Mapping[Kind, tuple[Callable[[Path], Iterator[Stage]], ...]] = {
+    Kind.SHARED: (shared,),
+    Kind.ROUTED: (leaving, routed),
+    Kind.TRANSLATED: (published, leaving),
+    Kind.TO_HOST: (to_host,),
+    Kind.OUT: (leaving, masqueraded),
+    Kind.FROM_HOST: (from_host,),
+    Kind.FROM_OUTSIDE: (published,),
+    Kind.DIRECT: (published,),
+}
