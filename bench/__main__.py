@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +24,49 @@ from .table import cell, changes_table, figures_table, found_in, goals_table
 from .work import FULL, QUICK, Row, Size, Work, run
 from .works import ALL
 from .works.crowd import SCALE, scale_goals
-from .world import World, machine_words, tool_versions, version, world
+from .world import Hung, World, machine_words, tool_versions, version, world
 
 RESULTS = Path(__file__).with_name("results")
 
 
-def measured(works: Sequence[Work], here: World, size: Size, quick: bool) -> list[dict[str, Any]]:
-    """Every row of these works, as it goes into the file."""
-    rows: list[dict[str, Any]] = []
-    for work in works:
+@dataclass
+class Results:
+    """What a run has found: rows as they go into the file, the engines' versions by name, and which peer hung where."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    hung: dict[str, str] = field(default_factory=dict)
+
+    def add(self, work: Work, here: World, size: Size, quick: bool) -> None:
+        """Do a work, and keep its rows when all of them are there."""
         began = time.monotonic()
         known = {row.title: row for row in work.rows(size)}
         for title, figures in run(work, here, size, quick=quick).items():
             row = known.get(title) or Row(title)
-            rows.append({"title": title, "unit": row.unit, "more": row.more, "plot": row.plot, "x": row.x, "figures": figures})
+            self.rows.append({"title": title, "unit": row.unit, "more": row.more, "plot": row.plot, "x": row.x, "figures": figures})
             print(f"{title}: " + ", ".join(f"{name} {cell(f)}" for name, f in figures.items()), file=sys.stderr)
         print(f"--- {work.name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return rows
 
 
-def versions(here: World) -> list[str]:
-    """Of the engines that took part, and of the tools."""
-    return [*(version(peer) for peer in here.known.values()), *tool_versions()]
+def measured(works: Sequence[Work], size: Size, quick: bool) -> Results:
+    """Every row of these works. Where a peer hangs, its work is done anew among new engines, once, and the table says so; ours must not."""
+    results = Results()
+    rest = list(works)
+    while rest:
+        with world() as here:
+            try:
+                while rest:
+                    results.add(rest[0], here, size, quick)
+                    del rest[0]
+                results.versions |= {name: version(peer) for name, peer in here.known.items()}
+            except Hung as hung:
+                if hung.peer.name.startswith("ours") or rest[0].name in results.hung:
+                    raise
+                results.hung[rest[0].name] = str(hung)
+                print(f"--- {rest[0].name}, anew: {hung}", file=sys.stderr, flush=True)
+                if hung.peer.daemon is not None:
+                    hung.peer.daemon.kill()
+    return results
 
 
 def complete(goals: Sequence[Goal], rows: Sequence[dict[str, Any]]) -> list[Goal]:
@@ -71,9 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not works:
         parser.error(f"no work is called so; there are: {', '.join(work.name for work in (*ALL, *SCALE))}")
     began = time.monotonic()
-    with world() as here:
-        rows = measured(works, here, size, options.quick)
-        said = versions(here)
+    results = measured(works, size, options.quick)
+    rows, said = results.rows, [*results.versions.values(), *tool_versions()]
     wanted = scale_goals(size) if options.scale else ratios(size)
     goals = complete(wanted, rows)
     if not options.only and len(goals) < len(wanted):
@@ -81,11 +102,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     when = datetime.datetime.now(datetime.UTC)
     took = f"{(time.monotonic() - began) / 60:.0f} minutes"
     foot = f"{when:%Y-%m-%d}, {took}; {machine_words()}; {', '.join(said)}. Medians, lowest and highest in brackets."
-    text = "\n\n".join([foot, goals_table(goals, found_in(rows)), figures_table(rows)])
+    anew = [f"Done anew: {name}, for {why}." for name, why in results.hung.items()]
+    text = "\n\n".join([foot, *anew, goals_table(goals, found_in(rows)), figures_table(rows)])
     print(text)
     file = Path(options.json) if options.json else RESULTS / f"{when:%Y%m%dT%H%M%S}{'-scale' * options.scale}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    given = {"machine": machine_words(), "versions": said, "time": when.isoformat(), "quick": options.quick, "scale": options.scale, "rows": rows}
+    given = {
+        "machine": machine_words(),
+        "versions": said,
+        "hung": results.hung,
+        "time": when.isoformat(),
+        "quick": options.quick,
+        "scale": options.scale,
+        "rows": rows,
+    }
     file.write_text(json.dumps(given, indent=1))
     print(f"\nThe figures are in {file}; a later run is held against them by --against {file}")
     if options.page:

@@ -35,6 +35,7 @@ network_backend = "netavark"
 # crun refuses hybrid control groups; podman starts it by itself, so its whole machine has to be without the empty v2 hierarchy.
 NO_UNIFIED = "if [ -d /sys/fs/cgroup/unified ]; then umount -l /sys/fs/cgroup/unified; fi"
 PROGRAMS = ("dockerd", "podman", "crun", "runc", "dnsperf", "dnsmasq", "wrk", "iperf3", "docker-registry")
+PATIENCE = 180  # seconds: the longest that is asked of anybody, 500 ports of Docker's, takes 30
 RESOLV_CONF = "nameserver 198.51.100.1\n"  # the neighbouring host; the names' rows serve there
 
 
@@ -59,8 +60,12 @@ class Peer:
         """Remove containers at once."""
         self.run(*self.removal, *names)
 
-    def run(self, *words: str, check: bool = True, timeout: float = 900) -> Done:
-        return self.where.run([*self.cli, *words], check=check, timeout=timeout, environment=self.variables)
+    def run(self, *words: str, check: bool = True) -> Done:
+        """One command of its CLI to the end; Hung where it has none."""
+        try:
+            return self.where.run([*self.cli, *words], check=check, timeout=PATIENCE, environment=self.variables)
+        except subprocess.TimeoutExpired as late:
+            raise Hung(self, " ".join(words)) from late
 
     def start(self, name: str, *flags: str, command: Sequence[str] = ("busybox", "sleep", "100000")) -> str:
         """`run -d`; the container's id."""
@@ -71,9 +76,12 @@ class Peer:
         return self.run("inspect", "-f", "{{.State.Pid}}", name).stdout.strip()
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One request of the API that must succeed."""
+        """One request of the API that must succeed; Hung where no answer comes."""
         assert self.daemon is not None, f"{self.name} has no daemon"
-        status, said = self.daemon.call(method, path, body, timeout=600)
+        try:
+            status, said = self.daemon.call(method, path, body, timeout=PATIENCE)
+        except TimeoutError as late:
+            raise Hung(self, f"{method} {path}") from late
         assert status < 400, said
         return said
 
@@ -91,6 +99,14 @@ class Peer:
         for image in images:
             if not self.run("images", "-q", {"httpd": "httpd:2.4"}.get(image, image)).stdout.strip():
                 self.run("load", "-i", str(build(image)))
+
+
+class Hung(Exception):
+    """An engine has not answered in PATIENCE seconds."""
+
+    def __init__(self, peer: Peer, asked: str) -> None:
+        super().__init__(f"{peer.name} did not answer within {PATIENCE} s: {asked}")
+        self.peer = peer
 
 
 class World:
@@ -189,9 +205,15 @@ def podman(stack: contextlib.ExitStack) -> Peer:
     cli = ("podman", f"--root={root}/data", "--runroot=/run/podman", "--storage-driver=overlay", f"--network-config-dir={root}/networks")
     # Its forced removal waits ten seconds for a process that does not listen to SIGTERM; the others' kills at once.
     peer = Peer("podman", where, cli, {"CONTAINERS_CONF": str(conf)}, removal=("rm", "-f", "-t", "0"))
-    stack.callback(peer.clear)
+    stack.callback(cleared, peer)
     peer.load("busybox")
     return peer
+
+
+def cleared(peer: Peer) -> None:
+    """Remove what a peer without a daemon has; if it hangs, all of it goes with its machine."""
+    with contextlib.suppress(Hung):
+        peer.clear()
 
 
 def version(peer: Peer) -> str:

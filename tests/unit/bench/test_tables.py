@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from bench.__main__ import measured
 from bench.goals import Goal, ratios
 from bench.page import write_page
 from bench.plots import Plot, draw, drawn, label_places, ticks
@@ -14,6 +16,7 @@ from bench.table import cell, changes_table, figure, goals_table
 from bench.work import FULL, QUICK, Row, Size, Work, run
 from bench.works import ALL
 from bench.works.crowd import SCALE, scale_goals
+from bench.world import Hung, Peer
 
 RATIO = Goal("start: ours / Docker", ("start", "ours"), 0.4, ("start", "docker"))
 FOUND = {"start": {"ours": [30.0, 40.0, 50.0], "docker": [100.0, 100.0, 200.0]}}
@@ -98,6 +101,48 @@ def test_a_row_without_a_figure_is_an_error() -> None:
     work = Work("w", lambda size: (Row("promised"),), lambda world, size: Prepared(), (1, 1))  # type: ignore[arg-type, return-value]
     with pytest.raises(RuntimeError, match="w gave no figure for: promised"):
         run(work, None, QUICK, quick=True)  # type: ignore[arg-type]
+
+
+class Counted:
+    """A world that counts how often it was made."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        self.known: dict[str, Peer] = {}
+
+    def __enter__(self) -> Counted:
+        Counted.made += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def hanging(peer: str, times: int) -> Work:
+    """A work in which a peer hangs so many times."""
+    left = [times]
+
+    def turn() -> dict[str, float]:
+        if left[0]:
+            left[0] -= 1
+            raise Hung(Peer(peer, None, ()), "start")  # type: ignore[arg-type]
+        return {"row": 1.0}
+
+    return Work("w", lambda size: (Row("row"),), lambda world, size: contextlib.nullcontext({peer: turn}), (1, 1))
+
+
+def test_a_work_in_which_a_peer_hangs_is_done_anew_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.__main__.world", Counted)
+    Counted.made = 0
+    results = measured([hanging("docker", 1), hanging("docker", 0)], QUICK, quick=True)
+    assert [row["figures"] for row in results.rows] == [{"docker": [1.0]}] * 2
+    assert results.hung == {"w": "docker did not answer within 180 s: start"}
+    assert Counted.made == 2
+    with pytest.raises(Hung):
+        measured([hanging("docker", 2)], QUICK, quick=True)
+    with pytest.raises(Hung):
+        measured([hanging("ours, docker CLI", 1)], QUICK, quick=True)
 
 
 @pytest.mark.parametrize(("most", "wanted"), [(10, [0, 2, 4, 6, 8, 10]), (987, [0, 200, 400, 600, 800, 1000]), (0, [0, 0.2, 0.4, 0.6, 0.8, 1.0])])
