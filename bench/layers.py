@@ -109,7 +109,8 @@ def registry(where: Machine, megabytes: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until told to end, by SIGINT; what a shell starts in the background inherits that signal as ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     storage = stored(int(sys.argv[1]))
     with serve(empty=True, extra={"storage": {"filesystem": {"rootdirectory": str(storage)}}}) as url, contextlib.suppress(KeyboardInterrupt):
         print(url, flush=True)

@@ -16,6 +16,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -225,6 +226,7 @@ def member(archive: tarfile.TarFile, name: str) -> Any:
 def main(arguments: Sequence[str]) -> int:
     """The command line; see the module's docstring."""
     if arguments and arguments[0] == "serve":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background inherits it as ignored
         chosen: Flavour = "chapter" if "chapter" in arguments else "recordings"
         with serve(flavour=chosen, port=next((int(a) for a in arguments if a.isdigit()), 0)) as url, contextlib.suppress(KeyboardInterrupt):
             print(url, flush=True)
