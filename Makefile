@@ -24,7 +24,7 @@ check:  ## the quick ring: format, lint, types, house, unit tests and golden fil
 	@ruff format --check src tests demo bench
 	@ruff check src tests demo bench
 	@mypy
-	@$(PYTEST) tests/test_house.py tests/unit tests/golden
+	@$(PYTEST) tests/test_house.py tests/test_docs.py tests/unit tests/golden
 
 fix:  ## format, and mend what the linter can mend
 	@ruff check --fix src tests demo bench

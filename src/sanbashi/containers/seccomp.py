@@ -2,7 +2,7 @@
 
 The default allows what it lists and answers EPERM to the rest. The lists are arranged here by what the calls are for; which of them Docker
 allows is a matter of its documentation ("Seccomp security profiles for Docker"), of experiment, and of Debian's seccomp.json
-(containers/common, Apache-2.0), which was read beside them; see docs/decisions/0021.
+(containers/common, Apache-2.0), which was read beside them; see docs/decisions/0014.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Running something in a container that runs: `conmon --exec`, which has the runtime join the container and tells the end.
 
 runc keeps its own process for as long as anybody holds the exec's pipes, and crun's does not follow a terminal's size; conmon does both
-right for either, answers on the same attach socket as for containers (hub.py) and costs 4 ms. See docs/decisions/0020.
+right for either, answers on the same attach socket as for containers (hub.py) and costs 4 ms. See docs/decisions/0013.
 """
 
 from __future__ import annotations
