@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOM = 1 << 16
@@ -39,18 +41,29 @@ def processes(proc: str) -> list[str]:
     return [name for name in os.listdir(proc) if name.isdecimal()]  # noqa: PTH208 - as above
 
 
-def opened(inodes: set[int]) -> dict[int, tuple[int, int]]:
-    """The first process that has each of these sockets open and its number for it, as far as /proc shows them."""
+def opened(inodes: set[int], among: Iterable[int | str] | None = None) -> dict[int, tuple[int, int]]:
+    """The first process that has each of these sockets open and its number for it, as far as /proc shows them; of all processes, or of some."""
     links = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[int, tuple[int, int]] = {}
-    for process in processes("/proc"):
+    for process in processes("/proc") if among is None else among:
         if len(found) == len(links):
             break
         folder = f"/proc/{process}/fd"
         with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
             for descriptor in os.listdir(folder):  # noqa: PTH208 - as above
-                with contextlib.suppress(FileNotFoundError):
-                    inode = links.get(os.readlink(f"{folder}/{descriptor}"))  # noqa: PTH115 - as above
-                    if inode is not None:
-                        found.setdefault(inode, (int(process), int(descriptor)))
+                inode = links.get(leads_to(f"{folder}/{descriptor}"))
+                if inode is not None:
+                    found.setdefault(inode, (int(process), int(descriptor)))
     return found
+
+
+def leads_to(link: str) -> str:
+    """Where a link of /proc leads; "" where it has gone, or where that is a path too long to be told, as anybody's files may have."""
+    try:
+        return os.readlink(link)  # noqa: PTH115 - as above
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return ""
+        raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from collections.abc import Collection, Iterator
@@ -37,28 +36,13 @@ def listening(netlink: Netlink, protocol: str, port: int) -> dict[int, Listener]
 
 def named(found: dict[int, Listener], processes: Collection[int] | None) -> tuple[Listener, ...]:
     """The same with the process of each, where it is one of these; None: of all that /proc shows."""
-    held = {inode: pid for inode, (pid, _) in opened(set(found)).items()} if processes is None else holders(set(found), processes)
+    held = {inode: pid for inode, (pid, _) in opened(set(found), None if processes is None else sorted(processes)).items()}
     return tuple(
         Listener(
             address=one.address, only6=one.only6, process=f"{text(f'/proc/{held[inode]}/comm').strip()}, pid {held[inode]}" if inode in held else ""
         )
         for inode, one in found.items()
     )
-
-
-def holders(inodes: set[int], processes: Collection[int]) -> dict[int, int]:
-    """The first of these processes that has each socket open."""
-    links = {f"socket:[{inode}]": inode for inode in inodes}
-    found: dict[int, int] = {}
-    for process in sorted(processes):
-        folder = f"/proc/{process}/fd"
-        with contextlib.suppress(OSError):
-            for descriptor in os.listdir(folder):  # noqa: PTH208 - numbers, not paths
-                with contextlib.suppress(OSError):
-                    inode = links.get(os.readlink(f"{folder}/{descriptor}"))  # noqa: PTH115 - as above
-                    if inode is not None:
-                        found.setdefault(inode, process)
-    return found
 
 
 def processes_of(container_id: str, pid: int) -> set[int]:
