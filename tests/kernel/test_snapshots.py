@@ -15,9 +15,10 @@ from typing import TypeVar
 import pytest
 
 from sanbashi.errors import Failed, StepFailed
+from sanbashi.host.differences import Kind
 from sanbashi.host.layers import Layers, Note
 from sanbashi.host.mounts import mount
-from sanbashi.host.snapshots import Kind, Snapshots
+from sanbashi.host.snapshots import Snapshots
 
 pytestmark = pytest.mark.root
 
@@ -230,7 +231,7 @@ def test_one_first_layer_for_all_containers_of_an_image(root: Path) -> None:
     layers = [add_layer(snapshots.layers, {"etc/a": b"a"})]
     for number in range(3):
         snapshots.create(f"{number}" * 64, layers)
-    assert len(list(snapshots.initial.iterdir())) == 1
+    assert len(list(snapshots.initial.root.iterdir())) == 1
 
 
 def test_links_of_layers_that_begin_alike(root: Path) -> None:
@@ -270,7 +271,7 @@ def test_what_a_death_half_way_has_left_is_swept(root: Path) -> None:
     assert sorted(p.name for p in (root / "layers").iterdir()) == sorted([kept.removeprefix("sha256:"), "i", "l", "tmp"])
     assert not list((root / "layers/tmp").iterdir())
     assert len(list((root / "layers/l").iterdir())) == 1
-    assert len(list(snapshots.initial.iterdir())) == 1
+    assert len(list(snapshots.initial.root.iterdir())) == 1
 
 
 def test_two_who_bring_the_same_layer(root: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from ..containers.model import Container, MountPoint
 from ..errors import Conflict, Forbidden, Invalid
+from ..host.differences import PathChange
 from ..host.extracting import Extraction, extract
 from ..host.inside import O_PATH_DIRECTORY, Bind, Inside, inside_container
 from ..host.looking import PathStat, pack_path, refusal, stat_path
@@ -22,7 +23,6 @@ from ..host.packing import gathered, pack
 from ..host.registry import Stopped
 from ..host.room import in_room
 from ..host.rootfs import find_user
-from ..host.snapshots import PathChange
 from .core import Core
 from .feed import Feed
 from .process import FILES

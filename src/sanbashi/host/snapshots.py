@@ -7,59 +7,26 @@ import logging
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 
 import msgspec
 
 from ..containers.model import MountPoint
 from ..errors import Failed, SanbashiError, StepFailed
-from ..images.layers import chain_ids
 from . import stranded
 from .deleting import delete
+from .differences import PathChange, bytes_below, changes
+from .initial import InitialLayers, copy_stat, drafting
 from .layers import Layers
 from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, clone_mount, is_mounted, unmount
 from .overlay import mount_images, mount_overlay, unmount_images
-from .unpack import OPAQUE
 
 log = logging.getLogger("sanbashi.host")
 
-# What every container finds though its image may lack it: mount points and the file that says "in a container". A link's target, or its kind.
-INITIAL = {
-    "proc": "dir",
-    "sys": "dir",
-    "dev/pts": "dir",
-    "dev/shm": "dir",
-    "dev/console": "file",
-    "etc/hosts": "file",
-    "etc/hostname": "file",
-    "etc/resolv.conf": "file",
-    "etc/mtab": "/proc/mounts",
-    ".dockerenv": "file",
-}
-
-
 SNAPSHOTS = "snapshots"  # of the data root
 VOLATILE_MARK = "work/work/incompat"  # of the kernel's, in a snapshot's folder
-
-
-class Kind(IntEnum):
-    """How a path differs from the image, with the API's numbers."""
-
-    MODIFIED = 0
-    ADDED = 1
-    DELETED = 2
-
-
-@dataclass(frozen=True, slots=True)
-class PathChange:
-    """One line of `diff`."""
-
-    kind: Kind
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +47,8 @@ class Snapshots:
         self.root = data_root / SNAPSHOTS
         self.alone = self.volatile = True
         self.layers = Layers(data_root / "layers")
-        self.initial = self.layers.root / "i"
-        for directory in (self.root, self.initial):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o710)
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o710)
+        self.initial = InitialLayers(self.layers)
 
     def path(self, container_id: str) -> Path:
         """The root directory of the container, where `mount` mounts it."""
@@ -92,7 +58,7 @@ class Snapshots:
         """Make the writable directory of a container over the layers (diff ids, lowest first); Failed where one is missing."""
         for diff_id in layers:
             self.layers.check(diff_id)
-        first = self.first_layer(tuple(layers))
+        first = self.initial.of(layers)
         draft = self.root / f".new-{secrets.token_hex(8)}"
         with drafting(draft):
             for name in ("upper", "work", "merged"):
@@ -111,7 +77,7 @@ class Snapshots:
         if is_mounted(merged):
             return merged
         layers = self.layers_of(container_id)
-        lower = [f"i/{self.first_layer(layers).name}", *(self.layers.link(diff_id) for diff_id in reversed(layers))]
+        lower = [f"i/{self.initial.of(layers).name}", *(self.layers.link(diff_id) for diff_id in reversed(layers))]
         own = f"../snapshots/{container_id}"
         above = f"upperdir={own}/upper,workdir={own}/work"
         mark = self.root / container_id / VOLATILE_MARK
@@ -191,52 +157,35 @@ class Snapshots:
     def directories(self, container_id: str) -> Directories:
         """Where the container's file system lies, the first layer and the topmost of the image first."""
         layers, own = self.layers_of(container_id), self.root / container_id
-        lower = (self.first_layer(layers), *(self.layers.directory(diff_id) for diff_id in reversed(layers)))
+        lower = (self.initial.of(layers), *(self.layers.directory(diff_id) for diff_id in reversed(layers)))
         return Directories(lower, own / "upper", own / "work", own / "merged")
 
     def size(self, container_id: str) -> int:
         """Bytes of the files that the container itself has written; 0 where there is no such snapshot."""
-        seen: set[int] = set()
-        total = 0
-        for found in walk(self.root / container_id / "upper"):
-            with contextlib.suppress(FileNotFoundError):  # the container goes on working while we count
-                status = found.stat(follow_symlinks=False)
-                if status.st_ino not in seen and stat.S_ISREG(status.st_mode):
-                    seen.add(status.st_ino)
-                    total += status.st_size
-        return total
+        return bytes_below(self.root / container_id / "upper")
 
     def changes(self, container_id: str) -> list[PathChange]:
         """How the container's files differ from its image's, by path."""
         where = self.directories(container_id)
-        found: list[PathChange] = []
-        for entry in walk(where.upper):
-            path = entry.path.removeprefix(str(where.upper))
-            status = entry.stat(follow_symlinks=False)
-            if is_whiteout(status):
-                found.append(PathChange(Kind.DELETED, path))
-            else:
-                found.append(PathChange(Kind.MODIFIED if exists_below(where.lower, path.strip("/")) else Kind.ADDED, path))
-        return sorted(found, key=lambda change: change.path)
+        return changes(where.upper, where.lower)
 
     def sweep(self, kept: Collection[str]) -> None:
         """Remove what a death half way has left, and every snapshot of a container not named.
 
         What cannot go is logged and stays for the next sweep.
         """
-        used: set[str] = set()
+        used: set[tuple[str, ...]] = set()
         for entry in self.root.iterdir():
             with told(entry):
                 if entry.name in kept:
-                    used.add(chain_name(self.layers_of(entry.name)))
+                    used.add(self.layers_of(entry.name))
                 elif entry.name.startswith("."):
                     delete(entry)
                 else:
                     self.remove(entry.name)
-        for first in self.initial.iterdir():
-            if first.name not in used:
-                with told(first):
-                    delete(first)
+        for first in self.initial.unused(used):
+            with told(first):
+                delete(first)
 
     def layers_of(self, container_id: str) -> tuple[str, ...]:
         """The layers that a snapshot stands on; Failed where there is no such snapshot."""
@@ -244,37 +193,6 @@ class Snapshots:
             return msgspec.json.decode((self.root / container_id / "layers.json").read_bytes(), type=tuple[str, ...])
         except FileNotFoundError as error:
             raise Failed(f"the file system of container {container_id[:12]} is missing", hint="remove the container and create it again") from error
-
-    def first_layer(self, layers: tuple[str, ...]) -> Path:
-        """The layer between image and container with INITIAL in it; one for all containers of an image, made when first wanted."""
-        target = self.initial / chain_name(layers)
-        if target.exists():
-            return target
-        below = [self.layers.directory(diff_id) for diff_id in reversed(layers)]
-        draft = self.initial / f".new-{secrets.token_hex(8)}"
-        with drafting(draft):
-            draft.mkdir()
-            for path, kind in INITIAL.items():
-                place = draft / path
-                place.parent.mkdir(parents=True, exist_ok=True)
-                if kind == "dir":
-                    place.mkdir(exist_ok=True)
-                elif kind == "file":
-                    place.touch(mode=0o755)
-                else:
-                    place.symlink_to(kind)
-            for directory in (*(p for p in draft.rglob("*") if p.is_dir()), draft):
-                name = directory.relative_to(draft)
-                same = next((layer / name for layer in below if (layer / name).is_dir() and not (layer / name).is_symlink()), None)
-                if same is not None:
-                    copy_stat(same, directory)
-            try:
-                draft.rename(target)
-            except OSError:
-                if not target.exists():
-                    raise
-                shutil.rmtree(draft)
-        return target
 
 
 @contextlib.contextmanager
@@ -284,74 +202,3 @@ def told(entry: Path) -> Iterator[None]:
         yield
     except (SanbashiError, OSError, msgspec.DecodeError) as error:
         log.error("%s: %s", entry, error)
-
-
-@contextlib.contextmanager
-def drafting(draft: Path) -> Iterator[None]:
-    """What is made beside its place is gone where it does not get there."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-
-
-def chain_name(layers: Sequence[str]) -> str:
-    """A short name for what a chain of layers is."""
-    return chain_ids(layers)[-1].removeprefix("sha256:")[:16] if layers else "scratch"
-
-
-def copy_stat(source: Path, target: Path) -> None:
-    """Give a directory another's owner, mode and times."""
-    status = source.stat()
-    os.chown(target, status.st_uid, status.st_gid)
-    shutil.copystat(source, target)
-    with contextlib.suppress(OSError):
-        os.removexattr(target, OPAQUE)
-
-
-def walk(directory: Path) -> Iterator[os.DirEntry[str]]:
-    """Everything below a directory, links not followed."""
-    try:
-        entries = list(os.scandir(directory))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        yield entry
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk(Path(entry.path))
-
-
-def is_whiteout(status: os.stat_result) -> bool:
-    """Overlayfs's mark of a removed file: a character device 0:0."""
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
-
-
-def exists_below(lower: Sequence[Path], path: str) -> bool:
-    """Whether layers (topmost first) show a path, whiteouts and opaque directories heeded."""
-    parts = path.split("/")
-    for layer in lower:
-        at = layer
-        for index, part in enumerate(parts):
-            at = at / part
-            try:
-                status = at.lstat()
-            except (FileNotFoundError, NotADirectoryError):
-                break
-            if is_whiteout(status):
-                return False
-            if index == len(parts) - 1:
-                return True
-            if not stat.S_ISDIR(status.st_mode):
-                return False
-            if opaque(at):
-                rest = at.joinpath(*parts[index + 1 :])
-                return os.path.lexists(rest) and not is_whiteout(rest.lstat())
-    return False
-
-
-def opaque(directory: Path) -> bool:
-    try:
-        return os.getxattr(directory, OPAQUE, follow_symlinks=False) == b"y"
-    except OSError:
-        return False
