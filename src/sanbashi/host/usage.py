@@ -79,8 +79,8 @@ def control_groups(lines: str) -> dict[str, str]:
 
 
 def hierarchy(controller: str) -> Path:
-    """Where a controller of v1 is mounted."""
-    direct = CGROUPS / controller
+    """Where a controller of v1 is mounted, or a hierarchy that has a name in place of one ("name=systemd")."""
+    direct = CGROUPS / controller.removeprefix("name=")
     return direct if direct.exists() else next(iter(CGROUPS.glob(f"*{controller}*")), direct)
 
 
