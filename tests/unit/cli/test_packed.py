@@ -57,6 +57,14 @@ def test_a_changed_source_is_loaded_instead(tree: Path) -> None:
     assert "of the source" in version(tree)
 
 
+@pytest.mark.parametrize("changed", ["cli/main.py", "cli/verbs.py", "__init__.py"])
+def test_a_changed_source_of_what_every_command_uses_is_loaded_instead(tree: Path, changed: str) -> None:
+    source = tree / "src/sanbashi" / changed
+    said = version(tree)
+    source.write_text(source.read_text() + "import sys\nsys.stderr.write('of the source')\n")
+    assert version(tree) == said + "of the source"
+
+
 def test_a_source_of_the_same_size_and_another_time_is_loaded_instead(tree: Path) -> None:
     source = tree / "src/sanbashi/cli/version.py"
     said, size = version(tree), source.stat().st_size
