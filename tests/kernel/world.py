@@ -340,6 +340,13 @@ class RememberingKeeper:
         self.kept.update((item.key, item) for item in add)
         return tuple(add)
 
+    @contextmanager
+    def changing(
+        self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: Callable[[str], Path] | None = None
+    ) -> Iterator[Callable[[], tuple[Item, ...]]]:
+        stand = self.change(remove, add)
+        yield lambda: stand
+
     def items(self) -> Picture:
         return Picture.of(self.kept.values())
 

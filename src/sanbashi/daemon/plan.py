@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..errors import SanbashiError
@@ -34,6 +35,11 @@ class NoKeeper:
         return Picture()
 
     def change(self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: object = None) -> tuple[Item, ...]:
+        raise NotImplementedError("a plan changes nothing")
+
+    def changing(
+        self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: object = None
+    ) -> AbstractContextManager[Callable[[], tuple[Item, ...]]]:
         raise NotImplementedError("a plan changes nothing")
 
 

@@ -7,9 +7,9 @@ rules, one send that lets it talk.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import cast
 
 from ..containers.spec import OPEN
@@ -23,11 +23,13 @@ from ..network.picture import (
     HeldPort,
     Item,
     Leasing,
+    Names,
     Namespace,
     Resolver,
     Sublink,
     Up,
     Veth,
+    Zone,
 )
 from ..network.plan import claim
 from . import addressing, linking, nft, rtnetlink, sublinks, sysctl
@@ -40,6 +42,9 @@ from .netlink import ROUTE, Netlink
 @dataclass
 class Change(Gathering):
     """One change of the kernel and the keeper."""
+
+    told: Callable[[], tuple[Item, ...]] | None = None  # waits for the keeper's answer
+    under_way: ExitStack = field(default_factory=ExitStack)  # what the keeper was told, until it has answered
 
     def carry_out(self) -> None:
         """Go through PHASES. StepFailed, naming the step, at the first that fails; what was done before stands."""
@@ -75,20 +80,39 @@ class Change(Gathering):
                 self.hands.namespaces.create(namespace.sandbox, make_ready)
             crash_point(namespace)
 
+    def begin_to_keep(self) -> None:
+        """Names and resolvers alone cannot be refused, so the keeper, which is a process of its own, gets at them while the rest is set up."""
+        add = list(kept(self.add))
+        if add and all(isinstance(item, Zone | Names | Resolver) for item in add):
+            self.tell_keeper(add)
+
     def keep(self) -> None:
         """One message: what is new, what it replaces, and names that go. Ports that are given up wait until their rules are gone."""
         add = list(kept(self.add))
-        if add:
-            now = [i for i in kept(self.remove) if not self.waits(i)]
-            with self.step(add[0]):
-                crash_point("before the keeper's change")
-                self.stand = self.hands.keeper.change(now, add, namespaces=self.hands.namespaces.path)
-                crash_point("after the keeper's change")
-            anywhere = {i.key for i in add if isinstance(i, Resolver) and not i.port}
-            for item in self.stand:
-                if isinstance(item, Resolver) and item.key in anywhere and addressing.port_before(self, item) != item.port:
-                    with addressing.entering(self, item, item.sandbox):
-                        addressing.rewrite_dns(self, item)
+        if add and self.told is None:
+            self.tell_keeper(add)
+            self.hear_keeper()
+
+    def tell_keeper(self, add: Sequence[Item]) -> None:
+        now = [i for i in kept(self.remove) if not self.waits(i)]
+        with self.step(add[0]):
+            crash_point("before the keeper's change")
+            self.opened.enter_context(self.under_way)
+            self.told = self.under_way.enter_context(self.hands.keeper.changing(now, add, namespaces=self.hands.namespaces.path))
+
+    def hear_keeper(self) -> None:
+        """Wait until the keeper has done what it was told last."""
+        if self.told is None:
+            return
+        add = list(kept(self.add))
+        with self.step(add[0]), self.under_way:
+            self.stand, self.told = self.told(), None
+            crash_point("after the keeper's change")
+        anywhere = {i.key for i in add if isinstance(i, Resolver) and not i.port}
+        for item in self.stand:
+            if isinstance(item, Resolver) and item.key in anywhere and addressing.port_before(self, item) != item.port:
+                with addressing.entering(self, item, item.sandbox):
+                    addressing.rewrite_dns(self, item)
 
     def waits(self, item: Item) -> bool:
         """Whether what the keeper holds is given up only after the rules: a port, unless it is in the way of a new one."""
@@ -177,9 +201,11 @@ PHASES: tuple[Callable[[Change], None], ...] = (
     sublinks.create_sublinks,
     addressing.set_sysctls,
     addressing.set_up_host,
+    Change.begin_to_keep,
     addressing.set_up_inside,
     Change.keep,
     Change.rules,
+    Change.hear_keeper,
     Change.let_talk,
     linking.await_carriers,
     Change.announce,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address
@@ -51,6 +51,10 @@ class Keeper(Protocol):
     """The daemon's end of the keeper, as far as a change needs it."""
 
     def change(self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: Callable[[str], Path] | None = None) -> tuple[Item, ...]: ...
+
+    def changing(
+        self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: Callable[[str], Path] | None = None
+    ) -> AbstractContextManager[Callable[[], tuple[Item, ...]]]: ...
 
     def items(self) -> Picture: ...
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +41,16 @@ class Loss:
 
     item: Item
     error: SanbashiError
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A frame of a change whose reply is still to be read."""
+
+    line: Line
+    remove: Sequence[Item]
+    stand: list[Item]
+    whole: bool
 
 
 class KeeperClient:
@@ -99,6 +109,34 @@ class KeeperClient:
         with self._lock:
             path_of = namespaces or self._path_of
             return self._repeat(lambda line: self._change(line, remove, add, path_of, whole=True))
+
+    @contextlib.contextmanager
+    def changing(self, remove: Sequence[Item], add: Sequence[Item], *, namespaces: PathOf | None = None) -> Iterator[Callable[[], tuple[Item, ...]]]:
+        """A change that the keeper carries out while the block does something else: what is given waits for it, and is as `change`.
+
+        Nobody asks the keeper for anything else within the block. One that is left without waiting leaves open whether the change happened.
+        """
+        with self._lock:
+            path_of = namespaces or self._path_of
+            begun: list[Sent] = []
+            if len(add) <= RESOLVERS:
+                begun.append(self._repeat(lambda line: self._send(line, remove, add, path_of, whole=True)))
+
+            def finish() -> tuple[Item, ...]:
+                def work(line: Line) -> tuple[Item, ...]:
+                    if begun and begun[0].line is line:
+                        return tuple(self._hear(begun.pop()))
+                    begun.clear()  # it went with its line
+                    return self._change(line, remove, add, path_of, whole=True)
+
+                return self._repeat(work)
+
+            try:
+                yield finish
+            finally:
+                if begun:
+                    with contextlib.suppress(SanbashiError):  # why the caller does not wait is what matters
+                        finish()
 
     def items(self) -> Picture:
         """What the keeper keeps. Unavailable."""
@@ -246,12 +284,12 @@ class KeeperClient:
         batches: list[list[Item]] = [[*rest, *fresh[:RESOLVERS]]]
         batches += [fresh[place : place + RESOLVERS] for place in range(RESOLVERS, len(fresh), RESOLVERS)]
         for batch in batches:
-            stand += self._send(line, remove, batch, path_of, whole)
+            stand += self._hear(self._send(line, remove, batch, path_of, whole=whole))
             remove = ()
         return tuple(stand)
 
-    def _send(self, line: Line, remove: Sequence[Item], add: Sequence[Item], path_of: PathOf, whole: bool) -> list[Item]:
-        """One frame of a change, with the sockets that go with it."""
+    def _send(self, line: Line, remove: Sequence[Item], add: Sequence[Item], path_of: PathOf, *, whole: bool) -> Sent:
+        """Send one frame of a change, with the sockets that go with it."""
         if line.version < protocol.RANGES:
             remove, add = list(singly(remove)), list(singly(add))
         with ExitStack() as opened:
@@ -279,7 +317,13 @@ class KeeperClient:
                 "sockets": [len(mine) for mine in descriptors],
                 "whole": whole,
             }
-            reply = line.request(frame, [descriptor for mine in descriptors for descriptor in mine])
+            line.send(frame, [descriptor for mine in descriptors for descriptor in mine])
+        return Sent(line, remove, stand, whole)
+
+    def _hear(self, sent: Sent) -> list[Item]:
+        """Read the reply to a frame of a change: what the keeper keeps of it now."""
+        remove, stand, whole = sent.remove, sent.stand, sent.whole
+        reply = sent.line.read()
         if "stale" in reply:
             raise Stale
         if "refused" in reply:

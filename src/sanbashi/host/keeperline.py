@@ -51,12 +51,16 @@ class Line:
 
     def request(self, frame: protocol.Frame, descriptors: Sequence[int] = ()) -> protocol.Frame:
         """Send a request, wait for its reply."""
+        self.send(frame, descriptors)
+        return self.read()
+
+    def send(self, frame: protocol.Frame, descriptors: Sequence[int] = ()) -> None:
+        """Send a request; its reply must be read before the next."""
         data = memoryview(protocol.pack(frame))
         if descriptors:
             data = data[self._patiently(partial(socket.send_fds, self._socket, [data], list(descriptors))) :]
         while data:
             data = data[self._patiently(partial(self._socket.send, data)) :]
-        return self.read()
 
     def read(self) -> protocol.Frame:
         """The next frame."""

@@ -54,6 +54,45 @@ def test_killed_before_a_change(world: Any, app: list[Item]) -> None:
     assert [world.ask(box, port, name) for name in ("web01", "web03")] == ["NOERROR 10.0.0.2", "NOERROR 10.0.0.4"]
 
 
+def test_a_change_goes_on_beside_its_caller(world: Any, app: list[Item], eventually: Eventually) -> None:
+    box = world.sandbox("a")
+    port = world.resolver(box, *app)
+    with world.client.changing([], [web03 := Names("n1", "e3", ("web03",), (ip_address("10.0.0.4"),))]) as finish:
+        eventually(lambda: world.ask(box, port, "web03") == "NOERROR 10.0.0.4")
+        assert finish() == (web03,)
+    assert web03 in world.client.items()
+
+
+def test_killed_with_a_change_under_way(world: Any, app: list[Item]) -> None:
+    """It happens in the next one, with all that the last had."""
+    box = world.sandbox("a")
+    port = world.resolver(box, *app)
+    with world.client.changing([], [Names("n1", "e3", ("web03",), (ip_address("10.0.0.4"),))]) as finish:
+        os.kill(world.client.pid, signal.SIGKILL)
+        assert world.lost.wait(30)
+        finish()
+    assert [world.ask(box, port, name) for name in ("web01", "web03")] == ["NOERROR 10.0.0.2", "NOERROR 10.0.0.4"]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_caller_that_fails_leaves_the_line_in_order(world: Any, app: list[Item], dies: bool) -> None:
+    """What it began is heard to its end: the next change, by whatever thread, is answered with its own answer."""
+    box = world.sandbox("a")
+    port = world.resolver(box, *app)
+    with pytest.raises(ZeroDivisionError), world.client.changing([], [HELD]):
+        if dies:
+            os.kill(world.client.pid, signal.SIGKILL)
+        raise ZeroDivisionError
+    web03 = Names("n1", "e3", ("web03",), (ip_address("10.0.0.4"),))
+    stands: list[tuple[Item, ...]] = []
+    thread = threading.Thread(target=lambda: stands.append(world.client.change([HELD], [web03])))
+    thread.start()
+    thread.join()
+    assert stands == [(web03,)]
+    assert [world.ask(box, port, name) for name in ("web01", "web03")] == ["NOERROR 10.0.0.2", "NOERROR 10.0.0.4"]
+    assert HELD not in world.client.items()
+
+
 def test_what_cannot_be_restored_is_told(world: Any, app: list[Item]) -> None:
     boxes = [world.sandbox("a"), world.sandbox("b")]
     port = world.resolver(boxes[0], *app, HELD)
@@ -73,17 +112,17 @@ def test_what_cannot_be_restored_is_told(world: Any, app: list[Item]) -> None:
 @pytest.fixture
 def in_the_middle(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], None]], None]:
     """Have something happen once, right before a keeper is given what the last one kept; it is told the new one's pid."""
-    request = keeperline.Line.request
+    send = keeperline.Line.send
 
     def happens(what: Callable[[int], None]) -> None:
         waiting = [what]
 
-        def interrupted(line: keeperline.Line, frame: protocol.Frame, descriptors: Sequence[int] = ()) -> protocol.Frame:
+        def interrupted(line: keeperline.Line, frame: protocol.Frame, descriptors: Sequence[int] = ()) -> None:
             if "change" in frame and waiting:
                 waiting.pop()(line.pid)
-            return request(line, frame, descriptors)
+            send(line, frame, descriptors)
 
-        monkeypatch.setattr(keeperline.Line, "request", interrupted)
+        monkeypatch.setattr(keeperline.Line, "send", interrupted)
 
     return happens
 
