@@ -46,6 +46,11 @@ class Reader(asyncio.StreamReader):
         super().feed_eof()
         self.closed()
 
+    def set_exception(self, exc: Exception) -> None:
+        """A client that closed and had not read all that was sent to it is told of so."""
+        super().set_exception(exc)
+        self.closed()
+
 
 @dataclass(eq=False)
 class Connection:

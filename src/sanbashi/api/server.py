@@ -51,6 +51,7 @@ class Server:
     made: list[Path] = field(default_factory=list)  # socket files that are ours to remove
     connections: dict[Connection, None] = field(default_factory=dict)  # oldest first
     tunnels: set[asyncio.Task[None]] = field(default_factory=set)
+    closed: bool = False
 
     async def answer(self, request: Request) -> Answer:
         """The answer to a request, whatever happens."""
@@ -108,6 +109,9 @@ class Server:
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A client's whole stay."""
         assert isinstance(reader, Reader)
+        if self.closed:  # it came in at the last moment
+            writer.close()
+            return
         connection = Connection(reader, writer, self.answer, self.name)
         sock = connection.socket
         if sock.family != socket.AF_UNIX:
@@ -132,6 +136,7 @@ class Server:
 
     async def close(self) -> None:
         """Stop listening, let requests under way finish, end streams, remove our socket files."""
+        self.closed = True
         for server in self.listening:
             server.close()
         for path in self.made:

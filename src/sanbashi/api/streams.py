@@ -91,7 +91,11 @@ async def copy_in(client: Stream, attachment: Attachment, stdin: bool, close_std
 async def begun(source: AsyncIterator[T]) -> AsyncIterator[T]:
     """The same values from a source that has taken its first step: what it refuses at once is raised here, what it listens to it hears from now."""
     first: asyncio.Future[T] = asyncio.ensure_future(anext(source))
-    await asyncio.sleep(0)
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:  # the client has gone already
+        await end(first, source)
+        raise
     if first.done() and (error := first.exception()) is not None and not isinstance(error, StopAsyncIteration):
         raise error
     return rest_of(first, source)
@@ -106,11 +110,16 @@ async def rest_of(first: asyncio.Future[T], source: AsyncIterator[T]) -> AsyncIt
         async for value in source:
             yield value
     finally:
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
+        await end(first, source)
+
+
+async def end(first: asyncio.Future[T], source: AsyncIterator[T]) -> None:
+    """Let go of a source whose first step was asked for."""
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()
 
 
 async def log_bits(

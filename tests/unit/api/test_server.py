@@ -506,3 +506,41 @@ def test_going_down_ends_streams_and_lets_requests_finish(run):
         w2.close()
 
     run(scenario)
+
+
+def test_a_client_that_comes_in_while_the_daemon_goes_down_is_served_no_more(run):
+    """It may have stood in the door when that was closed."""
+
+    async def scenario(client: Client) -> None:
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        await client.server.close()
+        await client.server.adopt(theirs, b"POST /containers/web/stop HTTP/1.1\r\nHost: d\r\n\r\n")
+        assert await asyncio.get_running_loop().sock_recv(ours, 100) == b"" and not client.engine.calls
+        ours.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("path", ["/containers/web/logs?follow=1&stdout=1", "/events"])
+def test_a_client_that_goes_without_reading_is_followed_no_more(run, path):
+    """To the kernel that is no end but an error; and where nothing happens no answer to it would fail."""
+
+    async def scenario(client: Client) -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX) as one:
+            one.setblocking(False)
+            await loop.sock_connect(one, str(client.path))
+            await loop.sock_sendall(one, f"GET {path} HTTP/1.1\r\nHost: d\r\n\r\n".encode())
+            while not any(c.streaming for c in client.server.connections) or not raw_unread(one):
+                await asyncio.sleep(0.001)
+        while client.server.connections:
+            await asyncio.sleep(0.001)
+
+    run(scenario)
+
+
+def raw_unread(one: socket.socket) -> int:
+    """What has come and was not read."""
+    return int.from_bytes(fcntl.ioctl(one.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
