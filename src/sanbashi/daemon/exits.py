@@ -15,7 +15,8 @@ class Exits:
 
     def wait(self, table: dict[str, list[asyncio.Future[int]]], container_id: str) -> asyncio.Future[int]:
         future = asyncio.get_running_loop().create_future()
-        table.setdefault(container_id, []).append(future)
+        # Of those who went away, for one that runs for a year, nothing is kept.
+        table[container_id] = [*(other for other in table.get(container_id, ()) if not other.done()), future]
         return future
 
     def settle(self, table: dict[str, list[asyncio.Future[int]]], container_id: str, code: int) -> None:

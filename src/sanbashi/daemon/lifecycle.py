@@ -10,7 +10,7 @@ import msgspec
 
 from ..containers import lifecycle as moves
 from ..containers.model import Container
-from ..errors import Failed, SanbashiError, unforeseen, words
+from ..errors import Failed, SanbashiError, Unavailable, unforeseen, words
 from ..host.crash import crash_point
 from ..network.commands import rename_container
 from .content import Content
@@ -95,9 +95,26 @@ class Lifecycle:
     async def exited(self, container_id: str, code: int, oom: bool, run: int) -> None:
         """The monitor says that a container's process ended; `run` tells which one, so that a late word does not end the next."""
         async with self.core.locked(container_id):
-            with stages("exit", container_id):
-                remains = await self.take_down(container_id, code, oom, run)
+            try:
+                with stages("exit", container_id):
+                    remains = await self.take_down(container_id, code, oom, run)
+            except Unavailable:  # what is tried again
+                raise
+            except SanbashiError as error:
+                await self.note_failed_exit(container_id, code, run, error)
+                raise
             await self.removing.clear_away(remains)
+
+    async def note_failed_exit(self, container_id: str, code: int, run: int, error: SanbashiError) -> None:
+        """That a container has ended, and what of it could not be taken away: the next start, or the removal, tries again."""
+        container = self.core.state.containers.get(container_id)
+        if container is None or not container.state.running or run != self.process.runs.get(container_id, 0):
+            return
+        container = self.health.interrupted(container)
+        state = msgspec.structs.replace(container.state, status="exited", pid=0, exit_code=code, finished_at=now(), error=words(error))
+        await self.core.put(msgspec.structs.replace(container, state=state, monitor_pid=0), fact=True)
+        self.core.tell_container("die", container, exitCode=str(code), execDuration=str(int(age(container.state.started_at))))
+        self.exits.settle(self.exits.stopped, container_id, code)
 
     async def take_down(self, container_id: str, code: int, oom: bool, run: int) -> Path | None:
         """Everything that follows from the end of a container's process; its lock is held. What of a removed one's files is left to delete."""

@@ -77,7 +77,8 @@ class Removing:
         self.process.release(container.id)
         self.restarts.forget(container.id)
         core.tell_container("destroy", container)
-        self.exits.settle(self.exits.removed, container.id, container.state.exit_code)
+        for waiting in (self.exits.removed, self.exits.stopped):  # it will not end again
+            self.exits.settle(waiting, container.id, container.state.exit_code)
         if bereft := self.content.bereft(container):
             await core.on_host(self.content.drop, bereft)
         return remains

@@ -17,6 +17,7 @@ from .process import Process
 from .restarts import Restarts
 
 STOP_TIMEOUT = 10
+KILL_TIMEOUT = 10
 SIGKILL = 9
 
 
@@ -46,19 +47,9 @@ class Stopping:
         self.core.tell_container("stop", container)
 
     async def stop_running(self, container: Container, timeout: int | None, signal: str, *, by_user: bool = True) -> None:
-        if container.state.status == "restarting":
-            async with self.core.locked(container.id):
-                self.restarts.cancel(container.id)
-                current = self.core.find_container(container.id)
-                if current.state.status == "restarting":
-                    await self.core.put(
-                        msgspec.structs.replace(current, stopped_by_user=True, state=msgspec.structs.replace(current.state, status="exited"))
-                    )
-                    return
         number = stop_signal(container, signal)  # before anything is changed
         gone = self.exits.wait(self.exits.stopped, container.id)
-        if by_user:
-            container = await self.mark_stopped(container.id)
+        container = await self.kept_from_restarting(container.id, by_user=by_user)
         if not container.state.running:
             return
         if timeout is None:
@@ -73,10 +64,19 @@ class Stopping:
             await self.send(container, SIGKILL)
             await gone
 
-    async def mark_stopped(self, container_id: str) -> Container:
+    async def kept_from_restarting(self, container_id: str, *, by_user: bool = True) -> Container:
+        """The container, whose policy is not to start it again; one that had ended, perhaps just now, and waited for that has stopped herewith."""
         async with self.core.locked(container_id):
             container = self.core.find_container(container_id)
-            return await self.core.put(msgspec.structs.replace(container, stopped_by_user=True), fact=True)
+            after = msgspec.structs.replace(container, stopped_by_user=by_user or container.stopped_by_user)
+            if container.state.status == "restarting":
+                self.restarts.cancel(container_id)
+                after = msgspec.structs.replace(after, state=msgspec.structs.replace(container.state, status="exited"))
+            if after != container:
+                await self.core.put(after, fact=True)
+            if not after.state.running:
+                self.exits.settle(self.exits.stopped, container_id, after.state.exit_code)
+            return after
 
     async def send(self, container: Container, number: int) -> None:
         """A signal to the container's first process; a paused one is thawed so that it can die."""
@@ -101,12 +101,17 @@ class Stopping:
         if container.state.status == "restarting":
             await self.stop_running(container, 0, "")
             return
-        if number in (SIGKILL, stop_signal(container, "")):
-            await self.mark_stopped(container.id)
         gone = self.exits.wait(self.exits.stopped, container.id) if number == SIGKILL else None
+        if number in (SIGKILL, stop_signal(container, "")):
+            container = await self.kept_from_restarting(container.id)
+            if not container.state.running:  # it ended by itself meanwhile
+                return
         await self.send(container, number)
         if gone is not None:
-            await asyncio.wait_for(gone, 10)
+            try:
+                await asyncio.wait_for(gone, KILL_TIMEOUT)
+            except TimeoutError:
+                raise Failed("tried to kill container, but did not receive an exit event") from None
 
 
 def stop_signal(container: Container, wanted: str) -> int:

@@ -16,7 +16,7 @@ from sanbashi.daemon import process
 from sanbashi.daemon.process import Process
 from sanbashi.daemon.removing import Removing
 from sanbashi.daemon.state import State
-from sanbashi.errors import Failed, SanbashiError, Unavailable
+from sanbashi.errors import Failed, SanbashiError, StepFailed, Unavailable
 from sanbashi.host.monitor import Exit
 
 from .town import World, a_container, daemon
@@ -93,7 +93,6 @@ def test_a_volume_is_given_back_once_however_often_that_is_tried(adopted: bool) 
         )
         one = cast(Any, SimpleNamespace(core=core, mounted=set(), monitor=SimpleNamespace(open=lambda: None), listen=nobody))
         Process.open(one, on_exit)
-        await one.listener
         if not adopted:
             Process.tell_volumes(one, "mount", web)
         for _ in range(3):
@@ -167,5 +166,49 @@ def test_a_removal_that_fails_leaves_a_dead_container_whose_removal_may_be_repea
             await town.lifecycle.remove("db")
             assert {c.name for c in town.state.containers.values()} == {"runner"}
             town.check()
+
+    asyncio.run(work())
+
+
+def test_a_container_has_ended_though_its_network_cannot_be_taken_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a stop would wait for ever for the end of what has long ended. What is left is taken away with it."""
+
+    async def refuse(steps: object) -> None:
+        raise StepFailed("remove link vsb1", errno=errno.EBUSY, stderr="Device or resource busy")
+
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            await town.core.put(a_container("web", "bridge", ports={"80/tcp": "8080"}))
+            await town.lifecycle.start("web")
+            web, waiting = town.container("web"), town.lifecycle.wait("web")
+            with monkeypatch.context() as patch:
+                patch.setattr(town.networking.loop, "apply", refuse)
+                town.world.processes.pop(web.id)
+                with pytest.raises(StepFailed):
+                    await town.lifecycle.exited(web.id, 3, False, 1)
+            assert await asyncio.wait_for(waiting, 60) == 3
+            left = town.container("web").state
+            assert (left.status, left.exit_code, "resource busy" in left.error) == ("exited", 3, True)
+            town.check()
+            await town.lifecycle.start("web")
+            town.check()
+            await town.lifecycle.remove("web", force=True)
+            assert not town.state.network.sandboxes
+            town.check()
+
+    asyncio.run(work())
+
+
+def test_nothing_is_kept_of_those_who_waited_and_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            await town.core.put(a_container("web", "bridge"))
+            for _ in range(10):
+                town.lifecycle.wait("web", "next-exit").cancel()
+            last = town.lifecycle.wait("web", "next-exit")
+            assert town.lifecycle.exits.stopped == {town.container("web").id: [last]}
+            await town.lifecycle.remove("web")
+            # As in Docker: there will be no next exit.
+            assert await asyncio.wait_for(last, 60) == 0 and not town.lifecycle.exits.stopped
 
     asyncio.run(work())
