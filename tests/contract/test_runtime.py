@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
 import sys
@@ -700,6 +701,36 @@ def test_a_container_can_be_started_again(world: Run) -> None:
             assert await everything(client) == b""
             assert (await w.ended()).exit_code == 1
             await w.runtime.delete(container.id)
+        await w.finish(container)
+
+    world(work)
+
+
+def test_a_monitor_that_is_late_does_not_end_the_next_run(world: Run) -> None:
+    """As where a port turns out to be taken when the container is created, and it is started with another at once."""
+
+    async def work(w: World) -> None:
+        container = w.make("sh", "-c", "read x; exit 3", open_stdin=True)
+        late = os.pidfd_open((await w.create(container)).monitor_pid)
+        try:
+            signal.pidfd_send_signal(late, signal.SIGSTOP)
+            await w.runtime.delete(container.id, force=True)
+            w.monitor.unfollow(container.id)
+            await asyncio.to_thread(w.monitor.end, container.id)
+            w.monitor.forget(container.id)
+            w.monitor.make_bundle(container.id)
+            w.monitor.write_spec(container.id, spec(container, Placement(rootfs=str(w.rootfs), network=None), with_fields(w.facts)), w.runtime)
+            client = w.monitor.attach(container.id, stdin=True)
+            await w.create(container)
+            await w.monitor.start(container.id, w.runtime)
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(late, signal.SIGCONT)
+            assert (await asyncio.to_thread(select.select, [late], [], [], SOON))[0]
+        finally:
+            os.close(late)
+        await client.write(b"go on\n")
+        assert (await w.ended()).exit_code == 3
+        client.close()
         await w.finish(container)
 
     world(work)

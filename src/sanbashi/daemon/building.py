@@ -103,7 +103,10 @@ async def build(config: DaemonConfig) -> Engine:
     process.open(built.lifecycle.exited)
     try:
         await core.on_host(keeper.ensure)
-        await built.reconcile.start_up()
+        try:
+            await built.reconcile.start_up()
+        finally:
+            process.listen_on()
         await built.reconcile.drift.open()
         await images.sweep()
         await core.on_host(core.snapshots.sweep, set(core.state.containers))

@@ -62,11 +62,14 @@ class Process:
         self.haste = Haste()
 
     def open(self, on_exit: Callable[[str, int, bool, int], Awaitable[None]]) -> None:
-        """Begin to hear of exits."""
+        """Begin to hear of exits; what follows from them has to wait until `listen_on`."""
         self.on_exit = on_exit
         # Announced by the daemon before; here, not in `find`, for an exit may be heard before anybody looks.
         self.mounted |= {c.id for c in self.core.state.containers.values() if c.state.running}
         self.monitor.open()
+
+    def listen_on(self) -> None:
+        """Hand on the exits that were heard, and those to come: now that what an earlier daemon left is taken up, and nobody works on it all."""
         self.listener = asyncio.get_running_loop().create_task(self.listen())
 
     async def listen(self) -> None:
@@ -270,7 +273,8 @@ class Process:
     async def destroy(self, container: Container) -> None:
         """Take away the process if it still runs, the runtime's record, the bundle and the mount; gone already is success."""
         await self.delete(container)
-        await self.core.on_host(self.dismantle, container)
+        self.monitor.unfollow(container.id)
+        await self.core.on_host(self.demolish, container)
         await self.leave(container)
 
     async def bury(self, container: Container, begun: asyncio.Event) -> None:
@@ -298,6 +302,10 @@ class Process:
         self.monitor.forget(container.id)
         await self.volume_mounts.release(container)
         self.tell_volumes("unmount", container)
+
+    def demolish(self, container: Container) -> None:
+        self.monitor.end(container.id)
+        self.dismantle(container)
 
     def dismantle(self, container: Container) -> None:
         """Unmount what `create` mounted; blocking."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from .descriptors import as_given
 from .peeking import contents
 from .runtime import Runtime, environment
 from .spawning import nothing, spawn, status
+
+GONE = 1000  # milliseconds in which a killed process has ended, unless the kernel itself keeps it
 
 
 def conmon_command(runtime: Runtime, container_id: str, name: str, folder: Path, *, exits: Path, log: str, runtime_log: Path) -> list[str]:
@@ -58,7 +61,12 @@ class Waiting:
 
     def __init__(self, words: list[str], bundle: Path) -> None:
         self._sync, its_sync = os.pipe2(os.O_CLOEXEC)
-        its_start, self._start = os.pipe2(os.O_CLOEXEC)
+        try:
+            its_start, self._start = os.pipe2(os.O_CLOEXEC)
+        except OSError:  # no descriptors are left
+            os.close(self._sync)
+            os.close(its_sync)
+            raise
         self._errors = bundle / "conmon.err"
         self.ended = False  # the process that was started, of this pid: so after `release`, when the monitor proper has taken its place
         try:
@@ -124,8 +132,8 @@ def read_number(path: Path) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def end_conmon(folder: Path, container_id: str) -> None:
-    """End the conmon of this folder, which has told that the runtime failed and has nothing more to do; mostly it has ended by itself."""
+def end_conmon(folder: Path, container_id: str, *, wait: bool = False) -> None:
+    """End the conmon of this folder, which has nothing more to do; mostly it has ended by itself. `wait` until it is gone, for a while."""
     pid = read_number(folder / "conmon.pid")
     if pid <= 0:
         return
@@ -134,6 +142,10 @@ def end_conmon(folder: Path, container_id: str) -> None:
         try:
             if is_conmon_of(pid, container_id):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                if wait:
+                    ended = select.poll()
+                    ended.register(descriptor, select.POLLIN)
+                    ended.poll(GONE)
         finally:
             os.close(descriptor)
 

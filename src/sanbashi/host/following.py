@@ -36,6 +36,10 @@ class Following:
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._pids))
 
+    def has_died(self, container_id: str) -> bool:
+        """Whether it is still followed although that was told of it."""
+        return self._pids.get(container_id) == 0
+
     def follow(self, container_id: str, pid: int, control: Path) -> None:
         """Follow a container's conmon unless it is followed already; one that has ended is told of like any other."""
         if container_id in self._pids:

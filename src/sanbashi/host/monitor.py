@@ -287,6 +287,17 @@ class Monitor:
         """Every container that has a bundle, whoever made it: what the daemon does not know of after its death is an orphan."""
         return tuple(sorted(path.name for path in self.bundles.iterdir())) if self.bundles.exists() else ()
 
+    def unfollow(self, container_id: str) -> None:
+        """Hear no more of a container that we have killed ourselves."""
+        self._followed.forget(container_id)
+
+    def end(self, container_id: str) -> None:
+        """End the monitor of such a one; blocking, in any thread.
+
+        Late, on a busy host, it would record this end where the next run of the container has begun, and that would be taken for over.
+        """
+        end_conmon(self.bundle(container_id), container_id, wait=True)
+
     def forget(self, container_id: str) -> None:
         """Remove the bundle and the exit record of a container that has ended and was deleted from its runtime."""
         self._followed.forget(container_id)
@@ -327,7 +338,8 @@ class Monitor:
                 await runtime.delete(container_id, force=True)
         bundle = self.bundle(container_id)
         finished = bundle.stat().st_mtime_ns if bundle.exists() else 0
-        self._end(Exit(container_id, KILLED, False, finished))
+        if self._followed.has_died(container_id):  # and it is not another run that is followed by now
+            self._end(Exit(container_id, KILLED, False, finished))
 
     def _read_exit(self, container_id: str) -> Exit | None:
         path = self._exits / container_id
