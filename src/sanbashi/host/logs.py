@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..errors import StepFailed
 from .inotify import IN_CLOSE_WRITE, IN_CREATE, IN_MODIFY, IN_MOVED_TO, Watch
 from .logparts import BLOCK, Part, parts
 
@@ -45,10 +46,18 @@ class Joiner:
         else:
             self._pieces[stream] = (when, text)
 
-    def rest(self) -> Iterator[Line]:
+    def lines(self, block: Iterable[bytes], since: str = "", until: str = "") -> Iterator[Line]:
+        """Lines of the file in, the whole lines of a time out; "" for no bound."""
+        for raw in block:
+            for line in self.add(raw):
+                if line[0] >= since and not (until and line[0] > until):
+                    yield line
+
+    def rest(self, since: str = "", until: str = "") -> Iterator[Line]:
         """What has no end and will get none."""
         for stream, (when, text) in sorted(self._pieces.items(), key=lambda item: item[1][0]):
-            yield when, stream, bytes(text)
+            if when >= since and not (until and when > until):
+                yield when, stream, bytes(text)
         self._pieces.clear()
 
 
@@ -81,33 +90,51 @@ async def read_log(
     if follow:
         path.parent.mkdir(parents=True, exist_ok=True)
     changed = asyncio.Event()
-    watch = Watch(path.parent, lambda name: changed.set(), mask=IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO) if follow else None
+    watch = watching(path.parent, changed) if follow else None
     joiner = Joiner()
     reader = Reader(path, tail=tail)
     try:
-        for line in last(reader, joiner, since, until, tail, finished=not (follow and running())):
+        finished = not (follow and running())
+        kept: deque[Line] = deque(maxlen=None if tail is None else min(tail, 1 << 31))
+        for block in reader.blocks():
+            for line in joiner.lines(block, since, until):
+                if tail is None:
+                    yield line
+                else:
+                    kept.append(line)
+            await asyncio.sleep(0)  # a log may be of any length, and none of it be wanted: others have their turn
+        if finished:
+            kept.extend(joiner.rest(since, until))
+        for line in kept:
             yield line
         while follow:
-            alive = running()
-            found = list(reader.lines())
-            for raw in found:
-                for line in joiner.add(raw):
+            alive, found = running(), False
+            for block in reader.blocks():
+                found = True
+                for line in joiner.lines(block, since):
                     if until and line[0] > until:
                         return
-                    if line[0] >= since:
-                        yield line
+                    yield line
+                await asyncio.sleep(0)
             if not found:
                 if not alive:
                     break
                 await wait(changed)
             changed.clear()
-        for line in joiner.rest():
-            if line[0] >= since and not (until and line[0] > until):
-                yield line
+        for line in joiner.rest(since, until):
+            yield line
     finally:
         reader.close()
         if watch is not None:
             watch.close()
+
+
+def watching(directory: Path, changed: asyncio.Event) -> Watch | None:
+    """What tells of changes there; None where the host has no more watches for us (128, mostly): then the follower looks by itself."""
+    try:
+        return Watch(directory, lambda name: changed.set(), mask=IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO)
+    except StepFailed:
+        return None
 
 
 async def wait(changed: asyncio.Event) -> None:
@@ -118,26 +145,6 @@ async def wait(changed: asyncio.Event) -> None:
             await changed.wait()
     except TimeoutError:
         return
-
-
-def last(reader: Reader, joiner: Joiner, since: str, until: str, tail: int | None, *, finished: bool) -> Iterator[Line]:
-    """What is in the log now; only the last `tail` lines of it where that is not None."""
-    kept: deque[Line] = deque(maxlen=None if tail is None else min(tail, 1 << 31))
-    for raw in reader.lines():
-        for line in joiner.add(raw):
-            if line[0] >= since and not (until and line[0] > until):
-                if tail is None:
-                    yield line
-                else:
-                    kept.append(line)
-    if finished:
-        for line in joiner.rest():
-            if line[0] >= since and not (until and line[0] > until):
-                if tail is None:
-                    yield line
-                else:
-                    kept.append(line)
-    yield from kept
 
 
 class Reader:
@@ -154,6 +161,11 @@ class Reader:
 
     def lines(self) -> Iterator[bytes]:
         """Every whole line that was written since the last call."""
+        for block in self.blocks():
+            yield from block
+
+    def blocks(self) -> Iterator[list[bytes]]:
+        """The same, as many at a time as are read at a time."""
         while self._opened():
             block = self._ahead[0].read()
             if not block and len(self._ahead) == 1:
@@ -165,7 +177,7 @@ class Reader:
                 self._next()
                 continue
             *whole, self._rest = (self._rest + block).split(b"\n")
-            yield from whole
+            yield whole
 
     def _opened(self) -> bool:
         if not self._ahead:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import stat
 import threading
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sanbashi.host.logparts import open_part, pack
+from sanbashi.errors import StepFailed
+from sanbashi.host import logs
+from sanbashi.host.logparts import Part, open_part, pack
 from sanbashi.host.logs import BLOCK, MARGIN, Joiner, Line, Reader, normal_time, read_log
 from sanbashi.host.rotating import rotate
 
@@ -291,3 +294,88 @@ def test_a_part_that_a_power_loss_has_damaged_is_packed_as_it_is(tmp_path: Path,
     part = open_part(log, 1)
     assert part is not None and (part.key, part.lines) == (b"", whole.count(b" F ")) and part.read() == whole
     part.close()
+
+
+@pytest.mark.parametrize("options", [{"since": "2027-01-01T00:00:00Z"}, {"tail": 1}, {}])
+def test_a_long_log_leaves_others_their_turn(tmp_path: Path, options: dict[str, object]) -> None:
+    """However little of it is wanted, and however quickly it is taken."""
+    log = tmp_path / "log"
+    write(log, [("stdout", "P" if "tail" in options else "F", "x" * 100) for _ in range(20_000)] + [("stdout", "F", "the last")])
+    assert log.stat().st_size > 30 * BLOCK
+
+    async def work() -> tuple[int, int]:
+        turns = taken = 0
+        over = asyncio.Event()
+
+        async def count() -> None:
+            nonlocal turns
+            while not over.is_set():
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        async for _ in read_log(log, **options):  # type: ignore[arg-type]
+            taken += 1
+        over.set()
+        await counting
+        return turns, taken
+
+    turns, taken = asyncio.run(work())
+    assert turns > 20
+    assert taken == {"since": 0, "tail": 1}.get(next(iter(options), ""), 20_001)
+
+
+def test_a_follower_that_comes_back_late_takes_what_is_new_a_little_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may have written more meanwhile than there is memory."""
+    log, runs, reads = tmp_path / "log", True, list[Part]()
+    read_part = Part.read
+
+    def counted(part: Part) -> bytes:
+        reads.append(part)
+        return read_part(part)
+
+    monkeypatch.setattr(Part, "read", counted)
+
+    async def work() -> None:
+        nonlocal runs
+        write(log, [("stdout", "F", "first")])
+        lines = read_log(log, follow=True, running=lambda: runs)
+        assert (await anext(lines))[2] == b"first\n"
+        coming = asyncio.ensure_future(anext(lines))
+        while len(reads) < 3:  # it has read to the end twice, and waits
+            await asyncio.sleep(0.001)
+        reads.clear()
+        with log.open("a") as more:
+            more.writelines(f"{T.format(1, n)} stdout F {'x' * 100}\n" for n in range(20_000))
+        runs = False
+        assert len((await coming)[2]) == 101
+        assert len(reads) < 10
+        assert len([line async for line in lines]) == 19_999
+
+    asyncio.run(work())
+
+
+def test_a_follower_without_a_watch_looks_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host lets a user have 128 of them, mostly, and others need some."""
+
+    def refuse(*words: object, **named: object) -> None:
+        raise StepFailed("watch", errno=errno.EMFILE, stderr="Too many open files")
+
+    monkeypatch.setattr(logs, "Watch", refuse)
+    monkeypatch.setattr(logs, "AGAIN", 0.01)
+    log, runs = tmp_path / "log", True
+
+    async def work() -> None:
+        nonlocal runs
+        write(log, [("stdout", "F", "first")])
+        lines = read_log(log, follow=True, running=lambda: runs)
+        assert (await anext(lines))[2] == b"first\n"
+        coming = asyncio.ensure_future(anext(lines))
+        await asyncio.sleep(0)
+        with log.open("a") as more:
+            more.write(f"{T.format(1, 1)} stdout F second\n")
+        assert (await asyncio.wait_for(coming, 60))[2] == b"second\n"
+        runs = False
+        assert [line async for line in lines] == []
+
+    asyncio.run(work())
