@@ -27,6 +27,7 @@ log = logging.getLogger("sanbashi.network")
 
 MODE = 0o644
 PAGE = 4096  # bytes
+LARGEST = 1 << 20  # bytes: more than any of ours has, though a container that writes to its own may make it as large as the disk
 NAMES = ("hostname", "hosts", "resolv.conf")
 NOTED = "written.json"  # what we wrote, beside them
 ANEW = frozenset({"hosts", "hostname"})
@@ -151,7 +152,10 @@ def follow(path: Path, text: str, sidecar: Path) -> None:
     before, after = ours.get(f"{path.name} lines", []), text.splitlines()
     if before == after:
         return
-    present = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    content = content_of(path) or b""
+    if len(content) >= LARGEST:  # no user's edit: left alone
+        return
+    present = content.decode(errors="surrogateescape").splitlines()
     kept = [line for line in present if line in after or line not in before]
     lines = [*kept, *(line for line in after if line not in before and line not in kept)]
     ours[f"{path.name} lines"] = after
@@ -182,9 +186,9 @@ def write_over(path: Path, data: bytes) -> None:
 
 
 def content_of(path: str | Path) -> bytes | None:
-    """What a file says; None where there is none."""
+    """What a file says, of one that is too long to be ours only the beginning; None where there is none."""
     try:
-        return contents(path)
+        return contents(path, LARGEST)
     except FileNotFoundError:
         return None
 

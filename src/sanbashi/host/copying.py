@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
+import posixpath
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..containers.model import MountPoint
 from ..containers.mounts import CREATE_SOURCE
 from ..errors import Invalid, StepFailed
+from .inside import O_PATH_DIRECTORY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from .packing import held
 from .rootfs import open_inside
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+PIECE = 1 << 24  # bytes that are copied at a time
 
 
 def copy_up(rootfs: Path, destination: str, volume: Path) -> bool:
@@ -27,7 +34,11 @@ def copy_up(rootfs: Path, destination: str, volume: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        copy_directory(source, volume, {})
+        target = os.open(volume, DIRECTORY)
+        try:
+            Copying(target).directory(source, target, "")
+        finally:
+            os.close(target)
     except OSError as error:
         raise StepFailed(f"fill the volume at {destination} from the image", errno=error.errno or 0, stderr=error.strerror or "") from error
     finally:
@@ -35,49 +46,72 @@ def copy_up(rootfs: Path, destination: str, volume: Path) -> bool:
     return True
 
 
-def copy_directory(source: int, target: Path, seen: dict[tuple[int, int], Path]) -> None:
-    """The contents and attributes of the directory `source` (a descriptor) to the existing `target`; `seen` finds hard links again."""
-    base = Path(f"/proc/self/fd/{source}")
-    for name in os.listdir(source):
-        status = os.stat(name, dir_fd=source, follow_symlinks=False)
-        there = target / name
-        key = (status.st_dev, status.st_ino)
-        if key in seen:
-            os.link(seen[key], there, follow_symlinks=False)
-            continue
-        if stat.S_ISDIR(status.st_mode):
-            there.mkdir()
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
-            try:
-                copy_directory(inner, there, seen)
-            finally:
-                os.close(inner)
-            continue
-        if stat.S_ISLNK(status.st_mode):
-            there.symlink_to(os.readlink(name, dir_fd=source))
-        elif stat.S_ISREG(status.st_mode):
-            shutil.copyfile(base / name, there, follow_symlinks=False)
-        elif not stat.S_ISSOCK(status.st_mode):
-            os.mknod(there, status.st_mode, status.st_rdev)
+@dataclass
+class Copying:
+    """One directory's contents and attributes to another, `top`; all by descriptors, and links are never followed.
+
+    A volume may be another container's at the same time, which could put a link to anything of the host's in the place of what was just made. What
+    somebody has made there meanwhile stays as it is.
+    """
+
+    top: int
+    seen: dict[tuple[int, int], str] = field(default_factory=dict)  # what has several names -> where it was copied to
+
+    def directory(self, source: int, target: int, path: str) -> None:
+        """What is in `source` to `target`, which lies at `path` below the top, then its attributes."""
+        for name in os.listdir(source):
+            status = os.stat(name, dir_fd=source, follow_symlinks=False)
+            with contextlib.suppress(FileExistsError):
+                self.entry(source, target, name, posixpath.join(path, name), status)
+        copy_attributes(source, target, os.fstat(source))
+
+    def entry(self, source: int, target: int, name: str, path: str, status: os.stat_result) -> None:
+        """One of them; FileExistsError where it is there already."""
+        mode, key = status.st_mode, (status.st_dev, status.st_ino)
+        if stat.S_ISSOCK(mode):
+            return
+        if stat.S_ISDIR(mode):
+            os.mkdir(name, 0o700, dir_fd=target)
+            with opened(name, DIRECTORY, source) as inner, opened(name, DIRECTORY, target) as made:
+                self.directory(inner, made, path)
+            return
+        if (first := self.seen.get(key)) is not None:
+            head, tail = posixpath.split(first)
+            with held(openat2(self.top, head or ".", O_PATH_DIRECTORY, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)) as holder:
+                os.link(tail, name, src_dir_fd=holder, dst_dir_fd=target, follow_symlinks=False)
+            return
+        if stat.S_ISLNK(mode):
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        elif stat.S_ISREG(mode):
+            with opened(name, os.O_RDONLY, source) as content, opened(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, target, 0o600) as made:
+                while os.sendfile(made, content, None, PIECE):
+                    pass
         else:
-            continue
-        copy_attributes(base / name, there, status)
+            os.mknod(name, stat.S_IFMT(mode) | 0o600, status.st_rdev, dir_fd=target)
+        with opened(name, os.O_PATH, source) as there, opened(name, os.O_PATH, target) as made:
+            copy_attributes(there, made, status)
         if status.st_nlink > 1:
-            seen[key] = there
-    copy_attributes(base, target, os.fstat(source), follow=True)
+            self.seen[key] = path
 
 
-def copy_attributes(source: Path, target: Path, status: os.stat_result, *, follow: bool = False) -> None:
-    """Owner, mode, extended attributes and times, in the order in which none takes away another."""
-    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
-    if stat.S_ISLNK(status.st_mode):
-        return
-    target.chmod(stat.S_IMODE(status.st_mode))
-    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-        for name in os.listxattr(source, follow_symlinks=follow):
-            if not name.startswith(("trusted.overlay.", "security.selinux")):
-                os.setxattr(target, name, os.getxattr(source, name, follow_symlinks=follow))
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+@contextlib.contextmanager
+def opened(name: str, flags: int, directory: int, mode: int = 0) -> Iterator[int]:
+    """A descriptor of a name in a directory, no link, as long as the block lasts."""
+    with held(os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=directory)) as descriptor:
+        yield descriptor
+
+
+def copy_attributes(source: int, target: int, status: os.stat_result) -> None:
+    """Owner, mode, extended attributes and times of what was opened, in the order in which none takes away another."""
+    there, made = (f"/proc/thread-self/fd/{each}" for each in (source, target))  # each leads to that itself, be it a link
+    os.chown(made, status.st_uid, status.st_gid)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(made, stat.S_IMODE(status.st_mode))  # noqa: PTH101 - as above
+        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            for name in os.listxattr(there):
+                if not name.startswith(("trusted.overlay.", "security.selinux")):
+                    os.setxattr(made, name, os.getxattr(there, name))
+    os.utime(made, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def check_binds(points: Iterable[MountPoint]) -> None:

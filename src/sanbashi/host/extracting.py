@@ -54,7 +54,7 @@ class Extractor:
             pass
         for path, entry in reversed(self.directories):
             with contextlib.suppress(OSError), self.inside.opened(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as made:
-                dress(f"/proc/self/fd/{made}", entry, self.how.owner, follow=True)
+                dress(made, entry, self.how.owner)
 
     def add(self, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
         """One entry."""
@@ -97,7 +97,6 @@ class Extractor:
 
     def make(self, tar: tarfile.TarFile, entry: tarfile.TarInfo, parent: int, name: str) -> None:
         """Create what is not there."""
-        here = f"/proc/self/fd/{parent}/{name}"
         if entry.isdir():
             os.mkdir(name, 0o755, dir_fd=parent)
             return
@@ -115,7 +114,12 @@ class Extractor:
             os.mkfifo(name, 0o600, dir_fd=parent)
         else:
             raise Invalid(f"unhandled tar header type {entry.type!r} of {entry.name!r}")
-        dress(here, entry, self.how.owner)
+        # By what was opened, not by its name, in whose place a container that runs may put a link to anything of the host's meanwhile.
+        made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            dress(made, entry, self.how.owner)
+        finally:
+            os.close(made)
 
     def link(self, entry: tarfile.TarInfo, parent: int, name: str) -> None:
         """A hard link to what the archive brought before, or to what is below the same directory."""
@@ -151,22 +155,23 @@ def write(tar: tarfile.TarFile, entry: tarfile.TarInfo, parent: int, name: str) 
         os.close(descriptor)
 
 
-def dress(path: str, entry: tarfile.TarInfo, owner: tuple[int, int] | None, *, follow: bool = False) -> None:
-    """Owner, mode, extended attributes and time, in the order that the kernel wants: chown drops set-id bits and capabilities."""
+def dress(made: int, entry: tarfile.TarInfo, owner: tuple[int, int] | None) -> None:
+    """Owner, mode, extended attributes and time of what was opened, in the order that the kernel wants: chown drops set-id bits and capabilities."""
+    path = f"/proc/thread-self/fd/{made}"  # leads to that itself, be it a link
     uid, gid = owner if owner is not None else (entry.uid, entry.gid)
-    os.chown(path, uid, gid, follow_symlinks=follow)
+    os.chown(path, uid, gid)
     if not entry.issym():
         os.chmod(path, entry.mode & 0o7777)
     for name, value in entry.pax_headers.items():
         attribute = name.removeprefix(XATTR)
         if attribute != name and attribute.startswith(("user.", "security.capability")):
             try:
-                os.setxattr(path, attribute, value.encode("utf-8", "surrogateescape"), follow_symlinks=follow)
+                os.setxattr(path, attribute, value.encode("utf-8", "surrogateescape"))
             except OSError as error:
                 if error.errno not in (errno.ENOTSUP, errno.EPERM):
                     raise
     moment = max(0, int(entry.mtime))
-    os.utime(path, (moment, moment), follow_symlinks=follow)
+    os.utime(path, (moment, moment))
 
 
 def extract(inside: Inside, path: str, source: Source, how: Extraction) -> None:

@@ -8,6 +8,7 @@ import os
 import stat
 import struct
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ..containers.facts import Device
@@ -36,19 +37,23 @@ def open_inside(root: Path, path: str, flags: int = os.O_RDONLY, mode: int = 0) 
 
 
 def read_inside(root: Path, path: str) -> str:
-    """A file's text; "" where there is none."""
+    """A file's text; "" where there is none.
+
+    It is looked at before it is opened: a container may put any device of the host's in its place, and some do something when they are opened.
+    """
     try:
-        descriptor = open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK)
+        with ExitStack() as stack:
+            there = open_inside(root, path, os.O_PATH)
+            stack.callback(os.close, there)
+            if not stat.S_ISREG(os.fstat(there).st_mode):
+                return ""
+            descriptor = os.open(f"/proc/thread-self/fd/{there}", os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            return os.read(descriptor, LARGEST).decode("utf-8", "replace")
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return ""
         raise StepFailed(f"read {path} of the container", errno=error.errno or 0, stderr=error.strerror or "") from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
-        return os.read(descriptor, LARGEST).decode("utf-8", "replace")
-    finally:
-        os.close(descriptor)
 
 
 def find_user(root: Path, user: str, add: Sequence[str] = ()) -> User:

@@ -184,3 +184,16 @@ def test_on_the_hosts_network_they_are_the_hosts_own(tmp_path: Path, monkeypatch
             town.check()
 
     asyncio.run(work())
+
+
+def test_a_file_that_a_container_has_made_as_long_as_it_can_is_left_alone(place: tuple[Path, Path]) -> None:
+    """And not read: a hole of a terabyte costs it nothing, and would cost the daemon its memory."""
+    path, sidecar = place
+    write_those_unless_edited({path: "172.17.0.2 box\n"}, sidecar, anew=NONE)
+    os.truncate(path, 1 << 40)
+    assert write_those_unless_edited({path: "172.17.0.3 box\n"}, sidecar, anew=NONE) == {path}
+    follow(path, "172.17.0.3 box\n", sidecar)
+    assert path.stat().st_size == 1 << 40
+    # The next start writes it anew.
+    assert not write_those_unless_edited({path: "172.17.0.4 box\n"}, sidecar, anew=frozenset({"hosts"}))
+    assert path.read_text() == "172.17.0.4 box\n"
