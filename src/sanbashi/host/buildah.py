@@ -25,6 +25,7 @@ from ..images.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Desc
 from .buildlines import LONGEST, Line, merged
 from .descriptors import as_given
 from .runtime import search_path
+from .trees import walk
 
 log = logging.getLogger("sanbashi.build")
 SETTINGS = {
@@ -300,9 +301,9 @@ def write_directory(target: Path, config: bytes, image_id: str, layers: Sequence
 def size_of(directory: Path) -> int:
     """Bytes of the files below a directory, each once; what goes meanwhile is not counted."""
     sizes: dict[int, int] = {}
-    for folder, _, names in os.walk(directory):
-        for name in names:
+    for entry in walk(directory):
+        if not entry.is_dir(follow_symlinks=False):
             with contextlib.suppress(FileNotFoundError):
-                status = (Path(folder) / name).lstat()
+                status = entry.stat(follow_symlinks=False)
                 sizes[status.st_ino] = status.st_size
     return sum(sizes.values())

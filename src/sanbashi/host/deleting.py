@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import Failed
 from .room import NO_ROOM
+from .trees import flatten
 
 IMMUTABLE = "lsattr tells whether it may be deleted; chattr -i allows it"
 
@@ -15,7 +16,11 @@ IMMUTABLE = "lsattr tells whether it may be deleted; chattr -i allows it"
 def delete(folder: Path, failing: str = "unable to remove filesystem") -> None:
     """Delete a folder; Failed where something in it cannot go, as a file made immutable, OSError where the disk has no room even for that."""
     try:
-        shutil.rmtree(folder, onerror=gone_is_fine)
+        try:
+            shutil.rmtree(folder, onerror=gone_is_fine)
+        except RecursionError:  # each level is one of Python's own
+            flatten(folder)
+            shutil.rmtree(folder, onerror=gone_is_fine)
     except OSError as error:
         if error.errno in NO_ROOM:
             raise

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from .trees import walk
 from .unpack import OPAQUE
 
 
@@ -53,18 +54,6 @@ def bytes_below(directory: Path) -> int:
                 seen.add(status.st_ino)
                 total += status.st_size
     return total
-
-
-def walk(directory: Path) -> Iterator[os.DirEntry[str]]:
-    """Everything below a directory, links not followed."""
-    try:
-        entries = list(os.scandir(directory))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        yield entry
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk(Path(entry.path))
 
 
 def is_whiteout(status: os.stat_result) -> bool:

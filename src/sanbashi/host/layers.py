@@ -15,6 +15,7 @@ import msgspec
 
 from ..errors import Failed
 from .blobs import sync_directory
+from .deleting import delete
 from .unpack import Source, Unpacked, unpack
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -128,19 +129,19 @@ class Layers:
         with contextlib.suppress(FileNotFoundError):
             self.path(diff_id).rename(doomed)  # at once invisible, however long the deletion takes
             (self.root / self.link(diff_id)).unlink(missing_ok=True)
-            shutil.rmtree(doomed)
+            delete(doomed)
 
     def sweep(self, kept: Collection[str]) -> None:
         """Remove what a death half way has left and every layer not named. For the start, when nothing is pulled."""
         names = {diff_id.removeprefix("sha256:") for diff_id in kept}
         for draft in (self.root / "tmp").iterdir():
             if draft.is_dir():
-                shutil.rmtree(draft)
+                delete(draft)
             else:
                 draft.unlink()
         for layer in self.root.iterdir():
             if len(layer.name) == 64 and (layer.name not in names or not (layer / "note.json").exists()):
-                shutil.rmtree(layer)
+                delete(layer)
         for link in (self.root / "l").iterdir():
             if not link.exists():
                 link.unlink()

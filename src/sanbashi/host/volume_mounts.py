@@ -29,6 +29,7 @@ from .mounts import (
     refused,
     unmount,
 )
+from .trees import walk
 
 # linux/mount.h
 BITS = {
@@ -129,13 +130,14 @@ def size_of(path: Path) -> int:
     """Bytes that the files below a folder occupy as their lengths say, links not followed, hard links once."""
     total = 0
     seen: set[tuple[int, int]] = set()
-    for folder, _, files in os.walk(path):
-        for name in files:
-            try:
-                status = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - os.walk gives text, and there may be very many
-            except FileNotFoundError:
-                continue
-            if (key := (status.st_dev, status.st_ino)) not in seen:
-                seen.add(key)
-                total += status.st_size
+    for entry in walk(path):
+        if entry.is_dir(follow_symlinks=False):
+            continue
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if (key := (status.st_dev, status.st_ino)) not in seen:
+            seen.add(key)
+            total += status.st_size
     return total
