@@ -70,3 +70,15 @@ def test_what_cannot_be_copied_is_started_as_it_is(program: Path, tmp_path: Path
     assert not list(tmp_path.glob("*copy*"))
     gone = Sealed(tmp_path / "absent", tmp_path / "copy")
     assert gone.path() == tmp_path / "absent"
+
+
+def test_a_copy_that_could_not_be_named_is_made_again(program: Path, tmp_path: Path) -> None:
+    """The folder of its link is on a disk that may be full."""
+    folder = tmp_path / "later"
+    copy = Sealed(program, folder / "copy")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert copy.path() == program and said(copy.path()) == "a word\n"
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    folder.mkdir()
+    assert copy.path() == folder / "copy" and said(copy.path()) == "a word\n"
+    copy.close()

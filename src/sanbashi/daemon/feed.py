@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
-from concurrent.futures import CancelledError, Future
+from collections.abc import AsyncIterable, Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from ..host.registry import Stopped
+from ..host.room import in_room
+
+T = TypeVar("T")
+
+
+def apart(call: Callable[[], T]) -> asyncio.Future[T]:
+    """Run blocking work that waits for a client, or for a server elsewhere, in a thread of its own; Unavailable where it finds the disk full.
+
+    The threads that asyncio has for all are few: a handful of clients that stop in the middle would hold up everybody else who needs one.
+    """
+    threads = ThreadPoolExecutor(1, "apart")
+    try:
+        return asyncio.get_running_loop().run_in_executor(threads, in_room, call)
+    finally:
+        threads.shutdown(wait=False)  # when that is done
 
 
 class Feed:

@@ -21,10 +21,9 @@ from ..host.inside import O_PATH_DIRECTORY, Bind, Inside, inside_container
 from ..host.looking import PathStat, pack_path, refusal, stat_path
 from ..host.packing import gathered, pack
 from ..host.registry import Stopped
-from ..host.room import in_room
 from ..host.rootfs import find_user
 from .core import Core
-from .feed import Feed
+from .feed import Feed, apart
 from .process import FILES
 from .volume_mounts import VolumeMounts
 
@@ -70,7 +69,7 @@ class Filesystems:
                 user = await asyncio.to_thread(find_user, Path(f"/proc/self/fd/{inside.root}"), container.config.user)
                 owner = (user.uid, user.gid)
             with Feed(stream, asyncio.get_running_loop()) as feed:
-                work = asyncio.ensure_future(asyncio.to_thread(in_room, extract, inside, path, feed, Extraction(owner, keep_kinds)))
+                work = apart(lambda: extract(inside, path, feed, Extraction(owner, keep_kinds)))
                 try:
                     await asyncio.shield(work)
                 except asyncio.CancelledError:
@@ -93,7 +92,11 @@ class Filesystems:
         if container.state.status in ("removing", "dead"):
             raise Conflict(f"You cannot export container {container.id} which is {container.state.status}")
         stack = AsyncExitStack()
-        inside = await self.enter(container, stack, binds=False)
+        try:
+            inside = await self.enter(container, stack, binds=False)
+        except BaseException:
+            await stack.aclose()
+            raise
         self.core.tell_container("export", container)
         return Pieces(whole(inside), stack)
 

@@ -29,7 +29,7 @@ from ..images.removal import Removal, names_of, remove
 from .archives import Archived, Loader, archive
 from .content import Content, Lease
 from .events import Events
-from .feed import Feed
+from .feed import Feed, apart
 from .pulling import Pulled, Puller
 from .saved import Change
 from .state import State, without_name
@@ -372,7 +372,7 @@ class Images:
 
     async def work(self, stopped: threading.Event, call: Callable[[], T], wake: Callable[[], None] = lambda: None) -> T:
         """Run blocking work in a thread of its own; when the one who asked goes away it is stopped and waited for."""
-        task = asyncio.ensure_future(asyncio.to_thread(in_room, call))
+        task = apart(call)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

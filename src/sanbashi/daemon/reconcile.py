@@ -284,9 +284,10 @@ class Reconcile:
         if idle:
             for folder in (core.config.exec_root / "netns", core.config.data_root / SNAPSHOTS, core.config.data_root):
                 await core.on_host(unshare_path, folder)
-        await core.on_host(core.kernel.close)
+        # Nobody is at work any more when what all work with is closed; what was begun and not told of, the next start undoes.
+        await asyncio.to_thread(core.hands.shutdown, wait=True)
+        await asyncio.to_thread(core.kernel.close)
         core.store.stop()
-        core.hands.shutdown(wait=True)
 
     async def make_keeper_answer(self) -> bool:
         """End a keeper that does not answer, for nothing can be taken down without its word; the next one is asked instead, and keeps nothing.

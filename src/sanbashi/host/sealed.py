@@ -63,11 +63,15 @@ class Sealed:
             os.dup2(reading, self._descriptor, inheritable=False)
             os.close(reading)
             return True
+        try:
+            draft = self.link.with_name(f".{self.link.name}.new")
+            draft.unlink(missing_ok=True)
+            draft.symlink_to(f"/proc/{os.getpid()}/fd/{reading}")
+            draft.rename(self.link)
+        except OSError:
+            os.close(reading)
+            raise
         self._descriptor = reading
-        draft = self.link.with_name(f".{self.link.name}.new")
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(f"/proc/{os.getpid()}/fd/{reading}")
-        draft.rename(self.link)
         return True
 
     def close(self) -> None:

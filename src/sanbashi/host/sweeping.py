@@ -111,13 +111,18 @@ class Sweeper:
             self.hurry = False
 
     def work(self) -> None:
-        with Netlink(ROUTE, self.later) as netlink:
+        with contextlib.ExitStack() as opened:
+            netlink: Netlink | None = None
             while (task := self.next()) is not None:
                 try:
                     if isinstance(task, str):
+                        netlink = netlink or opened.enter_context(Netlink(ROUTE, self.later))
                         self.delete_now(netlink, task)
                     else:
                         task()
+                except OSError as error:  # one that stays is removed by the daemon's next start; whoever waits for the others goes on
+                    log.error("%s: %s", f"remove link {task}" if isinstance(task, str) else "close a socket", error)
+                    netlink = None  # what it was told last is not known
                 finally:
                     with self.changed:
                         if isinstance(task, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from ipaddress import ip_address
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 
 from sanbashi.containers.model import Container, Health, RestartPolicy
+from sanbashi.daemon import reconcile
 from sanbashi.daemon.reconcile import TAKING_DOWN, longest_stop
 from sanbashi.errors import Unavailable
 from sanbashi.network.model import NetworkRequest
@@ -296,3 +298,37 @@ def test_exits_that_wait_are_tried_again_with_a_new_keeper_and_at_the_end(tmp_pa
             assert told[1:]
 
     run(work)
+
+
+def test_nothing_is_closed_while_somebody_works_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start whose client has gone may still be at work when the daemon goes down."""
+    told: list[str] = []
+
+    async def work() -> None:
+        async with daemon(World(tmp_path / "data"), monkeypatch) as town:
+            begun, let_go = threading.Event(), threading.Event()
+
+            def at_work() -> None:
+                begun.set()
+                let_go.wait()
+                told.append("done")
+
+            async def nothing() -> None:
+                """There is no monitor."""
+
+            working = asyncio.ensure_future(town.core.on_host(at_work))
+            await asyncio.to_thread(begun.wait)
+            monkeypatch.setattr(town.processes, "close", nothing, raising=False)
+            monkeypatch.setattr(town.core.kernel, "close", lambda: told.append("closed"))
+            monkeypatch.setattr(town.core.kernel, "remove_everything", lambda: None, raising=False)
+            monkeypatch.setattr(reconcile, "unshare_path", lambda folder: None)
+            down = asyncio.create_task(town.reconcile.shut_down())
+            try:
+                while not town.core.hands._shutdown and not told and not down.done():
+                    await asyncio.sleep(0.001)
+            finally:
+                let_go.set()
+            await asyncio.gather(down, working)
+
+    run(work)
+    assert told == ["done", "closed"]
