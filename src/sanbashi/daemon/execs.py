@@ -94,7 +94,7 @@ class Execs:
         container = self.core.find_container(entry.container_id)
         moves.check_exec(container)
         entry.started = True
-        with stages("exec", container.id):
+        with stages("exec", container.id), self.process.hastened():
             return await self.run(entry, container, detach=detach, console_size=console_size)
 
     async def run(self, entry: ExecState, container: Container, *, detach: bool, console_size: tuple[int, int] | None) -> Attachment | None:

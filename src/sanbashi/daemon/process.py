@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +108,13 @@ class Process:
     def hasten(self) -> None:
         """Begin, in a thread, the wait that the runtime's first move of a process would have to make."""
         self.core.hands.submit(self.haste.begin)
+
+    @contextlib.contextmanager
+    def hastened(self) -> Iterator[None]:
+        """Begin it, and have nobody wait again until the block ends."""
+        with self.haste.held():
+            self.hasten()
+            yield
 
     async def create(
         self, container: Container, namespace: str, place: Callable[[], None], pinned: Awaitable[None], begun: asyncio.Event

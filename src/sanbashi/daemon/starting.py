@@ -122,7 +122,8 @@ class Starting:
         """The process, which waits for `start`: (pid, conmon's pid). `begun` is set when the runtime is at work, or not at all."""
         try:
             path = self.networking.sandboxes.namespace_path(container)
-            return await self.process.create(container, path, lambda: place_files(self.core, container), pinned, begun)
+            with self.process.hastened():
+                return await self.process.create(container, path, lambda: place_files(self.core, container), pinned, begun)
         finally:
             begun.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import shutil
 import sqlite3
@@ -145,6 +146,9 @@ class Processes:
 
     def hasten(self) -> None:
         pass
+
+    def hastened(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     async def create(
         self, container: Container, namespace: str, place: Callable[[], None], pinned: Awaitable[None], begun: asyncio.Event

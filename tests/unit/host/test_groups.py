@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,5 +52,46 @@ def test_a_refusal_is_no_error(top: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert groups.group_in("0::/x\n") == ours
     ours.unlink()
     monkeypatch.setattr(groups, "own_lines", lambda: "0::/x\n")
-    groups.Haste().begin()
-    groups.Haste().begin()
+    haste = groups.Haste()
+    with haste.held():
+        haste.begin()
+        haste.begin()
+
+
+def test_it_goes_on_as_long_as_anybody_holds_it_and_for_all_of_them_once(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group(top / "x", os.getpid())
+    monkeypatch.setattr(groups, "own_lines", lambda: "0::/x\n")
+    taken = threading.Semaphore(0)
+    monkeypatch.setattr(groups, "take", lambda _: taken.release())
+    haste = groups.Haste()
+    with haste.held():
+        worker = threading.Thread(target=haste.begin)
+        with haste.held():
+            worker.start()
+            assert taken.acquire(timeout=60)
+            haste.begin()  # somebody is at it: or this would never return
+        for _ in range(3):
+            assert taken.acquire(timeout=60)
+    worker.join(60)
+    assert not worker.is_alive()
+    haste.begin()  # nobody holds it: once
+    assert taken.acquire(timeout=60)
+
+
+def test_containers_begin_with_the_processors_of_their_parent(top: Path) -> None:
+    setting = top / "cpuset" / "sanbashi" / "cgroup.clone_children"
+    setting.parent.mkdir(parents=True)
+    setting.write_text("0\n")
+    groups.share_processors()
+    assert setting.read_text() == "1"
+
+
+def test_where_processors_are_not_given_to_groups_none_are_shared(top: Path) -> None:
+    groups.share_processors()
+    assert list(top.iterdir()) == []
+
+
+def test_that_they_cannot_be_shared_is_no_error(top: Path) -> None:
+    (top / "cpuset").mkdir()
+    groups.share_processors()  # a folder that the kernel does not fill
+    assert list((top / "cpuset" / "sanbashi").iterdir()) == []
