@@ -30,6 +30,7 @@ from sanbashi.containers.request import container_of
 from sanbashi.containers.spec import CLOSED, OPEN, Placement, exec_process, spec
 from sanbashi.errors import Conflict
 from sanbashi.host import attachment as attachment_module
+from sanbashi.host import groups
 from sanbashi.host import monitor as monitor_module
 from sanbashi.host.attachment import Attachment
 from sanbashi.host.exec import execute
@@ -493,6 +494,29 @@ def test_limits_hold_and_out_of_memory_is_told(world: Run) -> None:
                 await w.create(container)
             assert "CAP_SYS_RESOURCE" in failed.value.hint
             await w.finish(container)
+
+    world(work)
+
+
+def test_a_container_has_the_processors_of_its_parent_or_those_it_is_given(world: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the runtime gives them by itself, and as it finds them in groups that begin with their parent's."""
+    top = Path("/sys/fs/cgroup/cpuset")
+    if not top.is_dir():
+        pytest.skip("no hierarchy of version 1 with processors here")
+    monkeypatch.setattr(groups, "CGROUP_PARENT", PARENT)
+    every, first = ((top / "cpuset.cpus").read_text(), (top / "cpuset.mems").read_text()), "0\n"
+
+    async def work(w: World) -> None:
+        async def given(**options: Any) -> tuple[str, ...]:
+            async with w.running("sleep", "600", **options) as container:
+                group = top / PARENT[1:] / container.id
+                return tuple((group / f"cpuset.{what}").read_text() for what in ("cpus", "mems"))
+
+        for prepare in (lambda: None, groups.share_processors):
+            prepare()
+            assert await given() == every
+            assert await given(cpuset_cpus="0") == (first, every[1])
+        assert (top / PARENT[1:] / "cgroup.clone_children").read_text() == "1\n"
 
     world(work)
 
