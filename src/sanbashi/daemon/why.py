@@ -16,7 +16,8 @@ from ..network.why.asking import parse_target
 from ..network.why.barriers import suspects
 from ..network.why.facts import Facts, Listener, Probe
 from ..network.why.judge import explain
-from ..network.why.path import Kind, Path, find_path
+from ..network.why.path import Kind, Path
+from ..network.why.pathfinding import find_path
 from ..network.why.stage import Answer
 from ..network.why.ways import end_of
 from .core import Core

@@ -22,7 +22,8 @@ from sanbashi.network.why.asking import parse_target
 from sanbashi.network.why.codes import Code, Result
 from sanbashi.network.why.facts import Chain, Facts, Hop, Listener, NameAnswer, Party, Probe, Question, Rule, Tables
 from sanbashi.network.why.judge import explain
-from sanbashi.network.why.path import Kind, Path, find_path
+from sanbashi.network.why.path import Kind, Path
+from sanbashi.network.why.pathfinding import find_path
 from sanbashi.network.why.stage import Answer
 
 ICC, MODE = "com.docker.network.bridge.enable_icc", "com.docker.network.bridge.gateway_mode_ipv4"
