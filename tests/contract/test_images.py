@@ -37,7 +37,7 @@ async def stream(data: bytes) -> AsyncIterator[bytes]:
 
 def made(service: Service, name: str, *, content: bytes = b"x", changes: tuple[str, ...] = ()) -> Image:
     data = layer({"etc/file": content})
-    return asyncio.run(service.images.import_(stream(data), reference=name, changes=changes, progress=service.hear))
+    return asyncio.run(service.archiving.import_(stream(data), reference=name, changes=changes, progress=service.hear))
 
 
 def files(service: Service) -> set[str]:
@@ -73,10 +73,10 @@ def test_import_find_and_remove_leave_nothing(service: Service) -> None:
 
 def test_a_plain_layer_is_given_back_bit_by_bit(service: Service) -> None:
     data = layer({"etc/file": os.urandom(5000)})
-    image = asyncio.run(service.images.import_(stream(data), reference="web"))
+    image = asyncio.run(service.archiving.import_(stream(data), reference="web"))
 
     async def saved() -> bytes:
-        return b"".join([piece async for piece in service.images.save(["web"])])
+        return b"".join([piece async for piece in service.archiving.save(["web"])])
 
     with tarfile.open(fileobj=io.BytesIO(asyncio.run(saved()))) as tar:
         member = tar.extractfile(f"blobs/sha256/{image.diff_ids[0].removeprefix('sha256:')}")
@@ -162,11 +162,11 @@ def test_list(service: Service) -> None:
 
 def test_sentences(service: Service) -> None:
     for call, sentence in (
-        (lambda: service.images.save(["nope:1"]), "reference does not exist"),
-        (lambda: service.images.save(["nope"]), "No such image: nope"),
+        (lambda: service.archiving.save(["nope:1"]), "reference does not exist"),
+        (lambda: service.archiving.save(["nope"]), "No such image: nope"),
         (lambda: asyncio.run(service.images.remove("nope")), "No such image: nope:latest"),
-        (lambda: asyncio.run(service.images.load(stream(layer({"x": b""})))), "invalid archive: does not contain a manifest.json"),
-        (lambda: asyncio.run(service.images.load(stream(b"no tar at all" * 100))), "invalid archive: "),
+        (lambda: asyncio.run(service.archiving.load(stream(layer({"x": b""})))), "invalid archive: does not contain a manifest.json"),
+        (lambda: asyncio.run(service.archiving.load(stream(b"no tar at all" * 100))), "invalid archive: "),
         (lambda: made(service, "x", changes=("FOO bar",)), "foo is not a valid change command"),
     ):
         with pytest.raises((NotFound, Invalid)) as caught:
@@ -181,11 +181,11 @@ def test_a_load_that_fails_half_way_leaves_nothing(service: Service, tmp_path: P
     made(other, "one", content=b"1"), made(other, "two", content=b"2")
 
     async def saved() -> bytes:
-        return b"".join([piece async for piece in other.images.save(["one", "two"])])
+        return b"".join([piece async for piece in other.archiving.save(["one", "two"])])
 
     data = asyncio.run(saved()).replace(layer({"etc/file": b"2"}), layer({"etc/file": b"3"}))
     with pytest.raises(Invalid, match="invalid diffID for layer"):
-        asyncio.run(service.images.load(stream(data)))
+        asyncio.run(service.archiving.load(stream(data)))
     assert not [f for f in files(service) if (service.images.content.layers.root / f).exists()]
 
 
@@ -195,7 +195,7 @@ def test_a_load_that_nobody_sends_any_more_ends(service: Service) -> None:
         await asyncio.sleep(3600)
 
     async def leave() -> None:
-        task = asyncio.ensure_future(service.images.load(body()))
+        task = asyncio.ensure_future(service.archiving.load(body()))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -209,7 +209,7 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from tests.contract.image_service import Service
-asyncio.run(Service(Path(sys.argv[1])).images.pull(sys.argv[2]))
+asyncio.run(Service(Path(sys.argv[1])).registries.pull(sys.argv[2]))
 print("done", flush=True)
 """
 
@@ -232,7 +232,7 @@ def test_a_pull_killed_at_any_moment_leaves_a_store_that_works(tmp_path: Path, a
         content = service.images.content
         assert not files(service), "no row names anything: nothing stays but what can be resumed"
         assert not list((content.layers.root / "tmp").iterdir())
-        image = asyncio.run(service.images.pull(f"{host}/team/web:1"))
+        image = asyncio.run(service.registries.pull(f"{host}/team/web:1"))
     assert content.is_whole(image)
     for number, diff_id in enumerate(image.diff_ids):
         assert len(list((content.layers.directory(diff_id) / f"dir{number}").iterdir())) == 200

@@ -8,7 +8,6 @@ import io
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import urllib3
@@ -18,7 +17,6 @@ from tests.contract.faulty_registry import DOCKER, layer
 from tests.contract.image_service import Service
 from tests.contract.writable_registry import Writable, serve
 
-from sanbashi.daemon.registries import Registries
 from sanbashi.errors import Failed, NotFound, SanbashiError, Unauthorized
 
 pytestmark = pytest.mark.root  # layers have owners, devices and trusted attributes
@@ -41,14 +39,10 @@ def host(registry: Writable) -> Iterator[str]:
 
 
 class Pushing(Service):
-    """The image service with its registries."""
-
-    def __init__(self, root: Path, **more: Any) -> None:
-        super().__init__(root, **more)
-        self.registries = Registries(self.images)
+    """The image service, asked in short."""
 
     def pull(self, name: str) -> None:
-        asyncio.run(self.images.pull(name, progress=self.hear))
+        asyncio.run(self.registries.pull(name, progress=self.hear))
 
     def tag(self, source: str, target: str) -> None:
         asyncio.run(self.images.tag(source, target))
@@ -99,7 +93,7 @@ def test_pushed_as_it_was_pulled(service: Pushing) -> None:
 
 
 def test_made_here_pushed_and_pulled_elsewhere(service: Pushing, tmp_path: Path) -> None:
-    asyncio.run(service.images.import_(stream(BIG), reference="made:1"))
+    asyncio.run(service.archiving.import_(stream(BIG), reference="made:1"))
     made = service.images.resolve("made:1")
     assert service.images.content.layers.note(made.diff_ids[0]).media_type.endswith("zstd")
     with images.serve(empty=True) as url:
@@ -114,7 +108,7 @@ def test_made_here_pushed_and_pulled_elsewhere(service: Pushing, tmp_path: Path)
         assert note.media_type.endswith("gzip"), "packed anew once, for clients of any age"
         assert [p.name for p in (service.images.content.blobs.root / "sha256").iterdir() if p.name == note.blob.removeprefix("sha256:")]
         assert service.push(name)[-1] == told[-1], "the same bytes again"
-        archive = b"".join(asyncio.run(collected(service.images.save(["made:1"]))))
+        archive = b"".join(asyncio.run(collected(service.archiving.save(["made:1"]))))
         assert made.diff_ids[0].removeprefix("sha256:").encode() in archive
     asyncio.run(service.images.remove(made.id, force=True))
     assert not list((service.images.content.blobs.root / "sha256").iterdir()), "nothing is left of it"
@@ -128,7 +122,7 @@ def test_docker_registry_with_a_basic_login(service: Pushing, tmp_path: Path) ->
     (tmp_path / "htpasswd").write_text(HTPASSWD)
     with images.serve(empty=True, extra={"auth": {"htpasswd": {"realm": "tests", "path": str(tmp_path / "htpasswd")}}}) as url:
         host = url.removeprefix("http://")
-        asyncio.run(service.images.import_(stream(BIG), reference=f"{host}/web:1"))
+        asyncio.run(service.archiving.import_(stream(BIG), reference=f"{host}/web:1"))
         assert service.refusal(lambda: service.push(f"{host}/web")).message == "no basic auth credentials"
         wrong = service.refusal(lambda: service.push(f"{host}/web", auth={"username": "web", "password": "no"}))
         assert wrong.message == "unauthorized: authentication required"
@@ -141,7 +135,7 @@ def test_docker_registry_with_a_basic_login(service: Pushing, tmp_path: Path) ->
 
 def test_a_token_for_the_push_and_one_instead_of_the_password(service: Pushing, registry: Writable, host: str) -> None:
     registry.token, registry.login, registry.refresh = "t0ken", ("web", "secret"), "refreshed"
-    asyncio.run(service.images.import_(stream(BIG), reference=f"{host}/team/web:1"))
+    asyncio.run(service.archiving.import_(stream(BIG), reference=f"{host}/team/web:1"))
     assert service.push(f"{host}/team/web", auth=GOOD)[-1].startswith("1: digest: ")
     assert asyncio.run(service.registries.login(host, GOOD)) == "refreshed"
     assert service.push(f"{host}/team/web", auth={"username": "web", "identitytoken": "refreshed"}).count("Layer already exists") == 1
@@ -152,7 +146,7 @@ def test_a_token_for_the_push_and_one_instead_of_the_password(service: Pushing, 
 
 @pytest.mark.parametrize("resumable", [True, False])
 def test_a_transfer_that_breaks_goes_on(service: Pushing, registry: Writable, host: str, resumable: bool) -> None:
-    asyncio.run(service.images.load(stream(archive_of(BIG))))
+    asyncio.run(service.archiving.load(stream(archive_of(BIG))))
     service.tag("loaded:1", f"{host}/web:1")
     registry.resumable = resumable
     registry.broken = [1000, 2000]
@@ -198,7 +192,7 @@ def test_zstd_that_was_pulled_stays_zstd(service: Pushing, registry: Writable, h
 
 def test_refusals_in_dockers_words(service: Pushing, registry: Writable, host: str) -> None:
     assert service.refusal(lambda: service.push(f"{host}/none")).message == f"An image does not exist locally with the tag: {host}/none"
-    asyncio.run(service.images.import_(stream(BIG), reference=f"{host}/web:1"))
+    asyncio.run(service.archiving.import_(stream(BIG), reference=f"{host}/web:1"))
     assert service.refusal(lambda: service.push(f"{host}/web", "2")).message == f"tag does not exist: {host}/web:2"
     registry.token = "needed"
     registry.login = ("web", "secret")
@@ -210,7 +204,7 @@ def test_refusals_in_dockers_words(service: Pushing, registry: Writable, host: s
 
 
 def test_all_tags(service: Pushing, registry: Writable, host: str) -> None:
-    asyncio.run(service.images.import_(stream(BIG), reference=f"{host}/web:1"))
+    asyncio.run(service.archiving.import_(stream(BIG), reference=f"{host}/web:1"))
     service.tag(f"{host}/web:1", f"{host}/web:2")
     told = service.push(f"{host}/web", "")
     assert [s.split(":")[0] for s in told if "digest:" in s] == ["1", "2"]

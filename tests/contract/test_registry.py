@@ -44,7 +44,7 @@ def service(tmp_path: Path) -> Service:
 
 
 def pull(service: Service, reference: str, **more: object) -> object:
-    return asyncio.run(service.images.pull(reference, progress=service.hear, **more))  # type: ignore[arg-type]
+    return asyncio.run(service.registries.pull(reference, progress=service.hear, **more))  # type: ignore[arg-type]
 
 
 def partials(service: Service) -> list[Path]:
@@ -78,12 +78,12 @@ def test_pull_through_a_mirror_then_by_digest_then_save_and_load(tmp_path: Path)
         assert isinstance(missing, NotFound)
         assert missing.message == f"manifest for {url.removeprefix('http://')}/library/busybox:nope not found: manifest unknown: manifest unknown"
     archive = tmp_path / "archive.tar"
-    saved = asyncio.run(written(service.images.save(["httpd:2.4", "ubuntu"]), archive))
+    saved = asyncio.run(written(service.archiving.save(["httpd:2.4", "ubuntu"]), archive))
     other = Service(tmp_path / "two")
-    asyncio.run(other.images.load(pieces(archive), progress=other.hear))
+    asyncio.run(other.archiving.load(pieces(archive), progress=other.hear))
     assert [m["stream"] for m in other.messages if "stream" in m] == ["Loaded image: httpd:2.4\n", "Loaded image: ubuntu:latest\n"]
     assert other.images.resolve("httpd:2.4").id == web.id
-    again_saved = asyncio.run(written(other.images.save(["httpd:2.4", "ubuntu"]), tmp_path / "again.tar"))
+    again_saved = asyncio.run(written(other.archiving.save(["httpd:2.4", "ubuntu"]), tmp_path / "again.tar"))
     assert again_saved == saved, "what is saved does not depend on how it came"
 
 
@@ -109,7 +109,7 @@ async def pieces(file: Path) -> AsyncIterator[bytes]:
 
 def test_load_what_the_test_images_are(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    loaded = asyncio.run(service.images.load(pieces(images.build("busybox")), progress=service.hear))
+    loaded = asyncio.run(service.archiving.load(pieces(images.build("busybox")), progress=service.hear))
     assert [i.repo_tags for i in loaded] == [("busybox:latest",)]
     directory = service.images.content.layers.directory(loaded[0].diff_ids[0])
     assert (directory / "bin/sh").stat().st_nlink > 100, "busybox's applets are hard links"
@@ -224,7 +224,7 @@ def test_a_list_is_searched_for_the_platform(service: Service, faulty: Faulty, h
         }
     ).encode()
     faulty.manifests["1"] = (DOCKER_LIST, data)
-    service.images.host = service.images.puller.host = type(service.images.host)("linux", "amd64")
+    service.images.host = service.registries.puller.host = type(service.images.host)("linux", "amd64")
     image = pull(service, f"{host}/team/web:1")
     assert image.architecture == "amd64"  # type: ignore[attr-defined]
     assert image.repo_digests == (f"{host}/team/web@{sha(data)}",), "the name's digest is the list's"  # type: ignore[attr-defined]
@@ -282,7 +282,7 @@ def test_two_pulls_of_the_same_image_fetch_it_once(service: Service, faulty: Fau
     faulty.add("1", BIG)
 
     async def both() -> None:
-        await asyncio.gather(*(service.images.pull(f"{host}/team/web:1", progress=service.hear) for _ in range(2)))
+        await asyncio.gather(*(service.registries.pull(f"{host}/team/web:1", progress=service.hear) for _ in range(2)))
 
     asyncio.run(both())
     assert len([1 for path, _ in faulty.requests if "/blobs/" in path]) == 2, "a configuration and a layer"
@@ -300,7 +300,7 @@ def test_a_pull_that_nobody_waits_for_stops(service: Service, faulty: Faulty, ho
     faulty.busy = 10**6
 
     async def leave() -> None:
-        task = asyncio.create_task(service.images.pull(f"{host}/team/web:1", progress=service.hear))
+        task = asyncio.create_task(service.registries.pull(f"{host}/team/web:1", progress=service.hear))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -33,6 +33,7 @@ from .core import Core
 from .feed import Feed
 from .images import Images
 from .networking import Networking
+from .registries import Registries
 
 Report = Callable[[dict[str, Any]], None]
 HUB_ADDRESS = "https://index.docker.io/v1/"
@@ -68,12 +69,13 @@ class Output:
 class Builder:
     """Builds images by driving buildah."""
 
-    def __init__(self, core: Core, networking: Networking, images: Images) -> None:
+    def __init__(self, core: Core, networking: Networking, images: Images, registries: Registries) -> None:
         # runc, where it is there: crun refuses the hybrid cgroups of some hosts, and buildah starts it by itself.
         runtime = core.runtimes.get("runc") or next(iter(core.runtimes.values()), None)
         self.buildah = Buildah(core.config.data_root / "build", core.config.exec_root / "build", runtime)
         self.networks = BuildNetworks(core, networking)
         self.images = images
+        self.registries = registries
 
     async def build(self, request: BuildRequest, body: AsyncIterable[bytes], report: Report) -> None:
         """Build; `report` hears Docker's messages. What is wrong with the request is raised, what fails in a step is told."""
@@ -174,7 +176,7 @@ class Builder:
                     image = None
                 if image is None:
                     auth = auth_for(parse_reference(name), request.auths)
-                    image = await self.images.pull(name, platform=str(wanted or ""), auth=auth, progress=output.progress)
+                    image = await self.registries.pull(name, platform=str(wanted or ""), auth=auth, progress=output.progress)
                     if wanted is not None and not suits(image, wanted):
                         output.progress({"status": mismatch(wanted, image, name)})
             except SanbashiError as error:

@@ -89,15 +89,7 @@ async def build(config: DaemonConfig) -> Engine:
     )
     monitor = Monitor(config.exec_root, runtimes)
     process = Process(core, monitor, runtimes, probe_surroundings(runtimes), link_words=os.environ.get(LEGACY_WORDS) == "1")
-    images = Images(
-        config.data_root,
-        state=lambda: core.state,
-        commit=core.commit_changes,
-        events=core.events,
-        mirrors=config.registry_mirrors,
-        insecure=config.insecure_registries,
-        max_downloads=config.max_concurrent_downloads,
-    )
+    images = Images(config.data_root, state=lambda: core.state, commit=core.commit_changes, events=core.events)
     built = Engine(core, process, images)
     engine.append(built)
     process.open(built.lifecycle.exited)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import info
 from .answers import Answers
+from .archiving import Archiving
 from .builder import Builder
 from .committing import Committing
 from .core import Core
@@ -47,8 +48,14 @@ class Engine:
         self.networking = Networking(core)
         self.volumes = Volumes(core)
         self.execs = Execs(core, process)
-        self.builder = Builder(core, self.networking, images)
-        self.registries = Registries(images)
+        self.registries = Registries(
+            images,
+            mirrors=core.config.registry_mirrors,
+            insecure=core.config.insecure_registries,
+            max_downloads=core.config.max_concurrent_downloads,
+        )
+        self.archiving = Archiving(images)
+        self.builder = Builder(core, self.networking, images, self.registries)
         self.health = HealthChecks(core, self.execs)
         self.lifecycle = Lifecycle(core, self.networking, process, self.health, images.content)
         self.creating = Creating(core, self.networking, self.volumes, images, process.facts)

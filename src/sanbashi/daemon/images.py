@@ -1,4 +1,4 @@
-"""Images as the API asks for them: pull, find, list, tag, remove, prune, save, load, import."""
+"""The images that are here: found, listed, named, removed, and put into the state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import contextlib
 import platform as machine
 import threading
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,21 +16,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..errors import Invalid, NotFound
-from ..host.authorization import Credentials
-from ..host.registry import Registry
 from ..host.room import in_room
-from ..images.changes import apply_changes
 from ..images.filters import LISTING, PRUNING, moment, parse_filters
 from ..images.history import HistoryLine, history
-from ..images.manifest import ARCHITECTURES, Platform, config_of, parse_platform, suits
-from ..images.model import History, Image, ImageConfig
-from ..images.reference import Reference, image_id, missing, parse_reference, parse_stored
+from ..images.manifest import ARCHITECTURES, Platform
+from ..images.model import Image
+from ..images.reference import image_id, missing, parse_reference
 from ..images.removal import Removal, names_of, remove
-from .archives import Archived, Loader, archive
 from .content import Content, Lease
 from .events import Events
-from .feed import Feed, apart
-from .pulling import Pulled, Puller
+from .feed import apart
 from .saved import Change
 from .state import State, without_name
 
@@ -48,9 +43,6 @@ class Images:
         state: Callable[[], State],
         commit: Callable[[Sequence[Change]], Awaitable[None]],
         events: Events,
-        mirrors: Sequence[str] = (),
-        insecure: Sequence[str] = (),
-        max_downloads: int = 3,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.state = state
@@ -59,137 +51,10 @@ class Images:
         self.clock = clock
         self.host = Platform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
         self.content = Content(data_root, state)
-        registry = Registry(tuple(mirrors), tuple(insecure))
-        self.puller = Puller(registry, self.content, self.host, threading.Semaphore(max_downloads))
-        self.pulls: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
 
     async def sweep(self) -> None:
         """Remove what a death half way has left. For the start, once the state is loaded."""
         await asyncio.to_thread(in_room, self.content.sweep)
-
-    # -- bringing
-
-    async def pull(
-        self,
-        reference: str,
-        *,
-        platform: str = "",
-        auth: Mapping[str, str] | None = None,
-        progress: Report = lambda message: None,
-        all_tags: bool = False,
-    ) -> Image:
-        """Pull by name, tag or digest (`latest` unless given), or all tags of a name (the last image then).
-
-        `auth` is the object of the X-Registry-Auth header; `progress` hears Docker's progress messages, on the loop's thread.
-        """
-        wish = parse_reference(reference)
-        wanted = parse_platform(platform, self.host) if platform else None
-        credentials = msgspec.convert({k: v for k, v in (auth or {}).items() if isinstance(v, str)}, Credentials)
-        if all_tags and not wish.suffix:
-            stopped = threading.Event()
-            tags = await self.work(stopped, lambda: self.puller.registry.session(wish, credentials, stopped).tags())
-            wishes = [Reference(wish.domain, wish.path, tag) for tag in tags]
-            if not wishes:
-                raise NotFound(f"repository {wish.familiar_name} not found: it has no tags")
-        else:
-            wishes = [wish.tagged()]
-        for each in wishes:
-            image = await self.pull_one(each, wanted, credentials, progress)
-        return image
-
-    async def pull_one(self, wish: Reference, platform: Platform | None, credentials: Credentials, progress: Report) -> Image:
-        """Pull one reference; two pulls of the same one take turns, and the second finds all of it there."""
-        loop = asyncio.get_running_loop()
-        stopped = threading.Event()
-
-        def report(message: dict[str, Any]) -> None:
-            loop.call_soon_threadsafe(progress, message)
-
-        async with self.pulls[wish.key]:
-            async with self.lease() as lease:
-                pulled: Pulled = await self.work(stopped, lambda: self.puller.pull(wish, platform, credentials, report, stopped, lease))
-                names = ([] if wish.digest else [wish.key]) + [f"{wish.familiar_name}@{pulled.digest}"]
-                changed = self.names_now(pulled.image.id).issuperset(names)
-                image = await self.store(pulled.image, names)
-        progress({"status": f"Digest: {pulled.digest}"})
-        news = "Image is up to date" if changed and not pulled.is_new else "Downloaded newer image"
-        progress({"status": f"Status: {news} for {wish.familiar}"})
-        self.tell("pull", wish.familiar, wish.familiar_name, image)
-        return image
-
-    async def load(
-        self, stream: AsyncIterable[bytes], *, quiet: bool = False, progress: Report = lambda message: None, platforms: Sequence[Platform] = ()
-    ) -> tuple[Image, ...]:
-        """Load the images of a docker-archive or an OCI layout, plain or compressed; of `platforms` alone where some are named, NotFound of none."""
-        loop = asyncio.get_running_loop()
-        stopped = threading.Event()
-
-        def report(message: dict[str, Any]) -> None:
-            if not quiet:
-                loop.call_soon_threadsafe(progress, message)
-
-        images = []
-        async with self.lease() as lease:
-            with Feed(stream, loop) as feed, Loader(self.content, lease, stopped) as loader:
-                found: Sequence[Archived] = await self.work(stopped, lambda: loader.load(feed, report), feed.stop)
-            chosen = [a for a in found if not platforms or any(suits(a.image, wanted) for wanted in platforms)]
-            if not chosen and found:
-                words = ", ".join(map(str, platforms))
-                raise NotFound(f"no image of the archive provides the specified platform ({words})")
-            for archived in chosen:
-                for name in archived.names:
-                    holder = self.state().image_names.get(name)
-                    if holder is not None and holder != archived.image.id:
-                        text = f"The image {name} already exists, renaming the old one with ID {holder} to empty string\n"
-                        progress({"stream": text})
-                images.append(await self.store(archived.image, archived.names))
-                for line in [f"Loaded image: {name}\n" for name in archived.names] or [f"Loaded image ID: {archived.image.id}\n"]:
-                    progress({"stream": line})
-                self.tell("load", archived.image.id, archived.image.id, archived.image)
-        await asyncio.to_thread(self.content.collect, [archived.image for archived in found if archived not in chosen])
-        return tuple(images)
-
-    async def import_(
-        self,
-        stream: AsyncIterable[bytes],
-        *,
-        reference: str = "",
-        message: str = "",
-        changes: Sequence[str] = (),
-        platform: str = "",
-        source: str = "-",
-        progress: Report = lambda message: None,
-    ) -> Image:
-        """Make an image of one tar of a root file system, named `reference` unless that is ""."""
-        wish = parse_reference(reference).tagged() if reference else None
-        if wish is not None and wish.digest:
-            raise Invalid("cannot import digest reference")
-        config = apply_changes(ImageConfig(), changes)
-        target = parse_platform(platform, self.host)
-        stopped = threading.Event()
-        created = self.now()
-        comment = message or f"Imported from {source}"
-        async with self.lease() as lease:
-            with Feed(stream, asyncio.get_running_loop()) as feed, Loader(self.content, lease, stopped) as loader:
-                diff_id, size = await self.work(stopped, lambda: loader.import_layer(feed), feed.stop)
-            image = Image(
-                id="",
-                created=created,
-                architecture=target.architecture,
-                variant=target.variant,
-                os=target.os,
-                comment=comment,
-                config=config,
-                diff_ids=(diff_id,),
-                sizes=(size,),
-                history=(History(created=created, comment=comment),),
-            )
-            document = config_of(image)
-            id_ = await asyncio.to_thread(in_room, self.content.blobs.put, document)
-            image = await self.store(msgspec.structs.replace(image, id=id_), [wish.key] if wish else [])
-        progress({"status": image.id})
-        self.tell("import", image.id, wish.familiar if wish else image.id, image)
-        return image
 
     # -- finding
 
@@ -291,39 +156,6 @@ class Images:
             elif text in gone:
                 self.events.tell("image", "delete", text, {"name": text})
         return await asyncio.to_thread(in_room, self.content.collect, removal.deleted)
-
-    # -- giving away
-
-    def save(self, references: Sequence[str]) -> AsyncIterator[bytes]:
-        """An archive of images, a docker-archive and an OCI layout at once; NotFound at once, not in the middle of the answer."""
-        chosen: dict[str, tuple[str, ...]] = {}
-        for reference in references:
-            for image, names in self.chosen(reference):
-                chosen[image.id] = tuple(dict.fromkeys((*chosen.get(image.id, ()), *names)))
-        images = self.state().images
-        return self.saved([(images[id_], names) for id_, names in chosen.items()])
-
-    async def saved(self, chosen: Sequence[tuple[Image, tuple[str, ...]]]) -> AsyncIterator[bytes]:
-        with self.content.lease() as lease:
-            lease.add([digest for image, _ in chosen for digest in (image.id, *image.diff_ids)])
-            pieces = archive(self.content, chosen)
-            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-                yield piece
-        for image, _ in chosen:
-            self.tell("save", image.id, image.id, image)
-
-    def chosen(self, reference: str) -> Sequence[tuple[Image, tuple[str, ...]]]:
-        """Images to save and the tags to save them under: the tag named, all of a repository named, none for an id."""
-        images = self.state().images
-        wish = None if image_id(reference) else parse_reference(reference)
-        if wish is not None and not wish.suffix:
-            tags = {i.id: tuple(t for t in i.repo_tags if parse_stored(t).familiar_name == wish.familiar_name) for i in images.values()}
-            if any(tags.values()):
-                return [(images[id_], names) for id_, names in tags.items() if names]
-        image = self.find(reference)
-        if image is None:
-            raise NotFound("reference does not exist" if wish is not None and wish.suffix else f"No such image: {reference}")
-        return [(image, tuple(t for t in image.repo_tags if wish is not None and t == wish.key))]
 
     # -- the state
 

@@ -1,8 +1,9 @@
-"""What is asked of registries beside pulling: push, login, what an image is there, search."""
+"""What is asked of registries: pull, push, login, what an image is there, search."""
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,11 +13,13 @@ import msgspec
 from ..errors import Failed, Invalid, NotFound
 from ..host.accounts import Found, login, search
 from ..host.authorization import Credentials
+from ..host.registry import Registry
 from ..images.filters import boolean
-from ..images.manifest import Descriptor, Index, Platform, checked_platform, image_of, parse_manifest
+from ..images.manifest import Descriptor, Index, Platform, checked_platform, image_of, parse_manifest, parse_platform
 from ..images.model import Image
 from ..images.reference import DEFAULT_DOMAIN, DOMAIN, LEGACY_DOMAIN, Reference, parse_reference, parse_stored
 from .images import Images
+from .pulling import Pulled, Puller
 from .pushing import Pusher
 
 Report = Callable[[dict[str, Any]], None]
@@ -27,10 +30,60 @@ DEFAULT_FOUND = 25
 class Registries:
     """Registries as the API asks for them. Called on the loop's thread."""
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, *, mirrors: Sequence[str] = (), insecure: Sequence[str] = (), max_downloads: int = 3) -> None:
         self.images = images
-        self.registry = images.puller.registry
+        self.registry = Registry(tuple(mirrors), tuple(insecure))
+        self.puller = Puller(self.registry, images.content, images.host, threading.Semaphore(max_downloads))
         self.pusher = Pusher(self.registry, images.content)
+        self.pulls: dict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+
+    async def pull(
+        self,
+        reference: str,
+        *,
+        platform: str = "",
+        auth: Mapping[str, str] | None = None,
+        progress: Report = lambda message: None,
+        all_tags: bool = False,
+    ) -> Image:
+        """Pull by name, tag or digest (`latest` unless given), or all tags of a name (the last image then).
+
+        `auth` is the object of the X-Registry-Auth header; `progress` hears Docker's progress messages, on the loop's thread.
+        """
+        wish = parse_reference(reference)
+        wanted = parse_platform(platform, self.images.host) if platform else None
+        credentials = credentials_of(auth)
+        if all_tags and not wish.suffix:
+            stopped = threading.Event()
+            tags = await self.images.work(stopped, lambda: self.registry.session(wish, credentials, stopped).tags())
+            wishes = [Reference(wish.domain, wish.path, tag) for tag in tags]
+            if not wishes:
+                raise NotFound(f"repository {wish.familiar_name} not found: it has no tags")
+        else:
+            wishes = [wish.tagged()]
+        for each in wishes:
+            image = await self.pull_one(each, wanted, credentials, progress)
+        return image
+
+    async def pull_one(self, wish: Reference, platform: Platform | None, credentials: Credentials, progress: Report) -> Image:
+        """Pull one reference; two pulls of the same one take turns, and the second finds all of it there."""
+        loop = asyncio.get_running_loop()
+        stopped = threading.Event()
+
+        def report(message: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(progress, message)
+
+        async with self.pulls[wish.key]:
+            async with self.images.lease() as lease:
+                pulled: Pulled = await self.images.work(stopped, lambda: self.puller.pull(wish, platform, credentials, report, stopped, lease))
+                names = ([] if wish.digest else [wish.key]) + [f"{wish.familiar_name}@{pulled.digest}"]
+                changed = self.images.names_now(pulled.image.id).issuperset(names)
+                image = await self.images.store(pulled.image, names)
+        progress({"status": f"Digest: {pulled.digest}"})
+        news = "Image is up to date" if changed and not pulled.is_new else "Downloaded newer image"
+        progress({"status": f"Status: {news} for {wish.familiar}"})
+        self.images.tell("pull", wish.familiar, wish.familiar_name, image)
+        return image
 
     async def push(
         self,

@@ -179,7 +179,7 @@ class FakeEngine:
         self.networking = SimpleNamespace(find=self.find_network)
         self.volumes = SimpleNamespace(find=self.find_volume)
         self.core = SimpleNamespace(snapshots=SimpleNamespace(size=lambda id_: 12), on_host=self.on_host, tell_container=self.tell)
-        self.images = FakeImages(self)
+        self.images = self.registries = self.archiving = FakeImages(self)
         self.answers = Answers()
         self.loaded = b""
 

@@ -128,7 +128,7 @@ def test_a_large_body_is_streamed_with_backpressure(run):
                 sizes.append(len(part))
             progress({"stream": "done\n"})
 
-        client.engine.images.load = load
+        client.engine.archiving.load = load
         reader, writer = await client.raw("POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 16777216\r\n\r\n")
         writer.transport.set_write_buffer_limits(0)
         for _ in range(256):

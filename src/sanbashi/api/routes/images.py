@@ -55,7 +55,7 @@ async def create(engine: Engine, request: Request) -> Answer:
         auth = credentials(request.headers.get("x-registry-auth", ""))
 
         async def pull(report: Report) -> None:
-            await engine.images.pull(reference, platform=platform, auth=auth, progress=report, all_tags=not tag)
+            await engine.registries.pull(reference, platform=platform, auth=auth, progress=report, all_tags=not tag)
 
         return Streamed(progress_bits(pull), at_once=False)
     if not source:
@@ -64,7 +64,7 @@ async def create(engine: Engine, request: Request) -> Answer:
 
     async def bring(report: Report) -> None:
         async with AsyncExitStack() as stack:
-            await engine.images.import_(
+            await engine.archiving.import_(
                 await stack.enter_async_context(aclosing(pieces(source, report))) if source != "-" else request.body,
                 source=source,
                 reference=f"{repo}:{tag}" if repo and tag else repo,
@@ -83,7 +83,7 @@ async def load(engine: Engine, request: Request) -> Answer:
     wanted = platforms(request)
 
     async def bring(report: Report) -> None:
-        await engine.images.load(request.body, quiet=request.flag("quiet"), progress=report, platforms=wanted)
+        await engine.archiving.load(request.body, quiet=request.flag("quiet"), progress=report, platforms=wanted)
 
     # A failure comes in the stream, as in Docker: docker-py looks for it there.
     return Streamed(progress_bits(bring, refuse=False))
@@ -97,7 +97,7 @@ async def save(engine: Engine, request: Request) -> Answer:
     for wanted in platforms(request):
         for name in names:
             checked_platform(engine.images.resolve(name), wanted, name)
-    return Streamed(engine.images.save(names), TAR, at_once=False)
+    return Streamed(engine.archiving.save(names), TAR, at_once=False)
 
 
 async def tag(engine: Engine, request: Request) -> Answer:
