@@ -1,12 +1,22 @@
-"""A host whose bridged packets pass the IP hooks (Kubernetes, another Docker): there the daemon serves what is published on ::1 itself."""
+"""A host whose bridged packets pass the IP hooks (Kubernetes, another Docker): there clients on ::1 are lent an address for what is published."""
 
 from __future__ import annotations
+
+import sys
 
 import pytest
 from tests.harness import Engine, Machine, sanbashi_cli
 from tests.kernel.test_drift import until
 
 pytestmark = pytest.mark.root
+# A connection whose next line is on its way in the very moment in which the rules are gone, ten times.
+TALK = """import socket, subprocess
+with socket.create_connection(("::1", 8082), timeout=30) as talk:
+    for number in range(10):
+        subprocess.run(["nft", "flush ruleset"], check=True)
+        talk.sendall(b"%d\\n" % number)
+        assert talk.recv(100) == b"%d\\n" % number
+"""
 FILTERS = "net.bridge.bridge-nf-call-iptables={0} net.bridge.bridge-nf-call-ip6tables={0}"
 
 
@@ -51,5 +61,20 @@ def test_ports_on_own_address_follow_the_setting(clean: Engine, where: Machine) 
             until(lambda v=value: where.run("cat /sys/class/net/br-*/brif/*/hairpin_mode").stdout == f"{v}\n")  # type: ignore[misc]
             check_ports(where, f"bridge-nf-call {value}")
         assert clean.cli("exec", "web", "cat", "/sys/class/net/eth0/iflink").stdout == link
+    finally:
+        filtered(where, 0)
+
+
+def test_a_connection_on_own_address_outlives_flushes(clean: Engine, where: Machine) -> None:
+    if not clean.machine.path("/proc/sys/net/bridge").exists():
+        pytest.skip("br_netfilter is not loaded")
+    if "no guard" in clean.tail(200):
+        pytest.skip("a kernel without tables of an owner")
+    clean.cli("network", "create", "--ipv6", "six", program=sanbashi_cli())
+    clean.cli("run", "-d", "--name", "echo", "--network", "six", "-p", "8082:81", "busybox", "nc", "-ll", "-p", "81", "-e", "cat")
+    try:
+        filtered(where, 1)
+        until(lambda: "8082" in where.run("nft list set inet sanbashi lent6").stdout)
+        where.run([sys.executable, "-c", TALK], timeout=120)
     finally:
         filtered(where, 0)

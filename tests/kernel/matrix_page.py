@@ -31,7 +31,7 @@ there the host and neighbours on the network reach any port. Isolated and intern
 {netfilter_counts}.
 
 {netfilter}
-The same. With br_netfilter the kernel would drop the answer to the host's own ::1, so the forwarder serves that address.
+The same. With br_netfilter the kernel would drop the answer to the host's own ::1, so its clients are lent another address on the way.
 
 ## Beside Docker
 

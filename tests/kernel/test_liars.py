@@ -104,9 +104,12 @@ def test_loopback_addresses_do_not_come_over_a_wire(town: Town) -> None:
     send(town, "neighbour", up0, own, IP6, udp6("2001:db8::2", "::1", 8080, "wire six"))
     send(town, "d1", bridge, d1.mac, IP, udp4(town.four("d1"), "127.0.0.1", 8082, "bridge four"))
     send(town, "d1", bridge, d1.mac, IP6, udp6(town.six("d1"), "::1", 8080, "bridge six"))
+    send(town, "neighbour", up0, own, IP6, udp6("2001:db8::2", "100::ff00", 8080, "wire lent"))
+    send(town, "d1", bridge, d1.mac, IP6, udp6(town.six("d1"), "100::ff00", 8080, "bridge lent"))
     send(town, "neighbour", up0, own, IP, udp4("192.0.2.2", UP4, 8080, "truly four"))
     send(town, "neighbour", up0, own, IP6, udp6("2001:db8::2", UP6, 8080, "truly six"))
     send(town, "d1", bridge, d1.mac, IP, udp4(town.four("d1"), UP4, 8080, "truly bridge"))
     assert all(arrived(town, "truly ", ("four", "six", "bridge"), ANSWERED).values())
-    assert not any(arrived(town, "", ("wire four", "wire six", "bridge four", "bridge six"), ARRIVES).values())
+    kept_out = [f"{by} {what}" for by in ("wire", "bridge") for what in ("four", "six", "lent")]
+    assert not any(arrived(town, "", kept_out, ARRIVES).values())
     host.sh("sysctl -qw net.ipv4.conf.up0.route_localnet=0")

@@ -36,9 +36,14 @@ def test_a_published_port_from_everywhere(town: Town, protocol: str) -> None:
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_the_hosts_own_loopback_over_ipv6(town: Town, protocol: str) -> None:
-    """In the kernel where br_netfilter is off; with it on by the forwarder, for the kernel drops an answer that is translated back on the bridge."""
+    """In the kernel, with br_netfilter too: it drops an answer that is translated back to ::1 on the bridge, so its client is lent another."""
     right = f"w1 {M1}"
     assert town.mistakes(Question("host", protocol, "::1", 8080, right), Question("host", "tcp", "::1", 8084, right)) == []
+
+
+def test_a_refusal_is_told_on_loopback(town: Town) -> None:
+    """An ICMP error quotes what was sent, as its sender knows it."""
+    assert town.mistakes(*(Question("host", "udp", address, 8087, "refused") for address in ("127.0.0.1", "::1"))) == []
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])

@@ -125,7 +125,7 @@ def populate(town: Town) -> None:
     create("fixed", "10.81.9.0/24", options={"com.docker.network.host_ipv4": UP4B})
     create("plain", "10.81.10.0/24", "fd81:10::/64", options={BRIDGE + "enable_ip_masquerade": "false"})
     published = (
-        "8080:80", "8080:80/udp", f"{UP4B}:8081:80", "127.0.0.1:8082:80", "127.0.0.1:8082:80/udp", f"[{UP6}]:8083:80", "[::1]:8084:80",
+        "8080:80", "8080:80/udp", f"{UP4B}:8081:80", "127.0.0.1:8082:80", "127.0.0.1:8082:80/udp", f"[{UP6}]:8083:80", "[::1]:8084:80", "8087:99/udp",
     )  # fmt: skip
     town.add("w1", "web", ports=published)
     town.add("w2", "web")

@@ -4,8 +4,9 @@ A table with an owner is flushed and deleted by nobody but the socket that made 
 a killed daemon, is anybody's then, and above all is a second flag: of a table with just one, nft 1.0 prints freed memory as JSON and aborts,
 which is no way to treat a neighbour. Older kernels have no guard.
 
-Its empty nat chains keep the translation of known flows at work, for else their next packet would meet the host itself and be reset. Its
-filters drop what is new, touches a bridge of ours, and does not bear the mark that our own tables put on what they have judged.
+Its empty nat chains keep the translation of known flows at work, for else their next packet would meet the host itself and be reset; clients
+on ::1 keep what they are lent. Its filters drop what is new, touches a bridge of ours, and does not bear the mark that our own tables put on
+what they have judged.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import threading
 from collections.abc import Iterable
 
 from ..network.picture import Element
+from ..network.ruleset import statements
 from .counts import Counts
 from .netlink import ACK, CREATE, HEADER, Message, attribute, text
 from .nft import Nft, NftError
@@ -28,10 +30,14 @@ from .watching import NFTABLES
 log = logging.getLogger("sanbashi.host")
 
 TABLE = "sanbashi_guard"
+SETS = ("bridges", "lent6")
 JUDGED = "0x04000000"  # table.nft
 T = f"inet {TABLE}"
 TEXT = f"""
 add set {T} bridges {{ type ifname; }}
+add set {T} lent6 {{ type inet_proto . inet_service; }}
+add chain {T} lending {{ type filter hook output priority raw + 1; policy accept; }}
+add rule {T} lending ip6 saddr ::1 ip6 daddr ::1 meta l4proto . th dport @lent6 ip6 saddr set 100::ff00
 add chain {T} prerouting {{ type nat hook prerouting priority dstnat + 1; policy accept; }}
 add chain {T} output {{ type nat hook output priority -99; policy accept; }}
 add chain {T} postrouting {{ type nat hook postrouting priority srcnat + 1; policy accept; }}
@@ -41,6 +47,7 @@ add rule {T} forward meta mark and {JUDGED} != 0 accept
 add rule {T} forward iifname @bridges drop comment "our rules are gone for a moment"
 add rule {T} forward oifname @bridges drop comment "our rules are gone for a moment"
 add chain {T} input {{ type filter hook input priority filter + 25; policy accept; }}
+add rule {T} input ip6 daddr 100::ff00 ip6 daddr set ::1
 add rule {T} input ct state established,related accept
 add rule {T} input meta mark and {JUDGED} != 0 accept
 add rule {T} input iifname @bridges drop comment "our rules are gone for a moment"
@@ -56,7 +63,7 @@ class Guard:
 
     def __init__(self, counts: Counts) -> None:
         self.nft: Nft | None = Nft(counts)
-        self.bridges: frozenset[str] = frozenset()
+        self.held: set[Element] = set()
         self.lock = threading.Lock()
         try:
             drop_table(self.nft)
@@ -85,32 +92,27 @@ class Guard:
             nft.close()
 
     def change(self, *, remove: Iterable[Element] = (), add: Iterable[Element] = ()) -> None:
-        """Follow changes of the set of our bridges; NftError."""
-        gone, new = {e.fields[0] for e in remove if is_bridge(e)}, {e.fields[0] for e in add if is_bridge(e)}
+        """Follow changes of the sets that it has too; NftError."""
+        gone, new = its_own(remove), its_own(add)
         if gone or new:
             with self.lock:
-                self.set_bridges((self.bridges - gone) | new)
+                self.carry_out(gone & self.held, new - self.held)
 
     def follow(self, elements: Iterable[Element]) -> None:
-        """Guard exactly the bridges among these elements; NftError."""
+        """Hold exactly what of these elements is in a set that it has too; NftError."""
         with self.lock:
-            self.set_bridges({e.fields[0] for e in elements if is_bridge(e)})
+            wanted = its_own(elements)
+            self.carry_out(self.held - wanted, wanted - self.held)
 
-    def set_bridges(self, bridges: Iterable[str]) -> None:
-        wanted = frozenset(bridges)
-        if self.nft is None or wanted == self.bridges:
-            return
-        text = f"flush set inet {TABLE} bridges\n"
-        if wanted:
-            names = ", ".join(f'"{bridge}"' for bridge in sorted(wanted))
-            text += f"add element inet {TABLE} bridges {{ {names} }}\n"
-        self.nft.run(text)
-        self.bridges = wanted
+    def carry_out(self, gone: set[Element], new: set[Element]) -> None:
+        if self.nft is not None and (gone or new):
+            self.nft.run(statements("delete", sorted(gone, key=str), TABLE) + statements("add", sorted(new, key=str), TABLE))
+            self.held = (self.held - gone) | new
 
 
-def is_bridge(element: Element) -> bool:
-    """Whether an element says that a link is a bridge of ours."""
-    return (element.family, element.set) == ("inet", "bridges")
+def its_own(elements: Iterable[Element]) -> set[Element]:
+    """Elements of the sets that the guard's table has too, each by itself."""
+    return {single for element in elements if element.family == "inet" and element.set in SETS for single in element.each()}
 
 
 def drop_table(nft: Nft) -> None:

@@ -18,7 +18,7 @@ from .conntrack import Conntrack, Flows
 from .counts import Counts
 from .facts import HostFacts, filters_bridges, looked_again
 from .gathering import Hands, Keeper
-from .guard import Guard
+from .guard import SETS, Guard
 from .namespaces import Namespaces, enter_new, on_thread
 from .netlink import ROUTE, Netlink
 from .nft import Nft, NftError, fixed_tables
@@ -103,7 +103,7 @@ class Kernel:
             raise StepFailed(f"folder {self.namespaces.folder}", errno=error.errno or 0, stderr=str(error)) from error
         try:
             said += self.prepare_tables()
-            self.hands.guard.follow(self.nft.bridges())
+            self.hands.guard.follow(self.nft.of_sets(SETS))
         except NftError as error:
             raise StepFailed("load the fixed tables", errno=error.errno, stderr=error.words) from error
         return (*said, *self.prepare_forwarding())

@@ -208,9 +208,9 @@ class Nft:
             return
         yield from parse(text)
 
-    def bridges(self) -> tuple[Element, ...]:
-        """The set of our bridges alone; NftError."""
-        return tuple(parse(self.run(f"list set inet {TABLE} bridges")))
+    def of_sets(self, names: Iterable[str]) -> tuple[Element, ...]:
+        """What is in these sets of the inet table; NftError."""
+        return tuple(element for name in names for element in parse(self.run(f"list set inet {TABLE} {name}")))
 
     def all(self) -> Iterator[Element]:
         """Every element of our tables."""

@@ -18,6 +18,7 @@ from .picture import Element
 from .spelling import spelled
 
 OWN6 = IPv6Address("::1")
+LENT6 = IPv6Address("100::ff00")  # table.nft
 TRANSLATED = ("nat", "nat-unprotected")
 
 
@@ -94,7 +95,7 @@ def endpoint_elements(
     """What stands for an endpoint. `bridges`: those of every network that its sandbox has joined, its own among them.
 
     `host_input`: the daemon's setting, for networks that say nothing. `direct`: what is published may be reached at the container's own address too.
-    `own6`: the kernel translates what comes to the host's own ::1.
+    `own6`: an answer to the host's own ::1 is translated after it has left the bridge.
     """
     if guarded(network, endpoint.driver_options):
         yield from ownership(endpoint, asking=has_leases(network))
@@ -156,7 +157,7 @@ def by_host_ip(ports: Iterable[PortBinding]) -> Iterator[tuple[IPAddress, Iterat
 def published(endpoint: Endpoint, *, own6: bool = True) -> Iterator[Element]:
     """An element a port; a routed one is opened untranslated, one that the kernel cannot translate is the forwarder's.
 
-    `own6`: see endpoint_elements. Where that is not so, ::1 stays what it is, for the forwarder, although the port is published on every address.
+    `own6`: see endpoint_elements. Where that is not so, clients on ::1 are lent another address.
     """
     for host_ip, ports in by_host_ip(endpoint.ports):
         version = host_ip.version
@@ -164,7 +165,7 @@ def published(endpoint: Endpoint, *, own6: bool = True) -> Iterator[Element]:
         if interface is None:
             continue
         everywhere, loopback, address, target = host_ip.is_unspecified, host_ip.is_loopback, spelled(host_ip), spelled(interface.ip)
-        to_own6 = not own6 and (host_ip == OWN6 or (everywhere and version == 6))
+        lent = not own6 and includes_own6(host_ip)
         for p in ports:
             port = str(p.host_port)
             if not p.host_port:
@@ -172,10 +173,10 @@ def published(endpoint: Endpoint, *, own6: bool = True) -> Iterator[Element]:
                     yield Element("inet", f"opened{version}", (target, p.protocol, str(p.container_port)))
             elif everywhere:
                 yield Element("inet", f"published{version}_any", (p.protocol, port), (target, str(p.container_port)), p.count)
-                if to_own6 and p.protocol != "sctp":
-                    yield Element("inet", "published6", ("::1", p.protocol, port), ("::1", port), p.count)
-            elif not to_own6 or p.protocol == "sctp":
+            else:
                 yield Element("inet", f"published{version}", (address, p.protocol, port), (target, str(p.container_port)), p.count)
+            if lent and p.host_port:
+                yield Element("inet", "lent6", (p.protocol, port), count=p.count)
 
 
 def gated(endpoint: Endpoint) -> Iterator[Element]:

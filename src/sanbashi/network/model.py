@@ -296,7 +296,7 @@ class NetworkFacts:
     ip6_available: bool = True  # the host has IPv6 at all
     mtu: int = 0  # 0: leave the kernel's default (1500)
     br_netfilter: bool = False  # bridged packets pass the IP hooks, so that self-access needs hairpin on the port
-    br_netfilter6: bool = False  # those of IPv6 do, so that an answer translated back to ::1 is dropped (bridge.served)
+    br_netfilter6: bool = False  # those of IPv6 do, so that an answer translated back to ::1 would be dropped (lent6 in table.nft)
     links_present: frozenset[str] = frozenset()  # interface names on the host that are not ours
     links_ours: frozenset[str] = frozenset()  # of the interfaces that a request names, those that are there and bear our alias
     addresses: Mapping[str, tuple[IPInterface, ...]] = field(default_factory=dict)  # of interfaces that are not ours

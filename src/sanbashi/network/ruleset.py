@@ -37,13 +37,13 @@ def transaction(remove: Iterable[Element] = (), add: Iterable[Element] = ()) -> 
     return statements("delete", remove) + statements("add", add)
 
 
-def statements(verb: str, elements: Iterable[Element]) -> str:
+def statements(verb: str, elements: Iterable[Element], table: str = TABLE) -> str:
     """A line for each set that is touched, in the order of the first element of each."""
     by_set: dict[tuple[str, str], list[str]] = {}
     for element in elements:
         lines = by_set.setdefault((element.family, element.set), [])
         lines += written_each(element, with_data=verb == "add")
-    return "".join(f"{verb} element {family} {TABLE} {name} {{ {', '.join(lines)} }}\n" for (family, name), lines in by_set.items())
+    return "".join(f"{verb} element {family} {table} {name} {{ {', '.join(lines)} }}\n" for (family, name), lines in by_set.items())
 
 
 def written_each(element: Element, *, with_data: bool) -> Iterator[str]:

@@ -14,7 +14,7 @@ from tests.fakes import FakeKernel
 from sanbashi.daemon.bridgefilter import BridgeFilter
 from sanbashi.host.settings import BRIDGE_FILTERS
 from sanbashi.network.model import EndpointWish
-from sanbashi.network.picture import Element, Forwarder, Item, Veth
+from sanbashi.network.picture import Element, Item, Veth
 
 from .town import Daemon, World, daemon, settle_town
 
@@ -25,8 +25,8 @@ class Facts:
     br_netfilter6: bool = False
 
 
-def forwarded(kernel: FakeKernel) -> set[str]:
-    return {f"{i.address} {i.port}" for i in kernel.picture if isinstance(i, Forwarder) and i.address.version == 6}
+def lent(kernel: FakeKernel) -> set[str]:
+    return {str(i) for i in kernel.picture if isinstance(i, Element) and i.set == "lent6"}
 
 
 def hairpins(kernel: FakeKernel) -> set[bool]:
@@ -58,19 +58,19 @@ def test_what_stands_follows_what_is_seen(look: str, tmp_path: Path, monkeypatch
         async with daemon(world, monkeypatch) as town:
             town.core.facts = cast(Any, Facts())
             await settle_town(town)
-            before = forwarded(world.kernel)
+            assert not lent(world.kernel)
             world.kernel.filtered = frozenset({4, 6})
             await LOOKS[look](town)
             await followed(town)
             town.check()
-            assert forwarded(world.kernel) > before and hairpins(world.kernel) == {True}
+            assert lent(world.kernel) and hairpins(world.kernel) == {True}
             assert town.core.facts.br_netfilter6 and town.core.facts.br_netfilter
             world.kernel.filtered = frozenset()
             await town.lifecycle.stop("runner", 1)
             await town.lifecycle.start("runner")
             await followed(town)
             town.check()
-            assert hairpins(world.kernel) == {False} and not town.networking.loop.behind
+            assert hairpins(world.kernel) == {False} and not lent(world.kernel) and not town.networking.loop.behind
 
     asyncio.run(work())
 

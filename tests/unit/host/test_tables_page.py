@@ -27,6 +27,6 @@ def test_rows_of_the_table_say_where_a_chain_is_hooked() -> None:
 
 def test_every_mark_is_on_the_page() -> None:
     """Each bit by itself; masks of several are their sum or what they leave."""
-    bits = {mark for mark in re.findall(r"0x[0-9a-f]{8}", TABLES) if int(mark, 16).bit_count() == 1} | {"0x53420000"}
+    bits = {mark for mark in re.findall(r"0x[0-9a-f]{8}\b", TABLES) if int(mark, 16).bit_count() == 1} | {"0x53420000"}
     assert bits == {"0x08000000", "0x04000000", "0x53420000"} and "0x53420000" in TABLES
     assert {mark for mark in bits if mark not in PAGE} == set()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv6Network
 
 from ...errors import Failed, Forbidden, Invalid
-from ..firewall import bridge_addresses, by_host_ip, endpoint_elements, families, includes_own6, network_elements
+from ..firewall import LENT6, OWN6, bridge_addresses, by_host_ip, endpoint_elements, families, network_elements
 from ..ipam import default_gateway
 from ..leasing import check_network, has_leases
 from ..model import Endpoint, IPAddress, Network, NetworkFacts, NetworkState, Subnet, carries_ipv6
@@ -16,8 +16,6 @@ from ..options import bridge_options, check_mtu, name_servers, unknown_options
 from ..picture import Address, Bridge, Forwarder, HeldPort, Item, Neighbour, Route, Sysctl, Up, Veth
 from .driver import Driver, Joined
 from .inner import inner_items, on_link
-
-LOOPBACK6 = IPv6Network("::1/128")
 
 
 def check(network: Network) -> tuple[str, ...]:
@@ -92,8 +90,10 @@ def network_items(network: Network, facts: NetworkFacts) -> Iterator[Item]:
         # The network outside: what is forwarded to it, translated or let in is the host's own affair.
         return
     if network.enable_ipv6 and facts.ip6_available and addresses:
-        # An answer translated back to ::1 is looked up strictly on the link that it came in by.
-        yield Route("", LOOPBACK6, bridge, metric=2048, kind="local", table="local")
+        # An answer translated back to ::1 is looked up strictly on the link that it came in by. The other is what its client is lent where
+        # br_netfilter is on, which others may turn on at any time.
+        for own in (OWN6, LENT6):
+            yield Route("", IPv6Network(own), bridge, metric=2048, kind="local", table="local")
     yield from network_elements(network)
 
 
@@ -121,13 +121,13 @@ def endpoint_items(network: Network, joined: Joined, facts: NetworkFacts) -> Ite
     yield from endpoint_elements(
         network, endpoint, joined.bridges, host_input=facts.host_input, direct=facts.direct_routing, own6=not facts.br_netfilter6
     )
-    yield from held_ports(endpoint, facts)
+    yield from held_ports(endpoint)
 
 
-def held_ports(endpoint: Endpoint, facts: NetworkFacts) -> Iterator[Item]:
+def held_ports(endpoint: Endpoint) -> Iterator[Item]:
     """The host ports that the keeper holds, or forwards where the kernel cannot translate."""
     for host_ip, ports in by_host_ip(endpoint.ports):
-        target = served(endpoint, host_ip, facts)
+        target = served(endpoint, host_ip)
         for p in ports:
             if not p.host_port:
                 continue
@@ -138,16 +138,9 @@ def held_ports(endpoint: Endpoint, facts: NetworkFacts) -> Iterator[Item]:
                 yield HeldPort(p.protocol, host_ip, p.host_port, p.count)
 
 
-def served(endpoint: Endpoint, host_ip: IPAddress, facts: NetworkFacts) -> IPAddress | None:
-    """Where the forwarder has to lead ports of a host address: IPv6 of an IPv4-only container, and what comes to ::1 where br_netfilter is on.
-
-    br_netfilter translates an answer back to ::1 while it is still on the bridge, and the kernel takes nothing for ::1 that comes from a link.
-    """
-    if host_ip.version != 6:
-        return None
-    if endpoint.ipv6 is None:
-        return endpoint.ipv4.ip if endpoint.ipv4 is not None else None
-    return endpoint.ipv6.ip if facts.br_netfilter6 and includes_own6(host_ip) else None
+def served(endpoint: Endpoint, host_ip: IPAddress) -> IPAddress | None:
+    """Where the forwarder has to lead ports of a host address: IPv6 of an IPv4-only container."""
+    return endpoint.ipv4.ip if host_ip.version == 6 and endpoint.ipv6 is None and endpoint.ipv4 is not None else None
 
 
 BRIDGE = Driver(
