@@ -92,12 +92,21 @@ def image(container: "dict[str, Any]", trunc: bool) -> str:
     if trunc:
         if short_id(str(container.get("ImageID", ""))) == short_id(text):
             return short_id(text)
-        from sanbashi.cli.imagename import parsed
-
-        name = parsed(text)
-        if name is not None:
-            return name.familiar_path() + (f":{name.tag}" if name.tag else "")
+        if text not in _shown:  # a thousand containers have a handful of images
+            _shown[text] = familiar(text)
+        return _shown[text]
     return text
+
+
+_shown: dict[str, str] = {}
+
+
+def familiar(text: str) -> str:
+    """An image's name as people write it, without its digest; the text where it is no name."""
+    from sanbashi.cli.imagename import parsed
+
+    name = parsed(text)
+    return text if name is None else name.familiar_path() + (f":{name.tag}" if name.tag else "")
 
 
 def command(container: "dict[str, Any]", trunc: bool) -> str:

@@ -26,6 +26,8 @@ def _escape(char: str, mark: str, ascii_only: bool) -> str:
 
 def quote(text: str, *, ascii_only: bool = False) -> str:
     """The text in double quotes as strconv.Quote writes it."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return '"' + "".join(_escape(char, '"', ascii_only) for char in text) + '"'
 
 
