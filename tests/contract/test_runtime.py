@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
@@ -33,10 +34,12 @@ from sanbashi.host import attachment as attachment_module
 from sanbashi.host import groups
 from sanbashi.host import monitor as monitor_module
 from sanbashi.host.attachment import Attachment
+from sanbashi.host.conmon import end_conmon
 from sanbashi.host.exec import execute
 from sanbashi.host.launcher import Launcher
 from sanbashi.host.monitor import Created, Exit, Monitor
 from sanbashi.host.mounts import MS_BIND, MS_PRIVATE, MS_REC, libc, mount, share, unmount
+from sanbashi.host.poised import Poised
 from sanbashi.host.rootfs import every_device, find_user
 from sanbashi.host.runtime import COMPILED, Runtime, Runtimes
 from sanbashi.host.standing import status_of
@@ -455,6 +458,46 @@ def test_execs(world: Run) -> None:
             detached = await w.execute(container, "sh", "-c", "exit 5", detach=True)
             assert await asyncio.wait_for(detached.ended, SOON) == 5
         assert list((w.root / "execs").iterdir()) == []
+
+    world(work)
+
+
+def test_a_conmon_that_waits_for_its_exec(world: Run) -> None:
+    """It runs what it is told, and ends with nothing done where it is let go of, or where who made it is gone."""
+
+    async def work(w: World) -> None:
+        folder = w.root / "execs"
+
+        def poise() -> Poised:
+            return Poised(w.runtime, container.id, folder)
+
+        async with w.running("sleep", "60") as container:
+            word = exec_process(container, ExecConfig(cmd=("echo", "hi")), find_user(w.rootfs, ""), w.facts)
+            waiting = w.runtime.launcher.begin(poise)
+            running = await execute(w.runtime, container.id, word, folder, poised=waiting)
+            assert await everything(running.attachment) == b"hi\n"
+            assert await asyncio.wait_for(running.ended, SOON) == 0
+            let_go = await w.runtime.launcher.call(poise)
+            await w.runtime.launcher.call(let_go.abandon)
+            assert not let_go.own.exists()
+            forgotten = await w.runtime.launcher.call(poise)
+            os.close(forgotten.sync)
+            os.close(forgotten.start)
+            deadline = time.monotonic() + SOON
+            while (left := [text for text in leftovers(w.root) if str(folder) in text]) and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            assert not left
+            assert len(await w.runtime.pids(container.id)) == 1
+            shutil.rmtree(forgotten.own)
+            gone = await w.runtime.launcher.call(poise)
+            end_conmon(gone.own, container.id)
+            failing: Future[Poised] = Future()
+            failing.set_result(gone)
+            with pytest.raises((CannotRun, RuntimeFailed)):
+                await execute(w.runtime, container.id, word, folder, poised=failing)
+            while list(folder.iterdir()) and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            assert list(folder.iterdir()) == []
 
     world(work)
 

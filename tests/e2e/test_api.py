@@ -129,6 +129,31 @@ def test_exec_with_a_terminal(clean: Engine) -> None:
     assert clean.call("GET", f"/exec/{id_}/json")[1]["ExitCode"] == 127
 
 
+def test_an_exec_that_is_never_started_or_otherwise_than_it_was_created(clean: Engine) -> None:
+    """A conmon is made ready for each; none stays."""
+
+    def monitors() -> list[str]:
+        return [line for line in clean.machine.processes().values() if "--exec-process-spec" in line]
+
+    create(clean, "box", "sleep", "1000")
+    clean.call("POST", "/containers/box/start")
+    request = {"Cmd": ["echo", "here"], "AttachStdout": True}
+    ids = [clean.call("POST", "/containers/box/exec", request)[1]["Id"] for _ in range(12)]
+    assert clean.call("POST", f"/exec/{ids[0]}/start", {"Detach": True})[0] == 200
+    deadline = time.monotonic() + DEADLINE
+    while monitors() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not monitors()
+    with hijacked(clean, f"/exec/{ids[1]}/start", {"Tty": True}) as stream:
+        assert rest(stream) == b"here\n"
+    assert clean.call("GET", f"/exec/{ids[0]}/json")[1]["ExitCode"] == clean.call("GET", f"/exec/{ids[1]}/json")[1]["ExitCode"] == 0
+    assert clean.call("POST", "/containers/box/exec", request)[0] == 201
+    assert clean.call("DELETE", "/containers/box?force=1")[0] == 204
+    while monitors() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not monitors()
+
+
 def test_a_client_that_vanishes_takes_nothing_with_it(clean: Engine) -> None:
     """An attached client dies: the container goes on, and the daemon keeps no descriptor of it."""
     create(clean, "busy", "sh", "-c", "while sleep 0.01; do echo tick; done")

@@ -300,6 +300,7 @@ class Connection:
         try:
             raw = Raw(self.reader, self.writer, bytes(early), self.socket)
             await raw.write(given.head or head.encode())
+            given.begin()
             await taken(self.socket)
             talking = True
             await given.talk(raw)

@@ -64,12 +64,14 @@ class Streamed:
 class Hijacked:
     """The connection stops being HTTP: `talk` has it to itself until it returns; `close` lets go of what was opened where talk never began.
 
-    `head` is the whole head of the answer where it is not the usual one.
+    `begin` is called when the head has been sent, and need not wait until the client has read it. `head` is the whole head of the answer where it
+    is not the usual one.
     """
 
     talk: Callable[[Stream], Awaitable[None]]
     content_type: str = RAW_STREAM
     close: Callable[[], None] = lambda: None
+    begin: Callable[[], None] = lambda: None
     head: bytes = b""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from ..containers.spec import exec_process
 from ..errors import Conflict, Invalid, NotFound, SanbashiError
 from ..host.attachment import Attachment
 from ..host.exec import Running, execute
+from ..host.poised import Poised, abandon
 from ..host.rootfs import find_user
 from .core import Core, whole
 from .process import Process
 from .stages import stage, stages
 
 KEPT = 1000  # ended execs that inspect still knows
+POISED = 8  # execs at a time whose conmon is made before they are started
+PATIENCE = 1.0  # seconds that one is kept; a client starts what it has created within a few milliseconds, or not at all
 
 
 def told(what: str, config: ExecConfig) -> str:
@@ -36,6 +40,7 @@ class ExecState:
     container_id: str
     config: ExecConfig
     running: Running | None = None
+    poised: Future[Poised] | None = None
     started: bool = False
     exit_code: int | None = None
     pid: int = 0
@@ -52,6 +57,7 @@ class Execs:
     core: Core
     process: Process
     known: dict[str, ExecState] = field(default_factory=dict)
+    poised: dict[str, asyncio.TimerHandle] = field(default_factory=dict)  # by exec, what lets go of its conmon
 
     @property
     def folder(self) -> Path:
@@ -64,13 +70,45 @@ class Execs:
         moves.check_exec(container)
         if not config.cmd:
             raise Invalid("No exec command specified")
-        self.process.hasten()
         entry = ExecState(secrets.token_hex(32), container.id, config)
         if len(self.known) >= KEPT:
             self.forget_ended()
         self.known[entry.id] = entry
+        asyncio.get_running_loop().call_soon(self.poise, entry, container)  # when the client has its id
         self.core.tell_container(told("exec_create", config), container, execID=entry.id)
         return entry.id
+
+    def expect(self) -> None:
+        """Somebody may be about to run something: what takes longest is begun."""
+        self.process.hasten()
+
+    def poise(self, entry: ExecState, container: Container) -> None:
+        """Have a conmon made for it, while the client makes up its next request."""
+        self.expect()
+        config, runtime, folder = entry.config, self.process.runtime(container), self.folder
+        if entry.started or config.detach or len(self.poised) >= POISED:
+            return
+        entry.poised = runtime.launcher.begin(
+            lambda: Poised(runtime, container.id, folder, terminal=config.tty, stdin=config.attach_stdin),
+        )
+        self.poised[entry.id] = asyncio.get_running_loop().call_later(PATIENCE, self.let_go, entry)
+
+    def take(self, entry: ExecState) -> Future[Poised] | None:
+        """Its conmon, where one waits or is on its way; whose it is now the caller's affair."""
+        poised, entry.poised = entry.poised, None
+        if (timer := self.poised.pop(entry.id, None)) is not None:
+            timer.cancel()
+        return poised
+
+    def let_go(self, entry: ExecState) -> None:
+        """End the conmon that waits for it."""
+        if (poised := self.take(entry)) is not None:
+            self.core.hands.submit(abandon, poised)
+
+    def close(self) -> None:
+        """End every conmon that waits; what runs goes on."""
+        for exec_id in list(self.poised):
+            self.let_go(self.known[exec_id])
 
     def forget_ended(self) -> None:
         for id_ in [i for i, e in self.known.items() if e.exit_code is not None][: KEPT // 2]:
@@ -94,8 +132,13 @@ class Execs:
         container = self.core.find_container(entry.container_id)
         moves.check_exec(container)
         entry.started = True
-        with stages("exec", container.id), self.process.hastened():
-            return await self.run(entry, container, detach=detach, console_size=console_size)
+        if detach:  # the one that waits has a socket, for which nobody would come
+            self.let_go(entry)
+        try:
+            with stages("exec", container.id), self.process.hastened():
+                return await self.run(entry, container, detach=detach, console_size=console_size)
+        finally:
+            self.let_go(entry)
 
     async def run(self, entry: ExecState, container: Container, *, detach: bool, console_size: tuple[int, int] | None) -> Attachment | None:
         """Run what was asked for; its streams unless `detach`."""
@@ -115,6 +158,7 @@ class Execs:
                     self.folder,
                     stdin=config.attach_stdin and not detach,
                     detach=detach,
+                    poised=self.take(entry),
                 )
         except SanbashiError as error:
             entry.exit_code = error.exit_code if isinstance(error, CannotRun | RuntimeFailed) else NOT_EXECUTABLE
@@ -139,6 +183,8 @@ class Execs:
     def abandon(self, exec_id: str) -> None:
         """End it if it still runs, and know it no longer; for probes, which nobody inspects."""
         entry = self.known.pop(exec_id, None)
+        if entry is not None:
+            self.let_go(entry)
         if entry is not None and entry.running is not None:
             entry.running.attachment.close()
             entry.running.kill()

@@ -93,6 +93,7 @@ async def run(config: DaemonConfig) -> int:
         engine.lifecycle.restarts.closing = True
         engine.events.close()
         await server.close()
+        engine.execs.close()
         await engine.reconcile.shut_down()
     return 0
 

@@ -20,10 +20,13 @@ from .spawning import nothing, spawn, status
 GONE = 1000  # milliseconds in which a killed process has ended, unless the kernel itself keeps it
 
 
-def conmon_command(runtime: Runtime, container_id: str, name: str, folder: Path, *, exits: Path, log: str, runtime_log: Path) -> list[str]:
-    """What every conmon is told: whose, in which folder (bundle, pids, sockets), where the exit code goes, which runtime and its options."""
+def conmon_command(
+    runtime: Runtime, container_id: str, name: str, folder: Path, *, log: str, runtime_log: Path, exits: Path | None = None
+) -> list[str]:
+    """What every conmon is told: whose, in which folder (bundle, pids, sockets), where the exit code is written, which runtime and its options."""
     words = [str(runtime.conmon), "--api-version", "1", "--log-level", "error", "-c", container_id, "-u", name, "-b", str(folder), "--full-attach"]
-    words += ["-p", str(folder / "pid"), "-P", str(folder / "conmon.pid"), "--exit-dir", str(exits), "-l", log, "--no-sync-log"]
+    words += ["-p", str(folder / "pid"), "-P", str(folder / "conmon.pid"), "-l", log, "--no-sync-log"]
+    words += ["--exit-dir", str(exits)] if exits is not None else []
     program, *options = runtime.command(log=runtime_log)
     words += ["-r", program]
     for option in options:

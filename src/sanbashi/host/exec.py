@@ -12,18 +12,19 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import tempfile
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..containers.failure import failure
 from .attachment import Attachment
-from .conmon import conmon_command, end_conmon, set_size, stream_words
-from .descriptors import as_given
+from .conmon import end_conmon, set_size
 from .hub import Hub
-from .runtime import Runtime, environment, message
+from .poised import Poised
+from .runtime import Runtime, message
 
 KILLED = 137
 
@@ -98,86 +99,51 @@ async def execute(
     *,
     stdin: bool = False,
     detach: bool = False,
+    poised: Future[Poised] | None = None,
 ) -> Running:
     """Begin `process` (the OCI process object) in the container; CannotRun or RuntimeFailed in Docker's words where it cannot run.
 
-    `folder` (EXEC_ROOT/execs) gets a directory of the exec's own for as long as it lasts. Returns when the process runs; nothing that it
-    says is lost, since it begins only after we are attached.
+    `poised`: a conmon that was made before, for the same streams; else one is made now, with `folder` as Poised has it. Returns when the process
+    runs; nothing that it says is lost, since it begins only after we are attached.
     """
     terminal = bool(process.get("terminal"))
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    own = Path(tempfile.mkdtemp(prefix="", dir=folder))
-    (own / "process.json").write_text(json.dumps(process))
-    words = conmon_command(runtime, container_id, own.name, own, exits=own, log="none", runtime_log=own / "log")
-    words += ["-e", "--exec-process-spec", str(own / "process.json"), *([] if detach else ["--exec-attach"])]
-    words += stream_words(terminal=terminal, stdin=stdin, closable=stdin and not terminal)
     command = str((process.get("args") or [""])[0])
+    closable = stdin and not terminal
+    if poised is None:
+        poised = runtime.launcher.begin(lambda: Poised(runtime, container_id, folder, terminal=terminal, stdin=stdin, detach=detach))
     try:
-        sync, start = await runtime.launcher.call(lambda: begin(words, own, wait=not detach))
+        conmon = await asyncio.wrap_future(poised)
     except OSError as error:
-        shutil.rmtree(own, ignore_errors=True)
         raise failure("exec", runtime.name, f"conmon does not start: {error.strerror}", command) from error
-    hub = Hub(closable=stdin and not terminal)
+    hub = Hub(closable=closable)
     attachment = hub.attach(stdin=stdin)
-    if detach:
-        attachment.close()
+    word = msgspec.json.encode(process)
     try:
-        if not detach:
-            hub.connect(own)
-            os.write(start, b"\n")  # attached: the process may begin
+        if detach:
+            attachment.close()
+            sync = await runtime.launcher.call(lambda: conmon.release(word))
+        else:
+            connect(hub, conmon)
+            sync = conmon.release(word)
     except OSError as error:
-        os.close(sync)
-        shutil.rmtree(own, ignore_errors=True)
         raise failure("exec", runtime.name, f"conmon does not answer: {error.strerror}", command) from error
-    finally:
-        os.close(start)
-    running = Running(own, sync, attachment, hub)
+    running = Running(conmon.own, sync, attachment, hub)
     answer = await running.began()
     running.pid = int(answer.get("data", -1))
     if running.pid <= 0:
-        end_conmon(own, container_id)
+        end_conmon(conmon.own, container_id)
         attachment.close()
         raise failure("exec", runtime.name, str(answer["message"]), command)
     return running
 
 
-def begin(words: list[str], folder: Path, *, wait: bool) -> tuple[int, int]:
-    """Start conmon: our ends of its sync and start pipes; OSError where it does not live long enough to be told to begin.
-
-    With `wait`, returns when its attach socket is there. Runs in a launcher's thread.
-    """
-    with contextlib.ExitStack() as passing, contextlib.ExitStack() as ours:
-        with contextlib.ExitStack() as its:
-            sync, its_sync = pipe(ours, its)
-            its_start, start = pipe(its, ours)
-            attached, its_attached = pipe(passing, its)
-            pipes = [("_OCI_SYNCPIPE", its_sync), ("_OCI_STARTPIPE", its_start), *([("_OCI_ATTACHPIPE", its_attached)] if wait else [])]
-            process = subprocess.Popen(
-                as_given(words),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=folder,
-                env=environment([(name, str(end)) for name, end in pipes]),
-                pass_fds=[end for _, end in pipes],
-                start_new_session=True,
-            )
-        try:
-            os.write(start, b"\n")  # begin at all
-        finally:
-            process.wait()  # its first process, which ends as soon as the monitor proper runs
-        if wait:
-            os.read(attached, 4096)
-        ours.pop_all()
-    return sync, start
-
-
-def pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
-    """A pipe, each end of which is closed with its stack: (to read, to write)."""
-    read, write = os.pipe2(os.O_CLOEXEC)
-    reader.callback(os.close, read)
-    writer.callback(os.close, write)
-    return read, write
+def connect(hub: Hub, conmon: Poised) -> None:
+    """Attach the hub; OSError where that fails, and then nothing is left."""
+    try:
+        hub.connect(conmon.own)
+    except BaseException:
+        conmon.abandon()
+        raise
 
 
 def sweep(folder: Path) -> None:

@@ -381,6 +381,24 @@ def test_an_attached_client_that_vanishes_is_noticed(run, monkeypatch):
     run(scenario)
 
 
+def test_an_exec_is_begun_before_its_client_has_read_the_head_and_let_go_of_where_it_never_does(run):
+    async def scenario(client: Client) -> None:
+        client.engine.execs.known["e"] = FakeExec("e", WEB, ExecConfig(cmd=("sh",), attach_stdout=True))
+        _, writer = await client.raw(
+            "POST /exec/e/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n"
+            'Content-Length: 16\r\n\r\n{"Detach":false}'
+        )
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        while not any(call[0] == "start_exec" for call in client.engine.calls):
+            await asyncio.sleep(0.001)
+        await client.server.close()
+        while not client.engine.attachment.closed:
+            await asyncio.sleep(0.001)
+        writer.close()
+
+    run(scenario)
+
+
 def test_exec_tells_its_failure_in_the_stream(run):
     async def scenario(client: Client) -> None:
         client.engine.execs.known["e"] = FakeExec("e", WEB, ExecConfig(cmd=("nosuch",), attach_stdout=True))

@@ -1,15 +1,25 @@
-"""Starting conmon for an exec: what becomes of the pipes where it does not live to use them."""
+"""Starting conmon for an exec: what becomes of the pipes and the folder where it does not live to use them."""
 
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from sanbashi.host import exec as module
+from sanbashi.host import poised as module
+from sanbashi.host.poised import Poised
+
+
+class Program:
+    """A runtime under another program for its conmon."""
+
+    def __init__(self, conmon: str) -> None:
+        self.conmon = conmon
+
+    def command(self, *, log: Path) -> list[str]:
+        return ["runtime", "--log", str(log)]
 
 
 def pipes() -> set[str]:
@@ -20,19 +30,21 @@ def pipes() -> set[str]:
     return {what for what in found if what.startswith("pipe:")}
 
 
-class Dead(subprocess.Popen[bytes]):
-    """A program that is over before anybody writes to it."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.wait()
-
-
-@pytest.mark.parametrize("wait", [False, True])
+@pytest.mark.parametrize("detach", [False, True])
 @pytest.mark.parametrize("program", ["false", "/no/such/program"])
-def test_no_pipe_is_left_where_conmon_does_not_live(program: str, wait: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.subprocess, "Popen", Dead)
-    before = pipes()
+def test_nothing_is_left_where_conmon_does_not_live(program: str, detach: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, spawn, waited = pipes(), module.spawn, module.status
+
+    def dead(*args: Any, **options: Any) -> int:
+        """A program that is over before anybody writes to it."""
+        pid = spawn(*args, **options)
+        waited(pid)
+        return pid
+
+    monkeypatch.setattr(module, "spawn", dead)
+    monkeypatch.setattr(module, "status", lambda pid: 0)
+    monkeypatch.setattr(module.os, "kill", lambda pid, signal: None)
     with pytest.raises(OSError):
-        module.begin([program], tmp_path, wait=wait)
+        Poised(cast(Any, Program(program)), "c" * 64, tmp_path / "execs", detach=detach).release(b"{}")
     assert pipes() <= before
+    assert list((tmp_path / "execs").iterdir()) == []

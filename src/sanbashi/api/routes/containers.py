@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ...daemon.engine import Engine
 
 BARE_OBJECT = 7  # bytes: what clients send that mean nothing by it ("{}", "null") is no longer
+CLI = "Docker-Client/"  # Docker's CLI looks at a container before it runs something in it
 CONDITIONS = ("", "not-running", "next-exit", "removed")
 ROWS = Rows()  # rendered rows are only ever looked up by the very objects that they were made of
 
@@ -68,6 +69,8 @@ async def inspect(engine: Engine, request: Request) -> Answer:
     sizes = await sizes_of(engine, container) if request.flag("size") else None
     execs = [e.id for e in engine.execs.known.values() if e.container_id == container.id and e.is_running]
     state, version = engine.state, request.version
+    if container.state.running and request.headers.get("user-agent", "").startswith(CLI):
+        asyncio.get_running_loop().call_soon(engine.execs.expect)  # when this is answered
 
     def rendered() -> bytes:
         document = container_json(state, engine.config, container, version, execs=execs, sizes=sizes)

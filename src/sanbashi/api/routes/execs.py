@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...containers.detach import DetachScanner, parse_keys
 from ...errors import Invalid, SanbashiError
 from ..messages import Answer, Hijacked, Request, Response, Stream, json_response
-from ..streams import STDERR, STDOUT, frame, stream_type, talk
+from ..streams import STDERR, STDOUT, Attachment, frame, stream_type, talk
 from ..wire import ExecStart, decode, exec_body
 
 if TYPE_CHECKING:
@@ -35,9 +35,19 @@ async def start(engine: Engine, request: Request) -> Answer:
     scanner = DetachScanner(parse_keys(config.detach_keys)) if config.tty else None
     streams = frozenset(n for n, wanted in ((STDOUT, config.attach_stdout or config.tty), (STDERR, config.attach_stderr)) if wanted)
 
+    starting: list[asyncio.Task[Attachment | None]] = []
+
+    def begin() -> None:
+        starting.append(asyncio.ensure_future(engine.start_exec(request["id"], detach=False, tty=config.tty, console_size=body.console_size)))
+
+    def close() -> None:
+        """Nobody will talk: what is starting is nobody's."""
+        for task in starting:
+            task.add_done_callback(let_go)
+
     async def run(client: Stream) -> None:
         try:
-            attachment = await engine.start_exec(request["id"], detach=False, tty=config.tty, console_size=body.console_size)
+            attachment = await starting[0]
         except SanbashiError as error:
             text = f"{error.message}\r\n".encode()
             await client.write(text if body.tty else frame(STDOUT, text))
@@ -58,7 +68,13 @@ async def start(engine: Engine, request: Request) -> Answer:
                 # The client asks for the exit code as soon as the stream ends: it must stand by then.
                 await asyncio.wait([asyncio.ensure_future(engine.execs.wait(request["id"]))], timeout=EXIT_TIME)
 
-    return Hijacked(run, stream_type(request.version, body.tty))
+    return Hijacked(run, stream_type(request.version, body.tty), close, begin)
+
+
+def let_go(started: asyncio.Task[Attachment | None]) -> None:
+    """Of an exec whose client has gone before it heard anything: it runs, unheard, or could not be started."""
+    if not started.cancelled() and started.exception() is None and (attachment := started.result()) is not None:
+        attachment.close()
 
 
 async def resize(engine: Engine, request: Request) -> Answer:
