@@ -86,7 +86,8 @@ class Poised:
             os.kill(self.pid, signal.SIGKILL)
             status(self.pid)
         else:
-            end_conmon(self.own, self.container_id)
+            # Its child goes with it. Were our end closed before, the child would go on and have the runtime write into the folder.
+            end_conmon(self.own, self.container_id, wait=True)
         os.close(self.sync)
         os.close(self.start)
         shutil.rmtree(self.own, ignore_errors=True)
