@@ -15,7 +15,7 @@ from ..host.crash import crash_point
 from ..network.commands import rename_container
 from .content import Content
 from .core import Core, age, both, now, whole
-from .exits import Exits
+from .exits import Ended, Exits, settled
 from .freezing import Freezing
 from .health import HealthChecks
 from .loop import touched
@@ -114,7 +114,9 @@ class Lifecycle:
         state = msgspec.structs.replace(container.state, status="exited", pid=0, exit_code=code, finished_at=now(), error=words(error))
         await self.core.put(msgspec.structs.replace(container, state=state, monitor_pid=0), fact=True)
         self.core.tell_container("die", container, exitCode=str(code), execDuration=str(int(age(container.state.started_at))))
-        self.exits.settle(self.exits.stopped, container_id, code)
+        self.exits.settle(self.exits.stopped, container_id, Ended(code))
+        if container.host_config.auto_remove:
+            self.exits.settle(self.exits.removed, container_id, Ended(code, state.error))
 
     async def take_down(self, container_id: str, code: int, oom: bool, run: int) -> Path | None:
         """Everything that follows from the end of a container's process; its lock is held. What of a removed one's files is left to delete."""
@@ -124,7 +126,7 @@ class Lifecycle:
             return None
         if container.state.status == "removing" and container.host_config.auto_remove:
             # All but its removal was done when this was tried before.
-            return await self.removing.take_out(container, volumes=True)
+            return await self.removing.remove_ended(container)
         if not container.state.running:
             return None
         finished = now()
@@ -160,9 +162,9 @@ class Lifecycle:
         core.tell_container("die", container, exitCode=str(code), execDuration=str(int(age(container.state.started_at))))
         if decision.restart:
             self.restarts.schedule(container_id, decision, self.restart_now)
-        self.exits.settle(self.exits.stopped, container_id, code)
+        self.exits.settle(self.exits.stopped, container_id, Ended(code))
         if removed:
-            return await self.removing.take_out(core.state.containers[container_id], volumes=True)
+            return await self.removing.remove_ended(core.state.containers[container_id])
         return None
 
     async def bury(self, container: Container, begun: asyncio.Event) -> None:
@@ -195,7 +197,8 @@ class Lifecycle:
                 if container.host_config.auto_remove:
                     removed = self.exits.wait(self.exits.removed, id_)
                     await self.stopping.stop_running(container, 0, "SIGKILL")
-                    await removed
+                    if problem := (await removed).problem:
+                        raise Failed(problem)
                     return
                 await self.stopping.stop_running(container, 0, "SIGKILL")
             async with self.core.locked(id_):
@@ -225,11 +228,12 @@ class Lifecycle:
                 await self.networking.loop.change(new, part, after)
         core.tell_container("rename", after, oldName=f"/{container.name}")
 
-    def wait(self, ref: str, condition: str = "not-running") -> asyncio.Future[int]:
-        """A future of the exit code; registered before this returns. `condition`: not-running, next-exit or removed."""
+    def wait(self, ref: str, condition: str = "not-running") -> asyncio.Future[Ended]:
+        """A future of the exit; registered before this returns. `condition`: not-running, next-exit or removed."""
         container = self.core.find_container(ref)
-        if condition in ("", "not-running") and not container.state.running:
-            future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            future.set_result(container.state.exit_code)
-            return future
+        state = container.state
+        if condition in ("", "not-running") and not state.running:
+            return settled(Ended(state.exit_code))
+        if condition == "removed" and state.dead:  # its removal has failed, and nobody tries it again unasked
+            return settled(Ended(state.exit_code, state.error))
         return self.exits.wait(self.exits.removed if condition == "removed" else self.exits.stopped, container.id)

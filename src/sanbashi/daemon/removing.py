@@ -15,7 +15,7 @@ from ..host.deleting import delete
 from ..host.volume_mounts import remove_volume
 from .content import Content
 from .core import Core
-from .exits import Exits
+from .exits import Ended, Exits
 from .process import Process
 from .restarts import Restarts
 
@@ -40,12 +40,23 @@ class Removing:
             await self.note_failed(container.id, error)
             raise
 
+    async def remove_ended(self, container: Container) -> Path | None:
+        """The removal that --rm asked for, at the container's end; what is left to delete. A full disk alone is waited out, by who tells of exits."""
+        try:
+            return await self.take_out(container, volumes=True)
+        except Unavailable:
+            raise
+        except Exception as error:
+            await self.note_failed(container.id, error)
+            raise
+
     async def note_failed(self, container_id: str, error: Exception) -> None:
-        """That its removal failed, and why."""
+        """That its removal failed, and why; who waits for it is told."""
         current = self.core.state.containers.get(container_id)
         if current is not None:
             state = msgspec.structs.replace(current.state, status="dead", dead=True, error=words(error))
             await self.core.put(msgspec.structs.replace(current, state=state), fact=True)
+            self.exits.settle_removal(container_id, Ended(state.exit_code, state.error))
 
     async def clear_away(self, remains: Path | None) -> None:
         """Delete what `take_out` has left, for which who waits for the removal need not wait; after a crash the next start does it."""
@@ -77,8 +88,7 @@ class Removing:
         self.process.release(container.id)
         self.restarts.forget(container.id)
         core.tell_container("destroy", container)
-        for waiting in (self.exits.removed, self.exits.stopped):  # it will not end again
-            self.exits.settle(waiting, container.id, container.state.exit_code)
+        self.exits.settle_removal(container.id, Ended(container.state.exit_code))
         if bereft := self.content.bereft(container):
             await core.on_host(self.content.drop, bereft)
         return remains

@@ -12,7 +12,7 @@ from ..containers.model import Container
 from ..containers.signals import signal_number
 from ..errors import Failed, NotModified, SanbashiError
 from .core import Core, whole
-from .exits import Exits
+from .exits import Ended, Exits
 from .process import Process
 from .restarts import Restarts
 
@@ -75,7 +75,7 @@ class Stopping:
             if after != container:
                 await self.core.put(after, fact=True)
             if not after.state.running:
-                self.exits.settle(self.exits.stopped, container_id, after.state.exit_code)
+                self.exits.settle(self.exits.stopped, container_id, Ended(after.state.exit_code))
             return after
 
     async def send(self, container: Container, number: int) -> None:

@@ -21,6 +21,7 @@ from sanbashi.containers.model import Config, Container, ContainerState, ExecCon
 from sanbashi.daemon.answers import Answers
 from sanbashi.daemon.config import DaemonConfig
 from sanbashi.daemon.events import Events
+from sanbashi.daemon.exits import Ended
 from sanbashi.daemon.info import Programs
 from sanbashi.daemon.state import State
 from sanbashi.errors import Conflict, NotFound, NotModified, SanbashiError
@@ -172,7 +173,7 @@ class FakeEngine:
         self.calls: list[tuple[Any, ...]] = []
         self.fails: dict[str, BaseException] = {}
         self.attachment = FakeAttachment([])
-        self.exit: asyncio.Future[int] | None = None
+        self.exit: asyncio.Future[Ended] | None = None
         self.cancelled = asyncio.Event()
         self.entered = asyncio.Event()
         self.execs = SimpleNamespace(known={}, wait=self.wait_exec)
@@ -245,7 +246,7 @@ class FakeEngine:
             self.cancelled.set()
             raise
 
-    def wait(self, ref: str, condition: str) -> asyncio.Future[int]:
+    def wait(self, ref: str, condition: str) -> asyncio.Future[Ended]:
         self.find_container(ref)
         self.exit = asyncio.get_running_loop().create_future()
         return self.exit

@@ -17,6 +17,7 @@ import pytest
 from sanbashi.api import connection, door, raw, server
 from sanbashi.containers.model import ExecConfig
 from sanbashi.daemon.config import DaemonConfig
+from sanbashi.daemon.exits import Ended
 from sanbashi.errors import Failed, Forbidden, Invalid, NotFound
 
 from .conftest import WEB, Client, FakeAttachment, FakeExec
@@ -218,7 +219,7 @@ def test_a_client_that_closes_only_its_writing_side_still_gets_its_answer(run, m
         writer.write_eof()
         await reader.readuntil(b"\r\n\r\n")
         assert client.engine.exit is not None
-        client.engine.exit.set_result(3)
+        client.engine.exit.set_result(Ended(3))
         assert b'{"StatusCode":3}' in await reader.read()
         writer.close()
         _, writer = await client.raw("POST /containers/web/pause HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
@@ -236,8 +237,13 @@ def test_wait_sends_its_head_at_once_and_hears_what_follows(run):
         reader, writer = await client.raw("POST /v1.50/containers/web/wait?condition=next-exit HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
         assert client.engine.exit is not None
-        client.engine.exit.set_result(7)
+        client.engine.exit.set_result(Ended(7))
         assert b'{"StatusCode":7}' in await reader.readuntil(b"0\r\n\r\n")
+        writer.close()
+        reader, writer = await client.raw("POST /v1.50/containers/web/wait?condition=removed HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        client.engine.exit.set_result(Ended(7, "unable to remove filesystem"))
+        assert b'{"StatusCode":7,"Error":{"Message":"unable to remove filesystem"}}' in await reader.readuntil(b"0\r\n\r\n")
         writer.close()
         reply = await client.ask("POST", "/containers/web/wait?condition=x")
         assert (reply.status, reply.json["message"]) == (400, 'invalid condition: "x"')

@@ -13,6 +13,7 @@ import pytest
 
 from sanbashi.containers.model import Container, MountPoint
 from sanbashi.daemon import process
+from sanbashi.daemon.exits import Ended
 from sanbashi.daemon.process import Process
 from sanbashi.daemon.removing import Removing
 from sanbashi.daemon.state import State
@@ -62,7 +63,7 @@ def test_a_removal_that_finds_the_disk_full_is_made_when_there_is_room(tmp_path:
             removed = town.lifecycle.wait("web", "removed")
             one = cast(Any, SimpleNamespace(on_exit=town.lifecycle.exited, way_free=asyncio.Event()))
             await Process.hand_on(one, Exit(web.id, 3, False, 1), 1)
-            assert await asyncio.wait_for(removed, 60) == 3
+            assert await asyncio.wait_for(removed, 60) == Ended(3)
             assert web.id not in town.state.containers and not failures
             town.check()
 
@@ -121,6 +122,64 @@ def test_an_exit_that_waits_is_dealt_with_as_soon_as_the_way_is_free(monkeypatch
 
     asyncio.run(asyncio.wait_for(work(), 120))
     assert tries == [2] * 3
+
+
+def test_who_waits_for_a_removal_is_told_when_it_fails(settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of `rm` and of --rm, whose removal the next start of the daemon tries again; who waits for one that never ran to stop is told too."""
+    words = "unable to remove filesystem: unlinkat /f: operation not permitted"
+
+    def refuse(container: Container, whole: bool = False) -> None:
+        raise Failed(words)
+
+    async def work() -> None:
+        async with daemon(settled.copy(tmp_path / "world"), monkeypatch) as town:
+            await town.core.put(a_container("brief", "bridge", auto_remove=True))
+            await town.lifecycle.start("brief")
+            brief, waiting = town.container("brief"), [town.lifecycle.wait("web", condition) for condition in ("removed", "next-exit")]
+            waiting.append(town.lifecycle.wait("brief", "removed"))
+            with monkeypatch.context() as patch:
+                patch.setattr(town.lifecycle.removing, "remove_files", refuse)
+                with pytest.raises(Failed, match="unlinkat /f"):
+                    await town.lifecycle.remove("web")
+                one = cast(Any, SimpleNamespace(on_exit=town.lifecycle.exited, way_free=asyncio.Event()))
+                await Process.hand_on(one, Exit(brief.id, 3, False, 1), 1)
+            told = await asyncio.wait_for(asyncio.gather(*waiting), 60)
+            assert told == [Ended(0, words), Ended(0, words), Ended(3, words)]
+            assert town.lifecycle.wait("brief", "removed").result() == Ended(3, words)
+            assert [(town.container(name).state.status, town.container(name).state.error) for name in ("web", "brief")] == [("dead", words)] * 2
+            waiting = [town.lifecycle.wait("web", "next-exit")]
+            await town.lifecycle.remove("web")
+            assert await asyncio.wait_for(waiting[0], 60) == Ended(0)
+        async with daemon(town.world, monkeypatch) as town:
+            assert brief.id not in town.state.containers
+            town.check()
+
+    asyncio.run(work())
+
+
+def test_rm_of_one_that_removes_itself_fails_where_that_does(settled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rm -f` waits for the end's own removal."""
+
+    def refuse(container: Container, whole: bool = False) -> None:
+        raise Failed("unable to remove filesystem")
+
+    async def work() -> None:
+        async with daemon(settled.copy(tmp_path / "world"), monkeypatch) as town:
+            await town.core.put(a_container("brief", "bridge", auto_remove=True))
+            await town.lifecycle.start("brief")
+            one, ends = cast(Any, SimpleNamespace(on_exit=town.lifecycle.exited, way_free=asyncio.Event())), []
+
+            async def heard(container_id: str, code: int, oom: bool, run: int) -> None:
+                """As the monitor has it: in a task of its own."""
+                ends.append(asyncio.create_task(Process.hand_on(one, Exit(container_id, code, oom, 1), run)))
+
+            monkeypatch.setattr(town.processes, "on_exit", heard)
+            monkeypatch.setattr(town.lifecycle.removing, "remove_files", refuse)
+            with pytest.raises(Failed, match="unable to remove filesystem"):
+                await asyncio.wait_for(town.lifecycle.remove("brief", force=True), 60)
+            await asyncio.gather(*ends)
+
+    asyncio.run(work())
 
 
 def test_a_removal_that_fails_half_way_leaves_the_layer_in_its_place(tmp_path: Path) -> None:
@@ -186,7 +245,7 @@ def test_a_container_has_ended_though_its_network_cannot_be_taken_down(tmp_path:
                 town.world.processes.pop(web.id)
                 with pytest.raises(StepFailed):
                     await town.lifecycle.exited(web.id, 3, False, 1)
-            assert await asyncio.wait_for(waiting, 60) == 3
+            assert await asyncio.wait_for(waiting, 60) == Ended(3)
             left = town.container("web").state
             assert (left.status, left.exit_code, "resource busy" in left.error) == ("exited", 3, True)
             town.check()
@@ -209,6 +268,6 @@ def test_nothing_is_kept_of_those_who_waited_and_went(tmp_path: Path, monkeypatc
             assert town.lifecycle.exits.stopped == {town.container("web").id: [last]}
             await town.lifecycle.remove("web")
             # As in Docker: there will be no next exit.
-            assert await asyncio.wait_for(last, 60) == 0 and not town.lifecycle.exits.stopped
+            assert await asyncio.wait_for(last, 60) == Ended(0) and not town.lifecycle.exits.stopped
 
     asyncio.run(work())

@@ -13,6 +13,7 @@ import pytest
 
 from sanbashi.containers.model import Container, RestartPolicy
 from sanbashi.daemon import stopping
+from sanbashi.daemon.exits import Ended
 from sanbashi.errors import Failed
 
 from .town import World, a_container, daemon
@@ -89,7 +90,7 @@ def test_who_waits_for_one_that_is_to_be_started_again_hears_that_it_was_stopped
             assert town.container("web").state.status == "restarting"
             waiting = town.lifecycle.wait("web")
             await town.lifecycle.stop("web")
-            assert await asyncio.wait_for(waiting, 60) == 3
+            assert await asyncio.wait_for(waiting, 60) == Ended(3)
 
     asyncio.run(work())
 

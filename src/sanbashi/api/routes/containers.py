@@ -27,6 +27,7 @@ from .execs import size_of
 if TYPE_CHECKING:
     from ...containers.model import Container
     from ...daemon.engine import Engine
+    from ...daemon.exits import Ended
 
 BARE_OBJECT = 7  # bytes: what clients send that mean nothing by it ("{}", "null") is no longer
 CLI = "Docker-Client/"  # Docker's CLI looks at a container before it runs something in it
@@ -165,9 +166,11 @@ async def wait(engine: Engine, request: Request) -> Answer:
     return Streamed(exit_bits(engine.wait(request["id"], condition or "not-running")))
 
 
-async def exit_bits(exit_code: asyncio.Future[int]) -> AsyncIterator[bytes]:
+async def exit_bits(waiting: asyncio.Future[Ended]) -> AsyncIterator[bytes]:
     """The one line of `wait`."""
-    yield msgspec.json.encode({"StatusCode": await exit_code}) + b"\n"
+    ended = await waiting
+    problem = {"Error": {"Message": ended.problem}} if ended.problem else {}
+    yield msgspec.json.encode({"StatusCode": ended.code, **problem}) + b"\n"
 
 
 async def attach(engine: Engine, request: Request) -> Answer:
