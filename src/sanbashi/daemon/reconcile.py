@@ -32,6 +32,7 @@ from .networking import Networking
 from .process import Process
 from .remembered import remembering
 from .stopping import STOP_TIMEOUT
+from .targets import targets_first
 
 log = logging.getLogger("sanbashi.reconcile")
 
@@ -114,7 +115,8 @@ class Reconcile:
     async def finish_removals(self) -> None:
         """Containers whose removal was cut half way."""
         for container in list(self.core.state.containers.values()):
-            if container.state.status == "removing":
+            # One of --rm that could not be removed goes as well: nobody else will ask for it.
+            if container.state.status == "removing" or (container.state.dead and container.host_config.auto_remove):
                 await self.process.destroy(container)
                 await self.networking.sandboxes.close(container, msgspec.structs.replace(container, sandbox_id=""))
                 await self.remove(container.id, volumes=container.host_config.auto_remove)
@@ -191,7 +193,7 @@ class Reconcile:
 
     async def restart_policies(self) -> None:
         """Start what should run: always and unless-stopped after a daemon's or the machine's restart, auto-removed ones go."""
-        for container in list(self.core.state.containers.values()):
+        for container in targets_first(self.core.state.containers):
             policy = container.host_config.restart_policy
             if container.state.status == "exited" and container.host_config.auto_remove:
                 try:

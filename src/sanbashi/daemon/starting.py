@@ -17,7 +17,7 @@ from ..host.taken import PortTaken
 from ..network.plan import Step
 from ..network.publishing import cannot_connect, carrier
 from .core import Core, both, now
-from .exits import Exits
+from .exits import Ended, Exits
 from .files import place_files, refresh_files, write_files
 from .health import HealthChecks
 from .loop import touched
@@ -27,6 +27,7 @@ from .removing import Removing
 from .sandboxes import Planned
 from .saved import Key
 from .stages import stage, stages
+from .targets import check_targets
 
 PORT_ATTEMPTS = 10  # as Docker: how often another ephemeral port is tried when the host has the chosen one
 
@@ -74,7 +75,7 @@ class Starting:
             # Where even the way back failed its sandbox is there still: the next start, or the removal, takes it away.
             left = saved.sandbox_id if saved.sandbox_id in self.core.state.network.sandboxes else ""
             await self.core.put(msgspec.structs.replace(container, state=state, sandbox_id=left, monitor_pid=0), fact=True)
-            self.exits.settle(self.exits.stopped, container.id, code)
+            self.exits.settle(self.exits.stopped, container.id, Ended(code))
             if container.host_config.auto_remove and not left:
                 await self.removing.remove_whole(self.core.state.containers[container.id], volumes=True)
 
@@ -159,6 +160,7 @@ class Starting:
         if mode.startswith("container:"):
             self.networking.sandboxes.shared_with(container)
             return (), tuple, await core.put(container)
+        check_targets(core, container)
         await self.networking.sandboxes.settled(*(wish.network_id or name for name, wish in container.networks))
         old = core.state
         try:

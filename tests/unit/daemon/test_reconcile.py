@@ -17,6 +17,7 @@ import pytest
 from sanbashi.containers.model import Container, Health, RestartPolicy
 from sanbashi.daemon import reconcile
 from sanbashi.daemon.reconcile import TAKING_DOWN, longest_stop
+from sanbashi.daemon.targets import targets_first
 from sanbashi.errors import Unavailable
 from sanbashi.network.model import NetworkRequest
 from sanbashi.network.picture import Element, HostResolver, Picture, Resolver, Up, Zone
@@ -39,6 +40,32 @@ async def grown(town: Daemon) -> None:
 
 def policy(name: str, retries: int = 0) -> RestartPolicy:
     return RestartPolicy(name=name, maximum_retry_count=retries)
+
+
+def linked(name: str, *targets: str) -> Container:
+    """A container that starts with the daemon and links to others on the default bridge."""
+    made = a_container(name, "bridge", links=targets, restart_policy=policy("always"))
+    return msgspec.structs.replace(made, linked=tuple((target, number(target)) for target in targets))
+
+
+def test_who_is_linked_to_starts_before_who_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the machine has gone down: else the one would be refused for want of the other, by the chance of their ids."""
+    chains = [linked("app", "db", "gone"), linked("web", "app", "db"), linked("db", "store"), linked("store")]
+    assert [c.name for c in targets_first({c.id: c for c in chains})] == ["store", "db", "app", "web"]
+    world = World(tmp_path / "data")
+
+    async def work() -> None:
+        async with daemon(world, monkeypatch) as town:
+            for name, target in (("store", ()), ("db", ("store",)), ("app", ("db",)), ("web", ("app", "db"))):
+                await town.core.put(linked(name, *target))
+                await town.lifecycle.start(name)
+        world.processes.clear()
+        async with daemon(world, monkeypatch) as town:
+            await grown(town)
+            assert {c.state.status for c in town.state.containers.values()} == {"running"}
+            town.check()
+
+    run(work)
 
 
 # how the process ended while nobody looked (None: it runs), the container's settings, what becomes of it
