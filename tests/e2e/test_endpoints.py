@@ -92,6 +92,43 @@ def test_a_link_on_the_default_bridge_follows_its_target(clean: Engine) -> None:
     assert clean.call("GET", "/containers/app1/beside/json")[0] == 404
 
 
+def test_a_link_on_the_default_bridge_wants_its_target_running_there(clean: Engine) -> None:
+    """As Docker 20.10.24 was seen to answer, and 29 does; after a restart of the machine targets come first."""
+    clean.cli("network", "create", "net")
+    clean.cli("create", "--name", "db", "--restart", "always", *SLEEP)
+    clean.cli("run", "-d", "--name", "far", "--network", "net", *SLEEP)
+    for target, words in (
+        ("db", "Cannot link to a non running container: /db AS /app/store"),
+        ("far", "Cannot link to /far, as it does not belong to the default network"),
+    ):
+        done = clean.cli("run", "--name", "app", "--link", f"{target}:store", *SLEEP, check=False)
+        assert done.exit == 125 and f"Error response from daemon: {words}\n" in done.stderr
+        state = clean.call("GET", "/containers/app/json")[1]["State"]
+        assert (state["Status"], state["ExitCode"], state["Error"]) == ("created", 128, words)
+        clean.cli("rm", "app")
+    clean.cli("start", "db")
+    clean.cli("pause", "db")
+    clean.cli("run", "-d", "--name", "app", "--restart", "always", "--link", "db:store", *SLEEP)
+
+
+def test_the_networks_of_one_container_go_together(clean: Engine) -> None:
+    """None or the host's among several, as the API may ask for: refused at the start, in Docker's words."""
+    words = {
+        ("none", "bridge"): "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        ("bridge", "none"): "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        ("bridge", "host"): "cannot connect container to host network - container must be created in host network mode",
+        ("host", "bridge"): "container sharing network namespace with another container or host cannot be connected to any other network",
+    }
+    for (mode, other), sentence in words.items():
+        networks = {"EndpointsConfig": {mode: {}, other: {}}}
+        body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": mode}, "NetworkingConfig": networks}
+        status, made = clean.call("POST", f"/containers/create?name={mode}-{other}", body)
+        assert status == 201, made
+        status, said = clean.call("POST", f"/containers/{made['Id']}/start")
+        assert (status, said["message"]) == (400, f"failed to set up container networking: {sentence}"), (mode, other)
+        assert clean.call("GET", f"/containers/{made['Id']}/json")[1]["State"]["Status"] == "created"
+
+
 @contextmanager
 def name_server(command: Sequence[str]) -> Iterator[None]:
     """A name server that is started so, for as long as the block lasts."""

@@ -19,11 +19,9 @@ from .files import refresh, refresh_files
 from .leasing import Leasing
 from .loop import Loop, Slice, touched
 from .remembered import forgetting
-from .sandboxes import Sandboxes, find_or_none
+from .sandboxes import HOST, PRIVATE, SHARING, Sandboxes, find_or_none
 
 log = logging.getLogger("sanbashi.network")
-
-SHARING = "container sharing network namespace with another container or host cannot be connected to any other network"
 
 
 @dataclass
@@ -163,12 +161,12 @@ def check_connect(container: Container, name: str, network: Network | None) -> N
     """Docker's refusals."""
     mode = container.host_config.network_mode
     if network is not None and network.driver == "host" and mode != "host":
-        raise Invalid("cannot connect container to host network - container must be created in host network mode")
+        raise Invalid(HOST)
     if mode == "host":
         raise Invalid(SHARING)
     others = {n for n, _ in container.networks if n != name}
     if ("none" in others and name != "none") or (name == "none" and others):
-        raise Invalid("container cannot be connected to multiple networks with one of the networks in private (none) mode")
+        raise Invalid(PRIVATE)
 
 
 def check_there(container: Container) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ..containers.model import Container
-from ..errors import Conflict, Failed, NotFound
+from ..errors import Conflict, Failed, Invalid, NotFound
 from ..host.crash import crash_point
 from ..network import commands
 from ..network.links import resolve_links
@@ -27,6 +27,10 @@ from .remembered import last_lease, preferring, remembering
 from .targets import link_targets
 
 log = logging.getLogger("sanbashi.network")
+
+HOST = "cannot connect container to host network - container must be created in host network mode"
+SHARING = "container sharing network namespace with another container or host cannot be connected to any other network"
+PRIVATE = "container cannot be connected to multiple networks with one of the networks in private (none) mode"
 
 Planned: TypeAlias = Callable[[], tuple[Step, ...]]
 
@@ -64,11 +68,14 @@ class Sandboxes:
             ipv6=not any((host.sysctls or {}).get(f"net.ipv6.conf.{of}.disable_ipv6", "0") != "0" for of in ("all", "lo")),
         )
         state = commands.open_sandbox(state, sandbox)
-        for name, wish in container.networks:
-            if self.has_no(name):
-                continue
-            # The default network is another one when it was taken away by the settings and is back again.
-            network = commands.find_network(state, name if name in PREDEFINED else wish.network_id or name)
+        # The default network is another one when it was taken away by the settings and is back again.
+        joined = [
+            (commands.find_network(state, name if name in PREDEFINED else wish.network_id or name), wish)
+            for name, wish in container.networks
+            if not self.has_no(name)
+        ]
+        check_together(host.network_mode, [network for network, _ in joined])
+        for network, wish in joined:
             state, _ = self.join(state, sandbox_id, container, network, wish)
         return commands.publish(state, sandbox_id, core.network_facts, avoid=avoid, prefer=container.last_ports), sandbox_id
 
@@ -193,6 +200,18 @@ class Sandboxes:
         await core.commit(replace(core.state, network=new).with_container(after), keys, fact=True)
         for other in part.sandboxes:
             await refresh_files(self.core, other)
+
+
+def check_together(mode: str, networks: Sequence[Network]) -> None:
+    """Invalid, in Docker's words, where the host's network or none is one of several, as a request of the API may have it; refused at the start."""
+    if len(networks) < 2:
+        return
+    if mode == "host":
+        raise Invalid(SHARING)
+    if any(network.driver == "host" for network in networks):
+        raise Invalid(HOST)
+    if any(network.name == "none" for network in networks):
+        raise Invalid(PRIVATE)
 
 
 def find_or_none(core: Core, ref: str, *, required: bool) -> Network | None:
