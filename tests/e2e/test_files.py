@@ -104,6 +104,21 @@ def test_copies_both_ways(run: Run, folder: Path, state: str) -> None:
     run("volume", "rm", "kept")
 
 
+def test_the_working_directory_is_there_before_the_start(clean: Engine, folder: Path) -> None:
+    """As Docker makes it at creation, so that one may copy into it; what is no directory is refused then."""
+    (folder / "f").write_text("hello")
+    clean.cli("create", "--name", "new", "-w", "/var/new/dir", "busybox", "cat", "f")
+    assert clean.cli("diff", "new").stdout.splitlines() == ["C /var", "A /var/new", "A /var/new/dir"]
+    clean.cli("cp", str(folder / "f"), "new:/var/new/dir/")
+    assert clean.cli("start", "-a", "new").stdout == "hello"
+    for place in ("/etc/passwd", "/bin/busybox/x"):
+        status, said = clean.call("POST", "/containers/create?name=wrong", {"Image": "busybox", "WorkingDir": place})
+        assert (status, said["message"]) == (500, f"Cannot mkdir: {place} is not a directory")
+        assert clean.call("GET", "/containers/wrong/json")[0] == 404
+    clean.cli("create", "--name", "there", "-w", "/bin", "busybox")
+    assert clean.cli("diff", "there").stdout == ""
+
+
 def test_tars_through_pipes(run: Run, clean: Engine) -> None:
     run("run", "-d", "--name", "pipes", "busybox", "sleep", "100")
     made = clean.shell(f"tar c -C /etc hosts passwd | {CLIS['sanbashi']} cp - pipes:/tmp && docker cp pipes:/tmp - | tar t")

@@ -117,8 +117,10 @@ class Creating:
             raise
 
     def make_folders(self, container: Container) -> None:
-        """The layer that it writes to, and where its files are kept; blocking."""
+        """The layer that it writes to, with its working directory, as one may copy into that before it starts; where its files are kept. Blocking."""
         self.core.snapshots.create(container.id, container.layers)
+        if container.config.working_dir:
+            self.core.snapshots.have_directory(container.id, container.config.working_dir)
         self.core.container_dir(container.id).mkdir(parents=True, exist_ok=True)
 
     def check_platform(self, image: Image, name: str, wanted: str) -> list[str]:

@@ -63,6 +63,11 @@ def is_whiteout(status: os.stat_result) -> bool:
 
 def exists_below(lower: Sequence[Path], path: str) -> bool:
     """Whether layers (topmost first) show a path, whiteouts and opaque directories heeded."""
+    return shown(lower, path) is not None
+
+
+def shown(lower: Sequence[Path], path: str) -> Path | None:
+    """Where what layers (topmost first) show at a path lies, links not followed; None where they show nothing."""
     parts = path.split("/")
     for layer in lower:
         at = layer
@@ -73,15 +78,15 @@ def exists_below(lower: Sequence[Path], path: str) -> bool:
             except (FileNotFoundError, NotADirectoryError):
                 break
             if is_whiteout(status):
-                return False
+                return None
             if index == len(parts) - 1:
-                return True
+                return at
             if not stat.S_ISDIR(status.st_mode):
-                return False
+                return None
             if opaque(at):
                 rest = at.joinpath(*parts[index + 1 :])
-                return os.path.lexists(rest) and not is_whiteout(rest.lstat())
-    return False
+                return rest if os.path.lexists(rest) and not is_whiteout(rest.lstat()) else None
+    return None
 
 
 def opaque(directory: Path) -> bool:

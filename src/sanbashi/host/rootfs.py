@@ -36,6 +36,21 @@ def open_inside(root: Path, path: str, flags: int = os.O_RDONLY, mode: int = 0) 
         os.close(directory)
 
 
+def make_inside(root: Path, path: str) -> None:
+    """Make a directory, and those that it is in, where they are not there yet; OSError, NotADirectoryError where something else is in the way."""
+    there = ""
+    for part in filter(None, path.split("/")):
+        parent = open_inside(root, there or "/", os.O_PATH | os.O_DIRECTORY)
+        try:
+            there = f"{there}/{part}"
+            try:
+                os.close(open_inside(root, there, os.O_PATH | os.O_DIRECTORY))
+            except FileNotFoundError:
+                os.mkdir(part, 0o755, dir_fd=parent)
+        finally:
+            os.close(parent)
+
+
 def read_inside(root: Path, path: str) -> str:
     """A file's text; "" where there is none.
 

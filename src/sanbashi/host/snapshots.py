@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,12 @@ from ..containers.model import MountPoint
 from ..errors import Failed, SanbashiError, StepFailed
 from . import stranded
 from .deleting import delete
-from .differences import PathChange, bytes_below, changes
+from .differences import PathChange, bytes_below, changes, shown
 from .initial import InitialLayers, copy_stat, drafting
 from .layers import Layers
 from .mounts import MNT_DETACH, UMOUNT_NOFOLLOW, clone_mount, is_mounted, unmount
 from .overlay import mount_images, mount_overlay, unmount_images
+from .rootfs import make_inside
 
 log = logging.getLogger("sanbashi.host")
 
@@ -120,6 +122,21 @@ class Snapshots:
     def image_place(self, container_id: str, number: int) -> Path:
         """Where the image that is a container's mount of that number is mounted while it is used."""
         return self.root / container_id / "images" / str(number)
+
+    def have_directory(self, container_id: str, path: str) -> None:
+        """Have a directory in a container's file system that nobody uses yet. Failed, in Docker's words, where something else is in its place."""
+        below = shown(self.directories(container_id).lower, path.strip("/"))
+        if below is not None and stat.S_ISDIR(below.lstat().st_mode):
+            return
+        root = self.mount(container_id, passing=True)
+        try:
+            make_inside(root, path)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise Failed(f"Cannot mkdir: {path} is not a directory") from error
+        except OSError as error:
+            raise StepFailed(f"make {path} in the container", errno=error.errno or 0, stderr=error.strerror or "") from error
+        finally:
+            self.unmount(container_id)
 
     def mount_images(self, points: Iterable[MountPoint]) -> None:
         """Mount the images among a container's mounts."""
