@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from tests.harness import Engine, Machine, ready, sanbashi_cli
-from tests.kernel.test_drift import ECHO, HOST, NEIGHBOUR, until
+from tests.kernel.test_drift import ECHO, HOST, HOST6, NEIGHBOUR, until
 from tests.kernel.test_neighbourly import asked
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
@@ -184,6 +184,34 @@ def test_what_an_address_began_is_forgotten_as_it_goes(clean: Engine) -> None:
     clean.cli("run", "-d", "--name", "one", "--network", "next", "--ip", "10.99.0.7", *SLEEP)
     say("one")
     assert seen_as() == {"10.99.0.7": "10.99.0.7", HOST: HOST}
+
+
+NEIGHBOUR6 = "2001:db8:51::1"
+SAY6 = SAY.replace("type=", "socket.AF_INET6, ")
+
+
+def test_what_an_ipv6_address_began_is_forgotten_as_it_goes(clean: Engine) -> None:
+    """With a stop and a disconnection, soon; before anybody gets that address; what others began stays."""
+    where = clean.machine
+
+    def say(*space: str) -> None:
+        where.run([*space, sys.executable, "-c", SAY6, NEIGHBOUR6])
+
+    def began() -> set[str]:
+        listed = where.run("conntrack -L -f ipv6 -p udp").stdout
+        return set(re.findall(rf"^udp .*? src=(\S+) dst={NEIGHBOUR6} sport=7000 dport=9200", listed, re.MULTILINE))
+
+    clean.cli("network", "create", "--ipv6", "--subnet", "10.99.0.0/24", "--subnet", "fd99::/64", "gone")
+    for name, last in (("one", 7), ("two", 8), ("three", 9)):
+        clean.cli("run", "-d", "--name", name, "--network", "gone", "--ip6", f"fd99::{last}", *SLEEP)
+        say("nsenter", "--target", clean.cli("inspect", "-f", "{{.State.Pid}}", name).stdout.strip(), "--net")
+    say()
+    assert began() == {"fd99::7", "fd99::8", "fd99::9", HOST6}
+    clean.cli("stop", "-t0", "one")
+    clean.cli("network", "disconnect", "gone", "three")
+    until(lambda: began() == {"fd99::8", HOST6}, what="that the flows of two are forgotten")
+    clean.cli("restart", "-t0", "two")  # who gets the address waits until they are
+    assert began() == {HOST6}
 
 
 def test_an_administrators_chains_run_before_ours_and_survive(clean: Engine) -> None:

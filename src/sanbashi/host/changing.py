@@ -49,6 +49,7 @@ class Change(Gathering):
     def carry_out(self) -> None:
         """Go through PHASES. StepFailed, naming the step, at the first that fails; what was done before stands."""
         with self.opened:
+            self.hands.conntrack.await_leavers(a.address.ip for a in self.adding(Address) if a.namespace)
             for phase in PHASES:
                 phase(self)
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from ..errors import StepFailed
+from ..network.model import IPAddress
 from ..network.picture import (
     Bridge,
     Forwarder,
@@ -107,7 +107,7 @@ class Gathering:
     add: Sequence[Item]
     remove: Sequence[Item]
     flows: Collection[conntrack.Flows] = ()
-    left: Collection[IPv4Address] = ()
+    left: Collection[IPAddress] = ()
     replaced: Mapping[tuple[object, ...], Item] = field(default_factory=dict)  # names and resolvers that change in place, as they were, by key
     fresh: list[tuple[Bridge, bytes]] = field(default_factory=list)  # bridges just made that have no link-local address yet
     resting: list[nft.Nft] = field(default_factory=list)  # contexts opened in a container's namespace, to be closed from here

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -76,7 +75,7 @@ class Forget:
 class ForgetFrom:
     """Forget tracked flows that an address began, for it goes: its next holder may be on a network that translates otherwise, or not at all."""
 
-    address: IPv4Address
+    address: IPAddress
 
     def __str__(self) -> str:
         return f"forget flows from {self.address}"
@@ -135,7 +134,7 @@ def plan(have: Picture, want: Picture) -> tuple[Step, ...]:
 
 
 def ordered(
-    removed: list[Item], added: list[Item], left: Iterable[IPv4Address], claims: set[tuple[object, ...]], new_keys: set[tuple[object, ...]]
+    removed: list[Item], added: list[Item], left: Iterable[IPAddress], claims: set[tuple[object, ...]], new_keys: set[tuple[object, ...]]
 ) -> Iterator[Step]:
     """The steps of what goes and what comes, stage by stage. `left`: addresses that go. `claims`, `new_keys`: of what comes, where anything goes."""
     going, coming = by_stage(removed), by_stage(added)
@@ -241,18 +240,15 @@ def link_of(setting: Sysctl) -> str:
 # -- flows
 
 
-def leaving(gone: Iterable[Item], have: Picture, want: Picture) -> list[IPv4Address]:
-    """The addresses, lowest first, that go from containers behind bridges: of others the host tracks no flows.
-
-    IPv4's alone: the kernel's filter is of no use for the others (host/conntrack.py), and a look at every flow of the host is no price for a stop.
-    """
-    addresses = [item for item in gone if isinstance(item, Address) and item.namespace and item.address.version == 4]
+def leaving(gone: Iterable[Item], have: Picture, want: Picture) -> list[IPAddress]:
+    """The addresses, lowest first and IPv4 before IPv6, that go from containers behind bridges: of others the host tracks no flows."""
+    addresses = [item for item in gone if isinstance(item, Address) and item.namespace]
     if not addresses:
         return []
     ends = {(item.namespace, item.peer) for item in have if isinstance(item, Veth)}
     stay = {item.address.ip for item in want if isinstance(item, Address) and item.namespace}
     found = {a.address.ip for a in addresses if (a.namespace, a.link) in ends} - stay
-    return sorted(ip for ip in found if isinstance(ip, IPv4Address))
+    return sorted(found, key=lambda ip: (ip.version, int(ip)))
 
 
 def forgotten(removed: Collection[Item], added: Collection[Item]) -> Iterator[Forget]:

@@ -98,7 +98,7 @@ def test_what_an_address_began_is_forgotten_where_it_goes_and_the_host_tracks_it
     assert left(ALL, Picture()) == ["forget flows from 10.0.0.2"]
     assert left(ALL, change(WORLD[6], Address("box", "eth0", ip_interface("10.0.0.3/24")))) == ["forget flows from 10.0.0.2"]
     assert left(change(VETH, replace(VETH, mac="02:00:00:00:00:07")), ALL) == []  # the link is made anew, the address stays
-    assert left(change(WORLD[6], Address("box", "eth0", ip_interface("fd00::2/64"))), Picture()) == []
+    assert left(change(WORLD[6], Address("box", "eth0", ip_interface("fd00::2/64"))), Picture()) == ["forget flows from fd00::2"]
     apart = Sublink("macvlan", "eth0", "box", "eth0", "sanbashi:n:e", "bridge")
     assert left(Picture.of(apart if item == VETH else item for item in WORLD), Picture()) == []
 
