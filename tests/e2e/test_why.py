@@ -282,6 +282,15 @@ def test_a_probe_that_disagrees(town: Engine) -> None:
         where.run(["nft", "delete", "table", "netdev", "door"])
 
 
+def test_a_probe_leaves_no_flow_behind(town: Engine) -> None:
+    """Answered, refused or met with silence, over each protocol: the host's table is as it was."""
+    address = town.address("web01", "app")
+    town.machine.run(["conntrack", "-D", "-s", address], check=False)
+    for target in (f"{HERE}:8080", f"{HERE}:9", f"{NEIGHBOUR}:7000", f"{NEIGHBOUR}:7001", f"{NEIGHBOUR}:9/udp", NEIGHBOUR):
+        why(town, "web01", target, probe=True)
+        assert town.machine.run(["conntrack", "-L", "-s", address]).stdout == "", target
+
+
 def host_end(town: Engine, name: str) -> str:
     """The host's end of a container's first link."""
     index = town.cli("exec", name, "cat", "/sys/class/net/eth0/iflink").stdout.strip()

@@ -1,21 +1,28 @@
-"""One real packet from within a namespace, and what became of it; bounded in time, and nothing of it is left open."""
+"""One real packet from within a namespace, and what became of it; bounded in time, and nothing of it is left, be it a flow that is tracked."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import secrets
 import select
 import socket
 import struct
 import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
 from ..network.model import IPAddress
 from ..network.why.facts import Probe
+from .conntrack import deletion
+from .counts import Counts
 from .namespaces import inside
+from .netlink import NETFILTER, Message, Netlink
+
+log = logging.getLogger("sanbashi.host")
 
 WITHIN = 1.0  # seconds
 ECHO = {4: (8, 0), 6: (128, 129)}  # request, reply
@@ -31,7 +38,14 @@ def probe(namespace: Path | None, protocol: str, address: IPAddress, port: int) 
     except OSError as error:
         return Probe(outcome="failed", words=words(error))
     with made:
-        outcome, said = echo(made, address) if protocol == "icmp" else knock(made, protocol, address, port)
+        if protocol == "icmp":
+            number = secrets.randbelow(1 << 16)
+            outcome, said = echo(made, address, number)
+        else:
+            outcome, said = knock(made, protocol, address, port)
+        began = origin(made, address)
+    if began is not None:
+        forget(namespace, deletion(protocol, began[0], address, (number, 0) if protocol == "icmp" else (began[1], port)))
     return Probe(outcome=outcome, words=said, milliseconds=(time.monotonic() - begun) * 1000)
 
 
@@ -40,8 +54,13 @@ def open_there(namespace: Path | None, protocol: str, address: IPAddress) -> soc
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}.get(protocol, socket.SOCK_RAW)
     number = 0 if protocol != "icmp" else socket.IPPROTO_ICMP if address.version == 4 else socket.IPPROTO_ICMPV6
-    with inside(namespace) if namespace is not None else contextlib.nullcontext():
+    with entered(namespace):
         return socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, number)
+
+
+def entered(namespace: Path | None) -> contextlib.AbstractContextManager[None]:
+    """To be within a namespace, the host's where None."""
+    return inside(namespace) if namespace is not None else contextlib.nullcontext()
 
 
 def knock(made: socket.socket, protocol: str, address: IPAddress, port: int) -> tuple[Outcome, str]:
@@ -85,10 +104,34 @@ def words(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def echo(made: socket.socket, address: IPAddress) -> tuple[Outcome, str]:
+def origin(made: socket.socket, address: IPAddress) -> tuple[IPAddress, int] | None:
+    """(address, port) that a packet to an address was sent from; None where none was."""
+    try:
+        if made.type == socket.SOCK_RAW:
+            made.connect((str(address), 0))  # after the answer: from now on it hears of nobody else
+        found, port = made.getsockname()[:2]
+    except OSError:  # there is no way to it
+        return None
+    source = ip_address(found.partition("%")[0])
+    return None if source.is_unspecified else (source, port)
+
+
+def forget(namespace: Path | None, flow: Message) -> None:
+    """Have the flow of a probe forgotten where it began and where it passed, whatever became of it; where that cannot be it expires by itself."""
+    for place in dict.fromkeys((namespace, None)):
+        try:
+            with entered(place), Netlink(NETFILTER, Counts()) as netlink:
+                refusals = [str(r) for r in netlink.send([flow]) if r is not None and r.errno != errno.ENOENT]
+        except OSError as error:  # the namespace went meanwhile
+            refusals = [words(error)]
+        for refusal in refusals:
+            log.warning("the flow of a probe is not forgotten: %s", refusal)
+
+
+def echo(made: socket.socket, address: IPAddress, number: int) -> tuple[Outcome, str]:
     """An echo request and its reply, told from those of others by number and content."""
     asking, answering = ECHO[address.version]
-    number, content = secrets.randbelow(1 << 16), secrets.token_bytes(16)
+    content = secrets.token_bytes(16)
     plain = struct.pack("!BBHHH", asking, 0, 0, number, 1) + content
     # Of ICMPv6 the kernel computes the sum, which covers addresses that it chooses.
     packet = plain if address.version == 6 else plain[:2] + struct.pack("!H", checksum(plain)) + plain[4:]
