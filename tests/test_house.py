@@ -16,15 +16,17 @@ SOURCE = PROJECT / "src" / "sanbashi"
 # folder: what it may import of ours. "network.model" is that module alone; a folder's own modules are always allowed.
 ARROWS: dict[str, tuple[str, ...]] = {
     "errors": (),
-    "network": ("errors",),
-    "volumes": ("errors",),
-    "images": ("errors", "containers.model"),
-    "containers": ("errors", "network.model", "images.model", "volumes.model"),
-    "dhcp": ("errors", "network.lease"),
-    "resolver": ("errors", "network.model", "network.picture"),
-    "keeper": ("errors", "resolver", "dhcp", "network.lease", "network.model", "network.picture", "network.spelling"),
+    "records": (),
+    "network": ("errors", "records"),
+    "volumes": ("errors", "records"),
+    "images": ("errors", "records", "containers.model"),
+    "containers": ("errors", "records", "network.model", "images.model", "volumes.model"),
+    "dhcp": ("errors", "records", "network.lease"),
+    "resolver": ("errors", "records", "network.model", "network.picture"),
+    "keeper": ("errors", "records", "resolver", "dhcp", "network.lease", "network.model", "network.picture", "network.spelling"),
     "host": (
         "errors",
+        "records",
         "network.lease",
         "network.model",
         "network.picture",
@@ -38,8 +40,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "keeper.protocol",
         "resolver.wire",
     ),
-    "daemon": ("errors", "network", "containers", "images", "volumes", "host"),
-    "api": ("errors", "network", "containers", "images", "volumes", "daemon"),
+    "daemon": ("errors", "records", "network", "containers", "images", "volumes", "host"),
+    "api": ("errors", "records", "network", "containers", "images", "volumes", "daemon"),
     "cli": ("errors",),
 }
 # Where the daemon's program starts it wires everything, the server among it, by name.

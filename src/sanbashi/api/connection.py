@@ -7,7 +7,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import h11
 
 from ..errors import Forbidden, Invalid
+from ..records import dataclass
 from .messages import MAXIMUM, RAW_STREAM, Answer, Hijacked, Request, Response, Streamed, version_text
 from .origin import check_origin
 from .plain import Plain, plain_request, usual_headers, writable, written

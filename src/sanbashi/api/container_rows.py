@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from ..daemon.state import State
 from ..errors import Invalid
 from ..images.reference import parse_reference
 from ..network.model import Endpoint
+from ..records import dataclass
 from .container_view import mount_json
 from .endpoint_view import endpoints_of, networks_json, ports_json
 from .messages import Version

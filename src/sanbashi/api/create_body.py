@@ -7,7 +7,7 @@ refused: Docker's rules, a row each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from msgspec.structs import replace as fields
@@ -17,6 +17,7 @@ from ..errors import Failed, Invalid
 from ..network.model import PREDEFINED, EndpointWish
 from ..network.options import ENDPOINT_SYSCTLS
 from ..network.ports import exposed_ports, parse_bindings
+from ..records import dataclass
 from .addresses import parse_mac
 from .messages import Version
 from .wire import BadEndpoint, EndpointSettings, Networking, decode, endpoint_wish, part_of, with_word_lists

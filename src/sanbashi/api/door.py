@@ -11,9 +11,10 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..records import dataclass
 from .plain import plain_request
 from .raw import PIECE
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 import msgspec
 
 from ..errors import Invalid
+from ..records import dataclass
 
 JSON = "application/json"
 RAW_STREAM = "application/vnd.docker.raw-stream"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 
+from ..records import dataclass
 from .messages import MAXIMUM, version_text
 
 # Narrower than HTTP: no folded lines, no tabs, no bytes beyond ASCII, no empty values.

@@ -8,8 +8,9 @@ import select
 import socket
 import sys
 import termios
-from dataclasses import dataclass
 from typing import Any
+
+from ..records import dataclass
 
 PIECE = 64 * 1024  # bytes read at a time, and about what a connection may hold unread
 HEAD_TAKEN = 1.0  # seconds that a client of a hijacked connection may take to read the head before the stream begins

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ..errors import Invalid, NotFound
+from ..records import dataclass
 from .messages import MAXIMUM, MINIMUM, Answer, Request, version_text
 from .routes import (
     archive,

@@ -12,13 +12,14 @@ import socket
 import ssl
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..daemon.config import DaemonConfig
 from ..errors import Invalid
+from ..records import dataclass
 from .connection import Connection, Gone, Reader
 from .door import Door
 from .messages import Answer, Request

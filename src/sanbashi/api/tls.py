@@ -12,10 +12,11 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from ..errors import Invalid
+from ..records import dataclass
 
 log = logging.getLogger("sanbashi.api")
 

@@ -6,9 +6,10 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..errors import Invalid
+from ..records import dataclass
 from .messages import Request, Stream
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

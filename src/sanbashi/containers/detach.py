@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import Invalid
+from ..records import dataclass
 
 DEFAULT_KEYS = bytes((16, 17))  # ctrl-p, ctrl-q
 CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote_plus
 
 from ..errors import Invalid
+from ..records import dataclass
 from .model import Container, LogConfig
 
 ATTRIBUTES = frozenset(("labels", "labels-regex", "env", "env-regex", "tag"))

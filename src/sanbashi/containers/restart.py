@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import Invalid
+from ..records import dataclass
 from .model import RestartPolicy
 
 FIRST, LARGEST = 0.1, 60.0  # seconds

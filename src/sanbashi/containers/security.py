@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ..errors import Invalid
+from ..records import dataclass
 
 UNCONFINED = "unconfined"
 # What of /proc and /sys a container does not see, and what it sees and cannot write (Docker's lists).

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from ..records import dataclass
 
 MICROSECOND = 1000  # nanoseconds
 UNLIMITED = 1 << 62  # bytes; v1 says "no limit" by numbers near 2^63

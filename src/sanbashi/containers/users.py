@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..errors import Invalid
+from ..records import dataclass
 
 LARGEST = (1 << 31) - 1
 

@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ import zstandard
 
 from ..errors import Failed, Invalid
 from ..host.layers import Note
-from ..host.registry import Stopped
+from ..host.transfers import Stopped
 from ..host.unpack import CHUNK, Plain, Source
 from ..images.layout import LAYOUT, Entry, entries_of_index, entries_of_manifest, parse_names
 from ..images.manifest import OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor, Index, digest_of, image_of, manifest_of
 from ..images.model import Image
 from ..images.reference import parse_stored
+from ..records import dataclass
 from .content import Content, Lease
 
 Report = Callable[[dict[str, Any]], None]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ..errors import SanbashiError
+from ..records import dataclass
 from .core import Core
 from .loop import Loop, Slice
 

@@ -7,9 +7,9 @@ import contextlib
 import shutil
 import threading
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,6 +26,7 @@ from ..images.manifest import Platform, image_of, parse_platform, platform_of, s
 from ..images.model import Image
 from ..images.reference import DEFAULT_DOMAIN, Reference, image_id, parse_reference
 from ..images.steps import Steps
+from ..records import dataclass
 from .archives import Loader
 from .buildnet import BuildNetworks
 from .content import Lease
@@ -33,7 +34,9 @@ from .core import Core
 from .feed import Feed
 from .images import Images
 from .networking import Networking
-from .registries import Registries
+
+if TYPE_CHECKING:
+    from .registries import Registries
 
 Report = Callable[[dict[str, Any]], None]
 HUB_ADDRESS = "https://index.docker.io/v1/"
@@ -69,7 +72,7 @@ class Output:
 class Builder:
     """Builds images by driving buildah."""
 
-    def __init__(self, core: Core, networking: Networking, images: Images, registries: Registries) -> None:
+    def __init__(self, core: Core, networking: Networking, images: Images, registries: Callable[[], Registries]) -> None:
         # runc, where it is there: crun refuses the hybrid cgroups of some hosts, and buildah starts it by itself.
         runtime = core.runtimes.get("runc") or next(iter(core.runtimes.values()), None)
         self.buildah = Buildah(core.config.data_root / "build", core.config.exec_root / "build", runtime)
@@ -176,7 +179,7 @@ class Builder:
                     image = None
                 if image is None:
                     auth = auth_for(parse_reference(name), request.auths)
-                    image = await self.registries.pull(name, platform=str(wanted or ""), auth=auth, progress=output.progress)
+                    image = await self.registries().pull(name, platform=str(wanted or ""), auth=auth, progress=output.progress)
                     if wanted is not None and not suits(image, wanted):
                         output.progress({"status": mismatch(wanted, image, name)})
             except SanbashiError as error:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..containers.model import Config, Container, HostConfig
 from ..errors import NotFound, SanbashiError
@@ -14,6 +14,7 @@ from ..network import commands
 from ..network.hostfiles import parse_resolv_conf, resolv_conf_of
 from ..network.model import EndpointWish
 from ..network.plan import plan
+from ..records import dataclass
 from .core import Core, new_id, now
 from .files import host_resolv_conf
 from .loop import Slice, touched

@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -21,6 +20,7 @@ from ..images.changes import apply_changes
 from ..images.manifest import config_of
 from ..images.model import History, Image, ImageConfig
 from ..images.reference import Reference, parse_reference
+from ..records import dataclass
 from .archives import Loader
 from .content import Lease
 from .core import Core

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import Invalid
 from ..network.model import IPAddress, IPInterface, IPNetwork
+from ..records import dataclass
 from .options import BY_FLAG, BY_JSON, IGNORED, IGNORED_JSON, SETTINGS, SHORT, Setting, boolean
 
 # Docker's own list (facts.md 3.1).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -13,6 +13,7 @@ from ..errors import Failed, Invalid, NotFound
 from ..network import commands
 from ..network.model import Endpoint, EndpointWish, Network
 from ..network.options import unknown_endpoint_options
+from ..records import dataclass
 from .bridgefilter import BridgeFilter
 from .core import Core, whole
 from .files import refresh, refresh_files

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 import immutables
@@ -15,6 +15,7 @@ from ..containers.model import Container
 from ..host.blobs import Blobs
 from ..host.layers import Layers
 from ..images.model import Image
+from ..records import dataclass
 from .state import State
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -26,6 +26,7 @@ from ..host.snapshots import Snapshots
 from ..network.holdings import contradiction
 from ..network.indexes import reindex
 from ..network.model import Network, NetworkFacts
+from ..records import dataclass
 from .config import DaemonConfig
 from .events import Events
 from .saved import Change, Key, Store, changed, changes_between, value_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -23,6 +23,7 @@ from ..network.model import EndpointWish
 from ..network.options import unknown_endpoint_options
 from ..network.ports import parse_bindings
 from ..network.unpublished import discarded
+from ..records import dataclass
 from ..volumes.options import local_mount
 from .config import DaemonConfig
 from .core import Core, both, new_id, now, whole

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..host.watching import Noticed, Watch
 from ..network.integers import members
 from ..network.model import NetworkState
 from ..network.picture import Element, Picture
+from ..records import dataclass
 from .core import Core, now
 from .loop import Shape, Slice
 from .networking import Networking

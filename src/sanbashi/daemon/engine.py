@@ -24,7 +24,6 @@ from .others import look_for_new_networks
 from .process import Process
 from .pruning import Pruning
 from .reconcile import Reconcile
-from .registries import Registries
 from .rewiring import Rewiring
 from .streams import Streams
 from .updating import Updating
@@ -32,6 +31,7 @@ from .usages import Usages
 from .volumes import Volumes
 
 if TYPE_CHECKING:
+    from .registries import Registries
     from .why import Why
 
 COUNTED = ("netlink_messages", "nft_elements", "nft_transactions", "files_read")
@@ -48,14 +48,8 @@ class Engine:
         self.networking = Networking(core)
         self.volumes = Volumes(core)
         self.execs = Execs(core, process)
-        self.registries = Registries(
-            images,
-            mirrors=core.config.registry_mirrors,
-            insecure=core.config.insecure_registries,
-            max_downloads=core.config.max_concurrent_downloads,
-        )
         self.archiving = Archiving(images)
-        self.builder = Builder(core, self.networking, images, self.registries)
+        self.builder = Builder(core, self.networking, images, lambda: self.registries)
         self.health = HealthChecks(core, self.execs)
         self.lifecycle = Lifecycle(core, self.networking, process, self.health, images.content)
         self.creating = Creating(core, self.networking, self.volumes, images, process.facts)
@@ -145,6 +139,18 @@ class Engine:
     def version(self) -> dict[str, Any]:
         """`GET /version`."""
         return info.version(self.core)
+
+    @functools.cached_property
+    def registries(self) -> Registries:
+        """Who pulls, pushes, logs in and searches; read in when first asked: every start of the daemon would wait 40 ms for its client."""
+        from .registries import Registries
+
+        return Registries(
+            self.images,
+            mirrors=self.core.config.registry_mirrors,
+            insecure=self.core.config.insecure_registries,
+            max_downloads=self.core.config.max_concurrent_downloads,
+        )
 
     @functools.cached_property
     def why(self) -> Why:

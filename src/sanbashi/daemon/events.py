@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from ..records import dataclass
 
 KEPT = 256  # Docker keeps as many
 QUEUE = 4096  # a subscriber that lags further behind is cut

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from ..containers import lifecycle as moves
@@ -17,6 +17,7 @@ from ..host.attachment import Attachment
 from ..host.exec import Running, execute
 from ..host.poised import Poised, abandon
 from ..host.rootfs import find_user
+from ..records import dataclass
 from .core import Core, whole
 from .process import Process
 from .stages import stage, stages

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterable, Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from ..host.registry import Stopped
 from ..host.room import in_room
+from ..host.transfers import Stopped
 
 T = TypeVar("T")
 

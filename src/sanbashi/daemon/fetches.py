@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack
 from typing import Any
 
-from ..host.fetching import checked_address, fetched
-
 EVERY = 1 << 20  # bytes between two words of progress
 
 
 async def pieces(address: str, report: Callable[[dict[str, Any]], None]) -> AsyncGenerator[bytes, None]:
     """The file's bytes; `report` hears Docker's messages. To be closed by who opens it."""
+    from ..host.fetching import checked_address, fetched  # read in when it is needed, as what pulls is
+
     url = checked_address(address)
     stack = ExitStack()
     try:

@@ -9,7 +9,6 @@ import posixpath
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,8 +19,9 @@ from ..host.extracting import Extraction, extract
 from ..host.inside import O_PATH_DIRECTORY, Bind, Inside, inside_container
 from ..host.looking import PathStat, pack_path, refusal, stat_path
 from ..host.packing import gathered, pack
-from ..host.registry import Stopped
 from ..host.rootfs import find_user
+from ..host.transfers import Stopped
+from ..records import dataclass
 from .core import Core
 from .feed import Feed, apart
 from .process import FILES

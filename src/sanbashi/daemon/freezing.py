@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 
 import msgspec
 
 from ..containers import lifecycle as moves
 from ..errors import Conflict, NotFound, SanbashiError
 from ..host.crash import crash_point
+from ..records import dataclass
 from .core import Core, whole
 from .health import HealthChecks
 from .process import Process

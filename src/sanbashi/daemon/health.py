@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import msgspec
 
@@ -13,6 +13,7 @@ from ..containers.health import LONGEST, after_probe, interrupted, next_probe, p
 from ..containers.model import Container, ExecConfig, HealthConfig, HealthLog
 from ..errors import SanbashiError
 from ..host.attachment import Attachment
+from ..records import dataclass
 from .core import Core, age, now
 from .execs import Execs
 

@@ -6,7 +6,6 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..containers.logging import LOG_DRIVERS
 from ..host.programs import Program, file_system, program
 from ..host.runtime import Runtimes
 from ..network.drivers import DRIVERS
+from ..records import dataclass
 from .core import Core, now
 from .drift import Drift
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Collection, Coroutine, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ..containers.model import Container
@@ -16,6 +16,7 @@ from ..network import commands
 from ..network.lease import Lease, LeaseReport
 from ..network.leasing import leaseless, patience, uplink, with_lease, without_lease
 from ..network.model import Endpoint, Network, NetworkFacts, NetworkState
+from ..records import dataclass
 from .core import Core
 from .files import refresh_files
 from .loop import Loop, touched

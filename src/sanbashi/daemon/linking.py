@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -13,6 +13,7 @@ from ..errors import Conflict, NotFound
 from ..network.indexes import with_sandbox
 from ..network.links import linked_endpoints, parse_link
 from ..network.ports import exposed_ports
+from ..records import dataclass
 from .core import Core, whole
 from .files import refresh_files
 from .loop import touched

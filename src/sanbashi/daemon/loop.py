@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ..containers.model import Container
 from ..errors import unforeseen, words
@@ -14,6 +14,7 @@ from ..network.model import NetworkFacts, NetworkState
 from ..network.picture import Picture
 from ..network.plan import Step, plan
 from ..network.wanted import wanted
+from ..records import dataclass
 from .core import Core
 from .saved import Key
 

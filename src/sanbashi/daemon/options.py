@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..network.model import IPAddress, IPNetwork
+from ..records import dataclass
 
 ALL_BITS, OUR_MARKS = 0xFFFFFFFF, 0x0C000000
 

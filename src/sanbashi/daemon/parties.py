@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ..network.model import IPAddress
 from ..network.publishing import endpoints_of
 from ..network.why.asking import Target, as_address, spellings
 from ..network.why.facts import NameAnswer, Party, Question
+from ..records import dataclass
 from .core import Core
 from .sandboxes import Sandboxes
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import msgspec
@@ -27,6 +27,7 @@ from ..host.parts import mount_part, unmount_parts
 from ..host.propagation import check_propagation, propagates
 from ..host.rootfs import block_numbers, every_device, find_user, host_device
 from ..host.runtime import Runtime, Runtimes
+from ..records import dataclass
 from .core import Core, both
 from .linking import words_of
 from .rotation import Rotation

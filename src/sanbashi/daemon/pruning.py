@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from ..containers.model import Container
 from ..errors import Conflict, Failed, NotFound
 from ..host.volume_mounts import size_of
 from ..network.model import PREDEFINED, Network
+from ..records import dataclass
 from ..volumes.model import Volume
 from .core import Core
 from .lifecycle import Lifecycle

@@ -7,19 +7,20 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import msgspec
 
 from ..errors import Failed, NotFound
-from ..host.authorization import Credentials
 from ..host.blobs import DigestMismatch
 from ..host.layers import Draft, Note
-from ..host.registry import Answer, Registry, Session, Stopped
+from ..host.registry import Answer, Registry, Session
+from ..host.transfers import Credentials, Stopped
 from ..images.manifest import Descriptor, Manifest, Platform, choose, image_of, parse_manifest
 from ..images.model import Image
 from ..images.reference import Reference
+from ..records import dataclass
 from .content import Content, Lease
 
 Report = Callable[[dict[str, Any]], None]

@@ -9,15 +9,15 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..host.authorization import Credentials
 from ..host.layers import Note
-from ..host.registry import Registry, Stopped
+from ..host.registry import Registry
+from ..host.transfers import Credentials, Stopped
 from ..host.unpack import CHUNK, Plain
 from ..host.upload import Uploader
 from ..images.manifest import (
@@ -34,6 +34,7 @@ from ..images.manifest import (
 )
 from ..images.model import Image
 from ..images.reference import Reference, parse_stored
+from ..records import dataclass
 from .content import Content, Lease
 from .pulling import Progress
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..network.indexes import reindex
 from ..network.picture import HostResolver, Picture
 from ..network.plan import Add, Remove, Step, plan
 from ..network.wanted import everything
+from ..records import dataclass
 from .core import Core, new_id, now
 from .drift import Drift
 from .lifecycle import Lifecycle

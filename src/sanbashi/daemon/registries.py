@@ -12,8 +12,8 @@ import msgspec
 
 from ..errors import Failed, Invalid, NotFound
 from ..host.accounts import Found, login, search
-from ..host.authorization import Credentials
 from ..host.registry import Registry
+from ..host.transfers import Credentials
 from ..images.filters import boolean
 from ..images.manifest import Descriptor, Index, Platform, checked_platform, image_of, parse_manifest, parse_platform
 from ..images.model import Image

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ from ..errors import SanbashiError, Unavailable, words
 from ..host.crash import crash_point
 from ..host.deleting import delete
 from ..host.volume_mounts import remove_volume
+from ..records import dataclass
 from .content import Content
 from .core import Core
 from .exits import Ended, Exits

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..containers.model import Container
 from ..containers.restart import RestartDecision, decide_restart
+from ..records import dataclass
 from .core import age
 
 

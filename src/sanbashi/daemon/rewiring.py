@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from ..containers.model import Container
 from ..containers.publication import change_ports
@@ -16,6 +15,7 @@ from ..network.model import Network
 from ..network.ports import exposed_ports, parse_bindings
 from ..network.publishing import cannot_connect, carrier
 from ..network.updating import NetworkChange, update_network, with_ports
+from ..records import dataclass
 from .core import Core, whole
 from .files import refresh_files
 from .loop import Slice, touched

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from ..containers.logging import LogLimits, log_limits
@@ -15,6 +15,7 @@ from ..containers.model import Container
 from ..errors import SanbashiError
 from ..host.logparts import pack
 from ..host.rotating import rotate
+from ..records import dataclass
 from .core import Core
 
 log = logging.getLogger("sanbashi.logs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from ..containers.model import Container
@@ -19,6 +19,7 @@ from ..network.picture import Namespace
 from ..network.plan import Add, Step, plan
 from ..network.ports import exposed_ports, parse_bindings
 from ..network.wanted import namespaces
+from ..records import dataclass
 from .core import Core, new_id
 from .files import refresh_files
 from .leasing import Leasing

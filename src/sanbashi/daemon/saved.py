@@ -14,13 +14,14 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 import immutables
 
 from ..errors import Conflict, Failed, NotFound, Unavailable
 from ..network.model import NetworkState
+from ..records import dataclass
 from .rows import decode, encode
 from .state import State
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ..errors import StepFailed
 from ..host.settings import BRIDGE_FILTERS, SettingWatch, route_localnet
 from ..host.watching import Noticed
+from ..records import dataclass
 from .bridgefilter import BridgeFilter
 from .core import Core
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -16,6 +16,7 @@ from ..host.gathering import BridgeFull
 from ..host.taken import PortTaken
 from ..network.plan import Step
 from ..network.publishing import cannot_connect, carrier
+from ..records import dataclass
 from .core import Core, both, now
 from .exits import Ended, Exits
 from .files import place_files, refresh_files, write_files

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import immutables
 
 from ..containers.model import Container
 from ..images.model import Image
 from ..network.model import NetworkState
+from ..records import dataclass
 from ..volumes.model import Volume
 
 

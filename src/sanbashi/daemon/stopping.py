@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 import msgspec
 
@@ -11,6 +10,7 @@ from ..containers import lifecycle as moves
 from ..containers.model import Container
 from ..containers.signals import signal_number
 from ..errors import Failed, NotModified, SanbashiError
+from ..records import dataclass
 from .core import Core, whole
 from .exits import Ended, Exits
 from .process import Process

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..containers.model import Container
 from ..errors import Conflict, Failed, NotSupported
 from ..host.attachment import Attachment
 from ..host.logs import read_log
+from ..records import dataclass
 from .core import Core
 from .process import Process
 

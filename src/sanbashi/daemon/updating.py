@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from ..containers.checks import warnings
@@ -13,6 +11,7 @@ from ..containers.resources import block_devices, resources
 from ..containers.updating import left_alone, updated
 from ..errors import Failed
 from ..host.rootfs import block_numbers
+from ..records import dataclass
 from .core import Core, whole
 from .process import Process
 

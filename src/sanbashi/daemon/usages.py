@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from ..containers.model import Container
 from ..containers.usage import Usage
 from ..errors import NotFound
 from ..host.usage import read_usage
+from ..records import dataclass
 from .core import Core
 
 EVERY = 1.0  # seconds, as Docker

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from ..containers.model import Container
 from ..host.volume_mounts import mount_volume, unmount_volume
+from ..records import dataclass
 from ..volumes.model import Volume
 from ..volumes.options import LocalMount, local_mount
 from .core import Core

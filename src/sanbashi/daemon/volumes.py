@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import immutables
 
 from ..errors import Conflict, NotFound, SanbashiError
 from ..host.volume_mounts import remove_volume, size_of
+from ..records import dataclass
 from ..volumes import commands
 from ..volumes.model import Volume
 from .core import Core, new_id, now, whole

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -20,6 +19,7 @@ from ..network.why.path import Kind, Path
 from ..network.why.pathfinding import find_path
 from ..network.why.stage import Answer
 from ..network.why.ways import end_of
+from ..records import dataclass
 from .core import Core
 from .loop import Slice
 from .networking import Networking

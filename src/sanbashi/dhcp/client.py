@@ -6,11 +6,12 @@ RFC 2131 section 4.4, from INIT to REBINDING; a lease that was kept is taken up 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Literal
 
 from ..network.lease import Lease
+from ..records import dataclass
 from . import wire
 from .deeds import Bound, Deed, Lost, Probe, Refused, Send
 from .frames import Arp

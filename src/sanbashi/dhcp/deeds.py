@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TypeAlias
 
 from ..network.lease import Lease
+from ..records import dataclass
 from . import wire
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address
+
+from ..records import dataclass
 
 CLIENT_PORT, SERVER_PORT = 68, 67
 EVERYBODY, BROADCAST = b"\xff" * 6, IPv4Address(0xFFFFFFFF)

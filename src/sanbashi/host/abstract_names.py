@@ -10,9 +10,9 @@ import contextlib
 import errno
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..records import dataclass
 from .counts import Counts
 from .netlink import DUMP, SOCK_DIAG, SOCK_DIAG_BY_FAMILY, Message, Netlink, attributes
 

@@ -10,10 +10,11 @@ from urllib3.exceptions import HTTPError
 
 from ..errors import Failed, SanbashiError, Unauthorized
 from ..images.reference import DEFAULT_DOMAIN, Reference
-from .authorization import AGENT, REDIRECTS, Credentials, Keyring
+from .authorization import AGENT, REDIRECTS, Keyring
 from .refusals import Unreachable, reason, refusal, unreachable
 from .registry import Registry, Session
 from .registry_endpoints import Endpoint
+from .transfers import Credentials
 
 INDEX = "https://index.docker.io"
 MAX_RESULTS = 4 << 20  # bytes

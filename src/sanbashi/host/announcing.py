@@ -9,10 +9,11 @@ import struct
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..network.model import IPAddress
 from ..network.picture import Announce
+from ..records import dataclass
 
 ARP, IPV6 = 0x0806, 0x86DD
 EVERYBODY, ALL_NODES = b"\xff" * 6, b"\x33\x33\0\0\0\x01"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,22 +13,15 @@ from urllib3.exceptions import HTTPError
 
 from ..errors import Failed
 from ..images.reference import Reference
+from ..records import dataclass
 from .refusals import refusal, unreachable
+from .transfers import Credentials
 
 AGENT = "sanbashi/0.1"
 CLIENT = "sanbashi"
 REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, other=0, status=0, redirect=8, raise_on_redirect=True)
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 CHALLENGE = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"|(\w+)=([^\s,"]+)')
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """What `docker login` keeps for a registry, as the X-Registry-Auth header carries it."""
-
-    username: str = ""
-    password: str = ""
-    identitytoken: str = ""
-    registrytoken: str = ""
 
 
 class Token(msgspec.Struct, frozen=True):

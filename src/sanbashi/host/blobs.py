@@ -8,11 +8,12 @@ import os
 import threading
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import Failed
+from ..records import dataclass
 from .room import NO_ROOM
 
 CHUNK = 1 << 18

@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..errors import Failed, Unavailable
 from ..images.buildcache import Cached, CacheWish, Record, next_to_go, records
 from ..images.buildrequest import BuildRequest
 from ..images.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Descriptor, Manifest
+from ..records import dataclass
 from .buildlines import LONGEST, Line, merged
 from .descriptors import as_given
 from .runtime import search_path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+
+from ..records import dataclass
 
 LONGEST = 1 << 20  # bytes of one line; what is longer comes in pieces
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
 from ..containers.spec import OPEN
@@ -32,6 +32,7 @@ from ..network.picture import (
     Zone,
 )
 from ..network.plan import claim
+from ..records import dataclass
 from . import addressing, linking, nft, rtnetlink, sublinks, sysctl
 from .crash import crash_point
 from .gathering import GONE, KEPT, Gathering, Work

@@ -15,8 +15,8 @@ import secrets
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from ..records import dataclass
 from .abstract_names import printed, told
 from .peeking import opened
 

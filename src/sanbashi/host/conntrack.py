@@ -7,11 +7,11 @@ import socket
 import struct
 import threading
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import cast
 
 from ..network.model import IPAddress, Protocol
+from ..records import dataclass
 from .counts import Counts
 from .leavers import Leavers
 from .netlink import DUMP, NESTED, NETFILTER, Message, Netlink, attribute, attributes, nested

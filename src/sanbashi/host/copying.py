@@ -7,12 +7,13 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from ..containers.model import MountPoint
 from ..containers.mounts import CREATE_SOURCE
 from ..errors import Invalid, StepFailed
+from ..records import dataclass
 from .inside import O_PATH_DIRECTORY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from .packing import held
 from .rootfs import open_inside

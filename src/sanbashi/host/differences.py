@@ -6,10 +6,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from ..records import dataclass
 from .trees import walk
 from .unpack import OPAQUE
 

@@ -12,9 +12,10 @@ import posixpath
 import shutil
 import stat
 import tarfile
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..errors import Failed, Invalid
+from ..records import dataclass
 from .inside import O_PATH_DIRECTORY, Inside
 from .unpack import CHUNK, XATTR, Plain, Source
 

@@ -7,11 +7,12 @@ import os
 import platform
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from ipaddress import IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from ..network.model import IPAddress, IPInterface, IPNetwork
+from ..records import dataclass
 from . import rtnetlink, sysctl
 from .counts import Counts
 from .foreign import ForeignDrop

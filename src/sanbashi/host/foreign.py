@@ -10,11 +10,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..network.ruleset import TABLE
+from ..records import dataclass
 from .counts import Counts
 from .nft import FAMILIES, TERSE, Nft, NftError
 from .passing import Way, told, verdict

@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
@@ -30,6 +30,7 @@ from ..network.picture import (
     Zone,
 )
 from ..network.plan import Add, Remove, claim
+from ..records import dataclass
 from . import conntrack, nft
 from .announcing import Announcer
 from .counts import Counts

@@ -12,10 +12,10 @@ import errno
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Failed
+from ..records import dataclass
 from .mounts import CLONE_NEWNS, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE, libc, mount, refused
 from .namespaces import on_thread
 from .rootfs import SYS_OPENAT2

@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -18,6 +18,7 @@ from sanbashi.keeper import protocol
 from sanbashi.network.lease import Lease, LeaseReport, report_of
 from sanbashi.network.picture import Forwarder, HeldPort, HostResolver, Item, Leasing, Picture, Resolver, singly, take_out, together
 
+from ..records import dataclass
 from .keeperline import Line, join, reach, runs, wait_for_end
 from .keeperprocess import PATIENCE, Silent
 from .listening import PathOf, handed, needs_sockets

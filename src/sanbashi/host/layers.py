@@ -8,12 +8,12 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from ..errors import Failed
+from ..records import dataclass
 from .blobs import sync_directory
 from .deleting import delete
 from .unpack import Source, Unpacked, unpack

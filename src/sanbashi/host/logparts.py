@@ -9,8 +9,10 @@ import stat
 import threading
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from ..records import dataclass
 
 BLOCK = 1 << 16
 HEAD = 128  # bytes that hold the time of a file's first line, or a packed file's header

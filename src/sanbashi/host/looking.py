@@ -7,9 +7,9 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..errors import Failed, Invalid, NotFound
+from ..records import dataclass
 from .inside import O_PATH_DIRECTORY, Inside
 from .packing import pack
 

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import msgspec
 
 from ..containers.failure import CannotRun, RuntimeFailed, failure
 from ..errors import Conflict
+from ..records import dataclass
 from .attachment import Attachment
 from .conmon import Waiting, conmon_command, end_conmon, is_conmon_of, read_number, set_size, stream_words
 from .following import Following

@@ -10,9 +10,9 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 
+from ..records import dataclass
 from .counts import Counts
 
 # linux/netlink.h

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from ipaddress import IPv6Address
 
 from ..network.model import IPInterface
@@ -27,6 +27,7 @@ from ..network.picture import (
     Up,
     Veth,
 )
+from ..records import dataclass
 from . import rtnetlink, sublinks, sysctl
 from .gathering import KEPT, Hands, place
 from .namespaces import inside

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from ..records import dataclass
 
 INDIFFERENT = ("counter", "log", "comment")  # statements that let a packet go on to the rest of their rule
 DECIDING = ("accept", "drop", "reject", "return", "jump", "goto")

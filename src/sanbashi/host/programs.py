@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ..records import dataclass
 from .descriptors import as_given
 from .mounts import libc
 from .runtime import environment

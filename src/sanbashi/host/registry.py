@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 import msgspec
@@ -16,10 +16,12 @@ from urllib3.exceptions import HTTPError
 from ..errors import Failed, SanbashiError
 from ..images.manifest import ACCEPTED, MAX_MANIFEST, Descriptor, digest_of
 from ..images.reference import Reference
-from .authorization import AGENT, BUSY, REDIRECTS, Credentials, Keyring
+from ..records import dataclass
+from .authorization import AGENT, BUSY, REDIRECTS, Keyring
 from .blobs import CHUNK, DigestMismatch, Ingest
 from .refusals import Denied, Refusals, Unreachable, refusal, unreachable
 from .registry_endpoints import Endpoint, Endpoints
+from .transfers import Credentials, Stopped
 
 T = TypeVar("T")
 ATTEMPTS = 6  # without a byte of progress between them
@@ -255,10 +257,3 @@ class Session:
         """Wait before another attempt, as long as the registry asked for where it did."""
         self.stopped.wait(min(after, 60.0) or PAUSES[min(attempt, len(PAUSES) - 1)])
         self.check()
-
-
-class Stopped(Failed):
-    """Nobody waits for this any more."""
-
-    def __init__(self) -> None:
-        super().__init__("context canceled")

@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 import threading
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ import urllib3
 from urllib3.exceptions import InsecureRequestWarning
 
 from ..images.reference import DEFAULT_DOMAIN
+from ..records import dataclass
 
 HUB = "registry-1.docker.io"
 TIMEOUT = urllib3.Timeout(connect=15, read=60)  # seconds; `read` between two pieces, not for the whole

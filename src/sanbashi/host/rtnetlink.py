@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address, ip_interface, ip_network
 
 from ..network.model import IPAddress, IPInterface, IPNetwork
+from ..records import dataclass
 from .netlink import APPEND, CREATE, DUMP, EXCLUSIVE, REPLACE, Message, Netlink, attribute, attributes, nested, number, text
 
 PROTOCOL = 83  # route protocol number of ours; also marks our addresses and neighbours

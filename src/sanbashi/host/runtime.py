@@ -10,13 +10,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..containers.failure import RuntimeFailed, failure
 from ..containers.spec import OPEN
 from ..errors import Conflict, Invalid, NotFound, Unavailable
+from ..records import dataclass
 from .filters import Filters
 from .gate import GATE, pull, push
 from .launcher import Launcher

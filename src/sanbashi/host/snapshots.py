@@ -9,13 +9,13 @@ import secrets
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from ..containers.model import MountPoint
 from ..errors import Failed, SanbashiError, StepFailed
+from ..records import dataclass
 from . import stranded
 from .deleting import delete
 from .differences import PathChange, bytes_below, changes, shown

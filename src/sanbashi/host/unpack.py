@@ -17,7 +17,7 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ import zstandard
 
 from ..errors import Failed, Invalid
 from ..images.layers import place
+from ..records import dataclass
 
 CHUNK = 1 << 18
 XATTR = "SCHILY.xattr."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode, urljoin
 
 import urllib3
 
 from ..errors import Failed
+from ..records import dataclass
 from .blobs import CHUNK
 from .refusals import Refusals, Unreachable
 from .registry import ATTEMPTS, Session

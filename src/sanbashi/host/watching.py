@@ -6,11 +6,11 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 
 from ..network.ruleset import TABLE
+from ..records import dataclass
 from . import rtnetlink
 from .netlink import ATTRIBUTE, HEADER, NETFILTER, ROUTE, SOL_NETLINK, attributes
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import StepFailed
 from ..network.model import IPAddress
+from ..records import dataclass
 from . import rtnetlink, sysctl
 from .counts import Counts
 from .foreignrules import foreign_rules

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..errors import Invalid
+from ..records import dataclass
 from .model import Image
 from .reference import glob, matches, parse_stored
 

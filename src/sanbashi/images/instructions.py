@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from dataclasses import dataclass
+
+from ..records import dataclass
 
 FROM_FLAG = re.compile(r"(--from=)(\S+)")
 MOUNT_FROM = re.compile(r"(--mount=\S*?\bfrom=)([^,\s]+)")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import Invalid
+from ..records import dataclass
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"

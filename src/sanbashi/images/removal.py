@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 import msgspec
 
 from ..containers.model import Container
 from ..errors import Conflict
+from ..records import dataclass
 from .layers import chain_ids
 from .model import Image
 from .reference import parse_stored

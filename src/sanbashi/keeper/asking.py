@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
 from sanbashi.resolver import wire
 from sanbashi.resolver.cache import Aged, Cache, fit
 from sanbashi.resolver.upstreams import HEDGE, PATIENCE, ROUNDS, Upstreams
 
+from ..records import dataclass
 from .latecomers import Latecomers
 from .loop import Loop, Timer
 from .streams import NO_ROOM

@@ -11,7 +11,8 @@ import socket
 import struct
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from ..records import dataclass
 
 SO_ATTACH_FILTER, SO_ATTACH_BPF = 26, 50  # asm-generic/socket.h
 PROG_LOAD, SOCKET_FILTER = 5, 1  # linux/bpf.h

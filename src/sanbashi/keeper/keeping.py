@@ -6,10 +6,10 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from sanbashi.network.picture import HostResolver, Item, Key, Leasing, Names, Resolver, Zone
 
+from ..records import dataclass
 from .hostports import HostPorts, Port
 from .hostserving import HostServed
 from .leases import Leases

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ..records import dataclass
 from .leasing import leased_domains, leased_servers
 from .links import linked_endpoints
 from .model import Endpoint, IPAddress, NetworkState, Sandbox

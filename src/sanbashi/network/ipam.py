@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from ..errors import Failed, Forbidden, Invalid
+from ..records import dataclass
 from . import blocks, integers
 from .indexes import first_address, held_subnets
 from .model import Integers, IPAddress, IPNetwork, Network, NetworkFacts, NetworkState, Subnet, SubnetRequest

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address
 
+from ..records import dataclass
 from .lease import Lease
 from .model import IPAddress, Protocol
 from .spelling import bracketed, numbers, where

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any, Literal
+
+from ..records import dataclass
 
 LeaseRoute = tuple[IPv4Network, IPv4Address | None]  # destination, gateway; None is on-link
 # waiting: asked for; bound: held; lost: to be used no longer; refused: the server has another address than the one insisted on

@@ -7,12 +7,13 @@ to one network. `wish` is what the user asked for and is kept over stop and star
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal
 
 import immutables
 
+from ..records import dataclass
 from .lease import Lease
 
 IPAddress = IPv4Address | IPv6Address

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
 
 from ..errors import Failed, Invalid
+from ..records import dataclass
 from .model import LARGEST_MTU, LEAST_MTU, LEAST_MTU_OF_IPV6, IPAddress, IPNetwork, Network, carries_ipv6
 from .names import is_interface_name
 

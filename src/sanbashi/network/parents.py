@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..errors import Failed, NotSupported
+from ..records import dataclass
 from .model import Network, NetworkFacts, NetworkRequest, NetworkState
 from .options import READ_ELSEWHERE, bridge_options, reads_everywhere
 

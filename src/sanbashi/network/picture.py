@@ -8,9 +8,10 @@ The kinds of items are in `standing` (the kernel's) and `kept` (the keeper's); w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol as TypingProtocol
 
+from ..records import dataclass
 from .kept import THE_HOST, Forwarder, HeldPort, HostResolver, Key, Leasing, Names, Resolver, Zone, twin_of
 from .ranged import singly, take_out, together
 from .standing import Address, Announce, Bridge, Element, Mtu, Namespace, Neighbour, Parent, Route, Sublink, Sysctl, Up, Veth

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol as TypingProtocol
 from typing import TypeVar
 
 from ..errors import Failed, Invalid
+from ..records import dataclass
 from .integers import as_bits, lowest_bit
 from .model import IPAddress, NetworkFacts, NetworkState, PortBinding, PortSpec, Protocol
 from .spelling import bracketed

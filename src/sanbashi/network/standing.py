@@ -6,8 +6,9 @@ As of every item: `key` names it, `str(item)` is its line, `namespace` "" is the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from ..records import dataclass
 from .model import IPAddress, IPInterface, IPNetwork
 from .spelling import where
 

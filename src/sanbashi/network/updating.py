@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ..errors import Forbidden, Invalid
+from ..records import dataclass
 from .drivers import DRIVERS
 from .indexes import with_network, with_sandbox
 from .model import PREDEFINED, Network, NetworkFacts, NetworkState, PortSpec, Protocol

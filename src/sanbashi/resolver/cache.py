@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..records import dataclass
 from . import wire
 
 CAPACITY = 2048  # answers; about 200 bytes each

@@ -6,11 +6,12 @@ Addresses are kept packed (4 or 16 bytes), names in lower case. The rules are th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from sanbashi.network.picture import THE_HOST, Names, Resolver, Zone
 
+from ..records import dataclass
 from .wire import lower
 
 Key = TypeVar("Key")

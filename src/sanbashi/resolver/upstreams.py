@@ -8,7 +8,7 @@ reached are asked last, until one of the questions that they are asked beside th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ..records import dataclass
 
 HEDGE = 0.3  # seconds that a server is waited for at the most before another one's word counts
 SHORTEST_HEDGE = 0.05  # a server that answers from its cache in a millisecond must be allowed to ask others itself

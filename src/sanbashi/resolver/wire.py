@@ -6,7 +6,8 @@ A *tail* is a reply without its first two bytes, the id: the same tail answers t
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from ..records import dataclass
 
 A, PTR, MX, TXT, AAAA, OPT, SOA = 1, 12, 15, 16, 28, 41, 6
 IN = 1

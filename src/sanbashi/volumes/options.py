@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ..errors import Invalid
+from ..records import dataclass
 
 KNOWN = ("type", "o", "device", "size")
 # An option on the left is no use without those on the right.

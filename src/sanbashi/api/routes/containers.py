@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from ...containers.detach import DetachScanner, parse_keys
 from ...containers.logging import log_attributes
 from ...errors import Invalid, NotSupported
+from ...records import dataclass
 from ..container_filters import ALLOWED, container_matcher
 from ..container_rows import Rows
 from ..container_view import container_json

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from ...records import dataclass
 from ..ipam import default_gateway
 from ..model import Endpoint, IPAddress, Network, NetworkFacts, NetworkState, Subnet
 from ..picture import Item

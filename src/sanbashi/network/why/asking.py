@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from ...errors import Invalid
+from ...records import dataclass
 from ..model import IPAddress
 from .facts import Asking
 

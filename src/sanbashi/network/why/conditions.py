@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 
+from ...records import dataclass
 from ..model import IPAddress
 
 EPHEMERAL = range(32768, 61000)  # net.ipv4.ip_local_port_range: of these a client has one, and which cannot be told

@@ -6,9 +6,9 @@ A rule has conditions that hold, do not hold, or are not understood; so what a c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from ...records import dataclass
 from .conditions import Packet, matches
 from .facts import Chain, Rule, Tables
 

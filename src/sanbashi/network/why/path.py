@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from ...records import dataclass
 from ..firewall import entering
 from ..model import Endpoint, IPAddress, Network, NetworkFacts, NetworkState, PortBinding
 from ..options import bridge_options
