@@ -66,20 +66,32 @@ def reader(annotation: Any) -> Reader:
     if origin in (Mapping, dict) or (isinstance(origin, type) and issubclass(origin, Mapping)):
         item = reader(arguments[1])
         return lambda value: {k: item(v) for k, v in value.items()}
-    if annotation in ADDRESSES | INTERFACES | NETWORKS:
+    if annotation in ADDRESSES:
+        return address_of
+    if annotation in INTERFACES | NETWORKS:
         return typing.cast(Reader, annotation)
     if dataclasses.is_dataclass(annotation):
         return fields_reader(annotation, {f.name: f.name for f in dataclasses.fields(annotation)})
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return struct_reader(annotation)
-    return lambda value: value
+    return as_it_is
+
+
+def as_it_is(value: Any) -> Any:
+    return value
+
+
+@functools.lru_cache(maxsize=1024)
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address that a text spells, kept: thousands of ports are published on the same few."""
+    return ipaddress.ip_address(text)
 
 
 def union_reader(members: set[Any]) -> Reader:
     """Optional values, and the three pairs of address types."""
     rest = members - {type(None)}
     if rest <= ADDRESSES:
-        read: Reader = ipaddress.ip_address
+        read: Reader = address_of
     elif rest <= INTERFACES:
         read = ipaddress.ip_interface
     elif rest <= NETWORKS:
@@ -104,8 +116,11 @@ def fields_reader(annotation: Any, names: Mapping[str, str]) -> Reader:
     """A value made field by field; a field that the row lacks (written by an older version) takes its default."""
     hints = typing.get_type_hints(annotation)
     readers = [(name, wire, reader(hints[name])) for name, wire in names.items()]
+    kept = [(name, wire) for name, wire, of in readers if of is as_it_is]
+    made = [(name, wire, of) for name, wire, of in readers if of is not as_it_is]
 
     def read(value: Mapping[str, Any]) -> Any:
-        return annotation(**{name: of(value[wire]) for name, wire, of in readers if wire in value})
+        given = {name: value[wire] for name, wire in kept if wire in value}
+        return annotation(**given, **{name: of(value[wire]) for name, wire, of in made if wire in value})
 
     return read

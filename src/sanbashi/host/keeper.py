@@ -77,6 +77,7 @@ class KeeperClient:
         self._line: Line | None = None
         self._keeper = ""  # the one whose items we know
         self._revision = 0
+        self._learnt = UNKNOWN  # the revision at which it was asked for all that it keeps
         self._items: dict[tuple[object, ...], Item] = {}
         self._child: subprocess.Popen[bytes] | None = None
         self._watch: tuple[Line, threading.Thread] | None = None
@@ -142,7 +143,7 @@ class KeeperClient:
     def items(self) -> Picture:
         """What the keeper keeps. Unavailable."""
         with self._lock:
-            self._repeat(self._learn)
+            self._repeat(self._catch_up)
             return Picture.of(singly(self._items.values()))
 
     def status(self) -> dict[str, int]:
@@ -257,7 +258,12 @@ class KeeperClient:
         """Take over what the keeper keeps as what we know."""
         reply = line.request({"items": True})
         self._items = {item.key: item for item in together(map(protocol.item_of, reply["items"]))}
-        self._revision = reply["revision"]
+        self._revision = self._learnt = reply["revision"]
+
+    def _catch_up(self, line: Line) -> None:
+        """Know what the keeper keeps; at a start it was asked a moment ago, and thousands of items need not be told again."""
+        if line.request({"status": True})["revision"] != self._learnt:
+            self._learn(line)
 
     def _restore(self, line: Line) -> None:
         """Give a new keeper what the last one kept; what it cannot have (a port taken meanwhile, a namespace gone) is a loss.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -26,6 +27,11 @@ def check(result: int, what: str) -> None:
     if result:
         code = ctypes.get_errno()
         raise OSError(code, f"{what}: {os.strerror(code)}")
+
+
+def device(path: str) -> int:
+    """Of what a path leads to; OSError."""
+    return os.stat(path).st_dev  # noqa: PTH116 - as in peeking: with hundreds of containers
 
 
 @contextmanager
@@ -123,23 +129,31 @@ class Namespaces:
     def pinned(self, path: Path) -> bool:
         """Whether a file is a pinned namespace and not what a crash left of one."""
         try:
-            return path.stat().st_dev != self.folder.stat().st_dev
+            return device(str(path)) != device(str(self.folder))
         except FileNotFoundError:
             return False
 
     def all(self) -> dict[str, Path]:
         """Every pinned namespace by its sandbox's id."""
-        if not self.folder.is_dir():
-            return {}
-        names = [path.name for path in self.folder.iterdir()]
+        names = self.names()
         full = {name[:SHORT]: name for name in names if len(name) > SHORT}
-        return {full.get(n, n): self.folder / n for n in names if len(n) <= SHORT and self.pinned(self.folder / n)}
+        return {full.get(name, name): self.folder / name for name, pins in names.items() if pins and len(name) <= SHORT}
 
     def leftovers(self) -> list[str]:
         """Names in the folder that pin nothing: what a crash in the middle of making or removing one left."""
-        if not self.folder.is_dir():
-            return []
-        return [path.name for path in self.folder.iterdir() if not self.pinned(path)]
+        return [name for name, pins in self.names().items() if not pins]
+
+    def names(self) -> dict[str, bool]:
+        """What is in the folder, and whether it pins a namespace or leads to one that does."""
+        folder = str(self.folder)
+        found = {}
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            here = device(folder)
+            for name in os.listdir(folder):  # noqa: PTH208 - as in peeking: with hundreds of containers
+                found[name] = False
+                with contextlib.suppress(FileNotFoundError):
+                    found[name] = device(f"{folder}/{name}") != here
+        return found
 
     def clear(self, name: str) -> None:
         """Remove a name that pins nothing."""

@@ -76,8 +76,9 @@ def number(kind: int, value: int) -> bytes:
 def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     """The attributes that begin at `offset`, by kind, without the nesting mark."""
     found: dict[int, bytes] = {}
-    while offset + 4 <= len(data):
-        length, kind = ATTRIBUTE.unpack_from(data, offset)
+    last, unpack = len(data) - 4, ATTRIBUTE.unpack_from  # a start reads a hundred thousand of them
+    while offset <= last:
+        length, kind = unpack(data, offset)
         if length < 4:
             break
         found[kind & 0x3FFF] = data[offset + 4 : offset + length]

@@ -220,8 +220,8 @@ def parse_link(body: bytes) -> Link:
     """An RTM_NEWLINK."""
     _, _, index, flags, _ = LINK.unpack_from(body)
     found = attributes(body, LINK.size)
-    info = attributes(found.get(LINK_INFO, b""))
-    slave = attributes(info.get(INFO_SLAVE_DATA, b""))
+    info = attributes(found[LINK_INFO]) if LINK_INFO in found else {}
+    slave = attributes(info[INFO_SLAVE_DATA]) if INFO_SLAVE_DATA in info else {}
     return Link(
         index=index,
         name=string(found.get(LINK_NAME, b"")),
@@ -234,7 +234,7 @@ def parse_link(body: bytes) -> Link:
         master=integer(found.get(LINK_MASTER)),
         peer=integer(found.get(LINK_PEER)),
         hairpin=slave.get(PORT_HAIRPIN, b"\0") != b"\0",
-        data=attributes(info.get(INFO_DATA, b"")),
+        data=attributes(info[INFO_DATA]) if INFO_DATA in info else {},
     )
 
 
