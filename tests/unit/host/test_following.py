@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
+import re
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
@@ -109,12 +111,11 @@ def test_without_a_watch_a_descriptor_tells(monitor: Monitor, tmp_path: Path) ->
     (tmp_path / ("a" * 64)).unlink()
 
     async def work(following: Following, told: asyncio.Queue[str]) -> None:
-        before = descriptors()
         following.follow("a" * 64, process.pid, tmp_path / ("a" * 64))
-        assert descriptors() == before + 1
+        assert pidfds(process) == 1
         process.kill()
         assert await told.get() == "a" * 64
-        assert descriptors() == before
+        assert pidfds(process) == 0
 
     hearing(work)
 
@@ -123,10 +124,11 @@ def test_any_number_takes_no_descriptor(monitor: Monitor, tmp_path: Path) -> Non
     processes = {f"{number:064x}": monitor(f"{number:064x}") for number in range(1, 9)}
 
     async def work(following: Following, told: asyncio.Queue[str]) -> None:
-        before = descriptors()
+        before = descriptors("inotify")
         for name, process in processes.items():
             following.follow(name, process.pid, tmp_path / name)
-        assert descriptors() == before
+        assert descriptors("inotify") == before
+        assert pidfds(*processes.values()) == 0
         for process in processes.values():
             process.kill()
         assert {await told.get() for _ in processes} == set(processes)
@@ -157,15 +159,36 @@ def test_where_the_kernel_left_something_out_all_are_looked_at(monitor: Monitor,
 
 def test_a_watch_of_what_is_not_there_is_refused(tmp_path: Path) -> None:
     async def work() -> None:
-        before = descriptors()
+        before = descriptors("inotify")
         with pytest.raises(StepFailed, match="No such file"):
             inotify.Watch(tmp_path / "nothing", lambda name: None)
-        assert descriptors() == before
+        assert descriptors("inotify") == before
 
     asyncio.run(work())
 
 
-def descriptors() -> int:
-    """How many we have; what earlier tests have left for the collector closes its own at any moment, and so does now."""
+def descriptors(kind: str) -> int:
+    """How many of a kind we have; of the other kinds, threads that earlier tests have left open and close some at any moment."""
     gc.collect()
-    return len(list(Path("/proc/self/fd").iterdir()))
+    return sum(kind in link for _, link in links())
+
+
+def pidfds(*processes: subprocess.Popen[bytes]) -> int:
+    """How many descriptors we have of these processes; one of a process that was waited for tells -1."""
+    pids = {str(process.pid) for process in processes}
+    found = 0
+    for number, link in links():
+        if "pidfd" in link:
+            with contextlib.suppress(FileNotFoundError):
+                told = re.search(r"^Pid:\s+(\d+)", Path(f"/proc/self/fdinfo/{number}").read_text(), re.MULTILINE)
+                found += told is not None and told[1] in pids
+    return found
+
+
+def links() -> list[tuple[str, str]]:
+    """Our descriptors: number and what each leads to."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append((entry.name, str(entry.readlink())))
+    return found
