@@ -46,6 +46,13 @@ def warnings(made: Engine) -> list[str]:
     return [w for w in made.call("GET", "/info")[1]["Warnings"] or [] if "drops forwarded packets" in w]
 
 
+def blamed(made: Engine, source: str, target: str) -> tuple[str, str, str]:
+    """Whom `why` names for what does not arrive: owner, chain, and its sentence."""
+    answer = made.call("GET", f"/sanbashi/why?from={source}&to={target}")[1]
+    assert (answer["Result"], answer["Cause"]["Code"]) == ("blocked", "HOST_FIREWALL_DROP"), answer
+    return answer["Cause"]["Owner"], answer["Cause"]["Object"], answer["Cause"]["Sentence"]
+
+
 def started(made: Engine) -> str:
     """A container on the default network with a published port, one on a network of the user's, one on a routed network; the address of the last."""
     made.pull("busybox:latest")
@@ -86,6 +93,9 @@ def test_what_is_kept_out_is_named_and_mended_by_the_command_that_is_named(place
                     for chain in other.chains
                 ]
                 assert command in made.cli("info").text
+                causes = [blamed(made, "echo", f"{NEIGHBOUR}:9000"), *([] if other.passes_published else [blamed(made, "outside", "echo:80")])]
+                assert {(owner, chain) for owner, chain, _ in causes} == {(owner, other.chains[0])}
+                assert all(verdict.startswith(f"chain {other.chains[0]} ({owner}) drops the packets: ") for _, _, verdict in causes)
                 other.shell(command)
                 come_to(True, True, True, True)
                 until(lambda: not warnings(made), what="that nothing is dropped any more")

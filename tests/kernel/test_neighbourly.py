@@ -188,6 +188,25 @@ def test_one_rule_in_a_chain_that_drops(alone: tuple[Machine, str]) -> None:
         where.run("nft delete table ip filter; nft delete table ip6 filter", check=False)
 
 
+def test_dockers_own_chain_is_named_by_why(alone: tuple[Machine, str]) -> None:
+    """Beside a dockerd that has turned forwarding on: its policy drops what is ours, and the command that is named mends it."""
+    where, images = alone
+    where.run(["sysctl", "-qw", "net.ipv4.ip_forward=0"])
+    with engine(where, "docker"), engine(where, options=[f"--registry-mirror={images}", "--bridge=san0"]) as made:
+        made.pull("busybox:latest")
+        made.cli("run", "-d", "--name", "echo", "-p", "8080:80", "busybox", "sh", "-c", ECHO)
+        for source, target in (("echo", "198.51.100.1:9000"), ("outside", "echo:80")):
+            answer = made.call("GET", f"/sanbashi/why?from={source}&to={target}")[1]
+            cause = answer["Cause"]
+            assert [cause[k] for k in ("Code", "Owner", "Object")] == ["HOST_FIREWALL_DROP", "Docker", "ip filter FORWARD"], answer
+            assert cause["Fix"] == "iptables -I DOCKER-USER -j ACCEPT"
+        assert not asked(where, HOST, 8080, 1.0)
+        where.run(cause["Fix"])
+        until(lambda: asked(where, HOST, 8080), what="what Docker lets pass")
+        answer = made.call("GET", "/sanbashi/why?from=outside&to=echo:80")[1]
+        assert answer["Result"] == "reachable", answer
+
+
 def test_who_drops_at_the_start_is_named_once(alone: tuple[Machine, str]) -> None:
     """With the command for the networks there are; nothing is said before these are known."""
     where, _ = alone
