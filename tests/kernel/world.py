@@ -33,6 +33,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 1 << 18
 PATIENCE = 0.7  # seconds a client waits for what must not come; what is dropped takes as long
+AGAIN = 5.0  # until a datagram is sent again
 ANSWERED = 20.0  # and for what must come, however busy the machine is
 NOTHING = "no answer"
 
@@ -111,7 +112,10 @@ def family(address: str) -> socket.AddressFamily:
 
 
 def ask(protocol: str, address: str, port: int, *, source: tuple[str, int] | None = None, wait: float = ANSWERED) -> str:
-    """Send a question; the answer names who answered and whom it saw asking."""
+    """Send a question; the answer names who answered and whom it saw asking.
+
+    A datagram that must be answered is sent again, as resolvers do: what waits for a processor is dropped where another namespace floods it.
+    """
     with socket.socket(family(address), socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM) as client:
         client.settimeout(wait)
         try:
@@ -119,6 +123,11 @@ def ask(protocol: str, address: str, port: int, *, source: tuple[str, int] | Non
                 client.bind(source)
             client.connect((address, port))
             client.send(b"?")
+            if protocol == "udp" and wait > AGAIN:
+                waiting = select.poll()
+                waiting.register(client, select.POLLIN)
+                if not waiting.poll(AGAIN * 1000):
+                    client.send(b"?")
             return client.recv(200).decode() or "closed"
         except TimeoutError:
             return NOTHING
