@@ -65,8 +65,8 @@ class Row:
 class Work:
     """`prepare` sets up what the turns need, takes it away at its end, and gives each contestant's turn by name.
 
-    `rounds`: (usual, quick). Each round begins with another contestant; those in `once` take part in the first round alone, because a turn of
-    theirs lasts. `warm`: everybody has a turn before the first that counts.
+    `rounds`: (usual, quick). They begin with another contestant each and go forwards and backwards in turn; those in `once` take part in the first
+    alone, because a turn of theirs lasts. `warm`: everybody has a turn before the first that counts.
     """
 
     name: str
@@ -91,7 +91,9 @@ def run(work: Work, world: World, size: Size, *, quick: bool) -> dict[str, dict[
         names = list(turns)
         for number in range(-work.warm, work.rounds[quick]):
             first = number % len(names)
-            for name in (*names[first:], *names[:first]):
+            order = [*names[first:], *names[:first]]
+            # Every other round backwards: who always came after the same one would find its program in the processor's caches, or not.
+            for name in order if number % 2 == 0 else reversed(order):
                 if number > 0 and name in work.once:
                     continue
                 given = turns[name]()
